@@ -1,0 +1,1 @@
+"""lorasweep: find good LoRAs of diffusion models by experiment."""
