@@ -1,0 +1,1 @@
+"""The trainable part that a version adds to its base."""

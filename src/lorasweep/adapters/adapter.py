@@ -1,0 +1,68 @@
+"""What the trainer asks of an adapter, and the kinds there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from lorasweep.bases.base import Base
+    from lorasweep.config import NetworkConfig
+
+
+class Adapter(Protocol):
+    """The trainable part of one version. Several may share one base; at most one of them is active."""
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        """Parts of the base that are adapted, of ("unet", "text_encoder", "text_encoder_2")."""
+
+    def activate(self) -> None:
+        """Let this adapter take part in forwards and get gradients, and no other."""
+
+    def disabled(self) -> AbstractContextManager[None]:
+        """The bare base, for as long as the context lasts."""
+
+    def parameters(self, component: str) -> list[nn.Parameter]:
+        """The trainable parameters (fp32) of one component; empty when it isn't adapted."""
+
+    def named_parameters(self) -> dict[str, nn.Parameter]:
+        """All trainable parameters, by names that neither the adapter's name nor library releases change."""
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """fp32 copies on the CPU of all parameters, under the names of `named_parameters`."""
+
+    def load(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Take over what `state` returned; UserError unless names and shapes are exactly the adapter's."""
+
+    def remove(self) -> None:
+        """Take the adapter off the base."""
+
+
+def build_adapter(
+    base: Base, network: NetworkConfig, *, components: Sequence[str], seed: int, name: str
+) -> Adapter:
+    """Add a new adapter of the kind `network.type` to `base` and make it the active one.
+
+    Args:
+        base: the model; its own weights are frozen.
+        network: kind, rank, alpha, dropout and the layers adapted.
+        components: parts of the base that are adapted, of ("unet", "text_encoder", "text_encoder_2").
+        seed: seed of the initial weights.
+        name: what tells the adapters on one base apart.
+
+    Raises:
+        UserError: no module of a component is chosen by `network`.
+    """
+    return _kinds()[network.type](base, network, components=components, seed=seed, name=name)
+
+
+def _kinds() -> dict[str, Callable[..., Adapter]]:
+    """The kinds of adapter by `network.type`: a new kind is one more file here and one more line below."""
+    from lorasweep.adapters.lora import LoraAdapter
+
+    return {"lora": LoraAdapter}

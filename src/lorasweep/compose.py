@@ -1,0 +1,234 @@
+"""From a command line to a config that is fit to run.
+
+Hydra stops at the first mistake. Here every override is judged by itself, all good ones are composed, and
+the result is held to the schema and to `checks`: the user reads the whole list at once. A resumed version
+keeps the config that it was started with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from lorasweep import ledger, overrides
+from lorasweep.checks import check, did_you_mean, written
+from lorasweep.config import Config, schema_keys
+from lorasweep.errors import UserError
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+VERSION_BASE = "1.3"
+
+RESUMABLE = (
+    "training.epochs",
+    "training.max_steps",
+    "training.state_every_steps",
+    "training.device",
+    "tracker.",
+    "sampling.",
+    "evaluation.",
+    "dataset.cache",
+)
+"""Keys (and groups of keys) that may change when a version is resumed: none changes what a step does."""
+
+_WHERE = ("name", "recipe", "resume", "output_root")  # which version to resume, not how
+_TARGETS = ("lorasweep.", "hydra._internal.core_plugins.", "hydra.experimental.callbacks.", "hydra_plugins.")
+_ERRORS = (HydraException, OmegaConfBaseException, ValueError)  # all that composing raises
+_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+
+
+def native(pixels: float, *, _root_: DictConfig) -> int:
+    """Resolve `${native:512}`: 512 pixels on a base of 1024, at the scale of this run's base."""
+    return round(pixels * _root_.base_model.resolution / 1024)
+
+
+def register() -> None:
+    """Make the schema and the `native` resolver known to Hydra and OmegaConf."""
+    ConfigStore.instance().store(name="schema", node=Config)
+    OmegaConf.register_new_resolver("native", native, replace=True)
+
+
+@contextmanager
+def composing(conf: Path = CONF) -> Iterator[None]:
+    """Make `compose` and `load` work on a folder of configs; inside hydra.main it is not needed."""
+    register()
+    with hydra.initialize_config_dir(str(conf.resolve()), version_base=VERSION_BASE):
+        yield
+
+
+def compose(line: Sequence[str], config_name: str = "config") -> DictConfig:
+    """Compose the config of a command line; missing values and limits are the business of `settle`.
+
+    Raises:
+        UserError: every bad override, each in one line.
+    """
+    config, problems = _compose_what_works(line, config_name)
+    if problems or config is None:
+        raise UserError(problems)
+    return config
+
+
+def load(line: Sequence[str], config_name: str = "config") -> Config:
+    """Compose the config of a command line and hold it to every limit.
+
+    Raises:
+        UserError: everything that is wrong, whatever the stage it would have failed at.
+    """
+    config, problems = _compose_what_works(line, config_name)
+    try:
+        result = settle(config, line, config_name) if config is not None else None
+    except UserError as error:
+        problems += error.problems
+    if problems:
+        raise UserError(problems)
+    assert result is not None
+    return result
+
+
+def settle(config: DictConfig, line: Sequence[str], config_name: str = "config") -> Config:
+    """Return a composed config as dataclasses: a resumed version's own one if it names one, and checked.
+
+    Args:
+        config: what Hydra composed. line: the overrides that it was composed with.
+
+    Raises:
+        UserError: missing values, references to nothing, every line of `checks.check`; with resume, no such
+            version, or keys that a resumed version cannot change.
+    """
+    problems = _unresolved(config)
+    if problems:
+        raise UserError(problems)
+    return _checked(_resumed(config, line, config_name) if config.resume is not None else config)
+
+
+def _compose_what_works(line: Sequence[str], config_name: str) -> tuple[DictConfig | None, list[str]]:
+    """Return the config of all good overrides (None if they do not compose), and what ails the others."""
+    judged = overrides.judge(line)
+    problems = judged.problems
+    try:
+        try:
+            config = hydra.compose(config_name, [*judged.groups, *judged.values], return_hydra_config=True)
+        except _ERRORS:  # which of them was it?
+            config = hydra.compose(config_name, list(judged.groups), return_hydra_config=True)
+            for text, override in judged.values.items():
+                try:
+                    OmegaConf.update(config, override.key_or_group, override.value())
+                except OmegaConfBaseException as error:
+                    problems.append(_ill_typed(text, override.key_or_group, error))
+    except _ERRORS as error:
+        return None, [*problems, _in_words(error)]
+    problems += _foreign_targets(OmegaConf.to_container(config))
+    with open_dict(config):
+        del config["hydra"]
+        for key in set(config) - {entry.name for entry in fields(Config)}:  # from a group of somebody else's
+            problems.append(f"{key}: there is no such key; a config can only set those of the schema")
+            del config[key]
+    return config, problems
+
+
+def _checked(config: DictConfig) -> Config:
+    missing = OmegaConf.missing_keys(config)
+    problems = [
+        f"{key} is missing: {schema_keys()[key].doc}; give it as {key}=..." for key in sorted(missing)
+    ]
+    filled = config.copy()
+    for key in missing:  # every key without a default is a text; now all the others can be checked too
+        OmegaConf.update(filled, key, "-")
+    result = OmegaConf.to_object(filled)
+    assert isinstance(result, Config)
+    problems += [found for found in check(result) if not any(f"{key}=" in found for key in missing)]
+    if problems:
+        raise UserError(problems)
+    return result
+
+
+def _resumed(config: DictConfig, line: Sequence[str], config_name: str) -> DictConfig:
+    """Return the saved config of the version that `config.resume` names, with the changes it may have."""
+    if OmegaConf.is_missing(config, "name"):
+        raise UserError(f"resume={config.resume}: whose version? Give its lora=... or name=... too")
+    folder = ledger.find(config.output_root, config.name, config.resume)
+    file = folder / ".hydra" / "config.yaml"
+    try:
+        saved = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(file))
+    except (OSError, *_ERRORS) as error:
+        raise UserError(f"resume={config.resume}: {file} cannot be read ({_in_words(error)})") from error
+    assert isinstance(saved, DictConfig)
+    problems = []
+    for key in _asked(config, line, config_name):
+        now, before = OmegaConf.select(config, key), OmegaConf.select(saved, key)
+        if now == before:
+            continue
+        if key.startswith(RESUMABLE):
+            OmegaConf.update(saved, key, now)
+        else:
+            problems.append(
+                f"resume={config.resume} keeps {folder.name}'s {key}={_plain(before)}; you gave {_plain(now)}"
+                ": start a new version without resume"
+            )
+    if problems:
+        raise UserError(problems)
+    saved.resume, saved.output_root = folder.name, config.output_root
+    return saved
+
+
+def _asked(config: DictConfig, line: Sequence[str], config_name: str) -> list[str]:
+    """Return the keys that a command line sets beyond its recipe, by itself or through a group's choice."""
+    judged = overrides.judge(line)
+    recipe = [text for text, override in judged.groups.items() if override.key_or_group == "lora"]
+    plain = hydra.compose(config_name, recipe)
+    named = {override.key_or_group for override in judged.values.values()}
+    changed = [key for key in schema_keys() if OmegaConf.select(plain, key) != OmegaConf.select(config, key)]
+    return [key for key in schema_keys() if (key in named or key in changed) and key not in _WHERE]
+
+
+def _unresolved(config: DictConfig) -> list[str]:
+    problems = []
+    for key in schema_keys():
+        try:
+            OmegaConf.select(config, key)
+        except OmegaConfBaseException as error:
+            problems.append(f"{key}: {_in_words(error)}")
+    return problems
+
+
+def _foreign_targets(node: Any, path: str = "") -> Iterator[str]:
+    """Yield every `_target_` that would run any code but this package's, Hydra's own or its plugins'."""
+    entries = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in entries:
+        if key == "_target_" and not str(value).startswith(_TARGETS):
+            yield f"{path}{key}={value}: only parts of lorasweep, Hydra and its plugins can be named"
+        yield from _foreign_targets(value, f"{path}{key}.")
+
+
+def _ill_typed(text: str, name: str, error: OmegaConfBaseException) -> str:
+    key = schema_keys().get(name)
+    if key is None:
+        return f"{text}: {_in_words(error)}"
+    one = _WORDS[key.item or key.kind]
+    expected = f"a list such as [a,b], each {one}" if key.kind is list else one
+    return f"{text}: expected {expected}{' or null' if key.nullable else ''} ({key.doc})"
+
+
+def _plain(value: Any) -> str:
+    return written(list(value) if OmegaConf.is_list(value) else value)
+
+
+def _in_words(error: Exception) -> str:
+    """Return an exception of Hydra or OmegaConf, and what caused it, in one line."""
+    causes: list[str] = []
+    current: BaseException | None = error
+    while current is not None:
+        causes += [line.strip() for line in str(current).splitlines() if line.strip()]
+        current = current.__cause__
+    told = [line for line in causes if not line.startswith(("full_key", "object_type", "reference_type"))]
+    full = next((line.partition(": ")[2] for line in causes if line.startswith("full_key: ")), None)
+    hint = did_you_mean(full, schema_keys()) if full and full not in schema_keys() else ""
+    return "; ".join(told[:3]) + hint

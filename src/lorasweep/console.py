@@ -1,0 +1,368 @@
+"""What the user reads while a version trains: lines, progress bars, the closing table; and train.log, which keeps it.
+
+On a terminal long work shows a bar; elsewhere (a pipe, a file) each epoch and each phase leaves one line. Paths and
+commands are never wrapped or cut, so that they can be copied.
+"""
+
+from __future__ import annotations
+
+import logging
+import statistics
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import rich
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from lorasweep.config import OBJECTIVES
+
+LABELS = {
+    "val/loss_ratio": "held-out loss / base",
+    "val/loss": "held-out loss",
+    "image/clip_image": "CLIP image similarity",
+    "image/clip_text": "CLIP text similarity",
+    "train/loss": "training loss",
+}
+COLOURS = {"complete": "green", "pruned": "yellow", "interrupted": "yellow", "failed": "red"}
+REFRESH = 4  # times a second that bars are redrawn: more would slow a training of 40 ms a step
+WINDOW = 50  # steps over which the bar's loss and seconds per step are taken
+
+LOGGER = logging.getLogger("lorasweep")
+
+
+def say(line: str | Text = "", *, console: Console | None = None) -> None:
+    """Print one line, above a bar if there is one, and write it to the open train.log.
+
+    Args:
+        line: taken as it is: no markup, no wrapping. Characters that the terminal's encoding lacks become `?`.
+        console: where to print; None is the process's own terminal or pipe.
+    """
+    console = console or rich.get_console()
+    text = line if isinstance(line, Text) else Text(line)
+    for part in text.plain.splitlines() if LOGGER.handlers else ():
+        LOGGER.info(part)
+    text = text.copy()
+    text.plain = text.plain.encode(console.encoding, "replace").decode(console.encoding)
+    console.print(text, soft_wrap=True, highlight=False, crop=False)
+
+
+def say_pairs(title: str, pairs: Mapping[str, str], *, console: Console | None = None) -> None:
+    """Print a title and below it `name   value` lines, the values aligned: the plan of a run, the paths of its files."""
+    say(Text(title, style="bold"), console=console)
+    width = max(map(len, pairs), default=0)
+    for name, value in pairs.items():
+        say(Text.assemble("  ", (name.ljust(width), "dim"), "  ", value), console=console)
+
+
+class Progress:
+    """The bar of one version's training; a line per epoch.
+
+    Args:
+        name: what is trained, such as `FuzzyBear v6`.
+        total_steps: optimizer steps of the whole training.
+        start_step: steps that an earlier process took already.
+        epochs: number of epochs, for display; None where the training is counted in steps.
+        start_epoch: epochs that are complete already.
+        console: where to show it; None is the process's own terminal or pipe.
+        clock: seconds that only go forward.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        total_steps: int,
+        start_step: int = 0,
+        *,
+        epochs: int | None = None,
+        start_epoch: int = 0,
+        console: Console | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._console = console or rich.get_console()
+        self._clock = clock
+        self._bar = _Bar(name, total_steps, start_step)
+        self._start, self._started = start_step, clock()
+        self._before = self._started
+        self._epochs, self._epoch = epochs, start_epoch
+        self._losses: deque[float] = deque(maxlen=WINDOW)
+        self._seconds: deque[float] = deque(maxlen=WINDOW)
+        self._live: Live | None = None
+
+    def step(self, step: int, loss: float, rate: float) -> None:
+        """Tell the bar about a finished optimizer step, its loss and the learning rate of the UNet's adapter."""
+        now = self._clock()
+        self._seconds.append(now - self._before)
+        self._before = now
+        self._losses.append(loss)
+        self._bar.done = step
+        self._bar.notes = [
+            f"loss {statistics.fmean(self._losses):.4f}",
+            f"{self._left(now)} left",
+            self._pace(),
+            f"epoch {_of(self._epoch + 1, self._epochs)}",
+            f"lr {rate:.2g}",
+        ]
+        if self._live is None:
+            self._live = _live(self._bar, self._console)
+
+    def epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Print the line of a finished epoch (1-based) with what was measured."""
+        self._epoch = epoch
+        parts = [f"epoch {_of(epoch, self._epochs)}", f"step {self._bar.done}/{self._bar.total}"]
+        parts += [f"{label} {metrics[name]:.4g}" for name, label in LABELS.items() if metrics.get(name) is not None]
+        now = self._clock()
+        if self._seconds:
+            parts += [self._pace(), f"{self._left(now)} left"]
+        # What measuring and sampling took is part of the time left, not of a step.
+        self._before = now
+        say(f"{self._bar.name}: " + ", ".join(parts), console=self._console)
+
+    def close(self) -> None:
+        """Take the bar away; a second call does nothing."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _pace(self) -> str:
+        # The median: a step that waited for a save or an evaluation says nothing about the others.
+        return f"{statistics.median(self._seconds):.3g} s/step"
+
+    def _left(self, now: float) -> str:
+        done = self._bar.done - self._start
+        return clock_time((now - self._started) / max(1, done) * (self._bar.total - self._bar.done))
+
+
+@contextmanager
+def phase(
+    name: str,
+    total: int | None = None,
+    *,
+    quiet: bool = False,
+    console: Console | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[Callable[[], None]]:
+    """Show a bar while something long runs that is not training (caching, sampling), then leave one line.
+
+    Args:
+        name: what is done, such as `caching latents`.
+        total: how many pieces there are, if that is known.
+        quiet: leave no line; for what happens at each epoch, which has a line already.
+        console: where to show it; None is the process's own terminal or pipe.
+        clock: seconds that only go forward.
+
+    Yields:
+        A function to call after each piece.
+    """
+    console = console or rich.get_console()
+    bar, started = _Bar(name, total, 0), clock()
+
+    def advance() -> None:
+        bar.done += 1
+
+    live = _live(bar, console)
+    try:
+        yield advance
+    finally:
+        if live is not None:
+            live.stop()
+    if not quiet:
+        count = f"{bar.done} in " if bar.done else ""
+        say(f"{name}: {count}{duration(clock() - started)}", console=console)
+
+
+def closing_table(
+    record: Mapping[str, Any],
+    paths: Mapping[str, Path],
+    commands: Mapping[str, str],
+    *,
+    console: Console | None = None,
+) -> None:
+    """Print how a version ended: its metrics against the base, where its files are, the time, what to do next.
+
+    Args:
+        record: what record.json holds: `name`, `version`, `status`, `reason`, `selected_epoch`, `epochs`,
+            `metrics` (with `base`), `seconds`.
+        paths: label -> file or folder; those that do not exist are left out.
+        commands: what for -> command.
+        console: where to print; None is the process's own terminal or pipe.
+    """
+    console = console or rich.get_console()
+    status = record["status"]
+    say(console=console)
+    say(
+        Text.assemble((f"{record['name']} v{record['version']}", "bold"), "  ", (status, COLOURS.get(status, ""))),
+        console=console,
+    )
+    if record.get("reason"):
+        say(f"  {record['reason']}", console=console)
+    for line in _metric_lines(record, console):
+        say(line, console=console)
+    seconds = dict(record.get("seconds") or {})
+    whole = seconds.pop("total", sum(seconds.values()))
+    parts = ", ".join(f"{name} {duration(value)}" for name, value in seconds.items() if value >= 0.5)
+    facts = {label: str(path) for label, path in paths.items() if path.exists()}
+    facts["time"] = duration(whole) + (f" ({parts})" if parts else "")
+    say(console=console)
+    say_pairs("files", facts, console=console)
+    if commands:
+        say_pairs("next", commands, console=console)
+
+
+class Log:
+    """An open train.log: every line of `say`, and every record of the loggers below `lorasweep`, with its time.
+
+    Appends, since a resumed version goes on in the same file. A context manager.
+
+    Raises:
+        OSError: the file cannot be written (on opening; a disk that is full later costs log lines, not the training).
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._handler = _FileHandler(path, encoding="utf-8")
+        self._handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%Y-%m-%d %H:%M:%S"))
+        LOGGER.addHandler(self._handler)
+        LOGGER.setLevel(logging.INFO)
+        # The terminal has the line already: other handlers (Hydra's) would print it again.
+        LOGGER.propagate = False
+
+    def close(self) -> None:
+        """Stop writing to the file and close it; a second call does nothing."""
+        LOGGER.removeHandler(self._handler)
+        with suppress(OSError):  # lines that a full disk did not take
+            self._handler.close()
+        if not LOGGER.handlers:
+            LOGGER.propagate = True
+            LOGGER.setLevel(logging.NOTSET)
+
+    def __enter__(self) -> Log:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_log(path: Path) -> Log:
+    """Write what is said from now on to `path` too, until the log is closed."""
+    return Log(path)
+
+
+def duration(seconds: float) -> str:
+    """Return a duration for a person: `0.4 s`, `12 s`, `2 min 41 s`, `3 h 05 min`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def clock_time(seconds: float) -> str:
+    """Return a duration as a clock shows it: `1:05`, `2:03:04`."""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
+
+
+class _Bar:
+    """One line: name, bar, count, then as many notes as there is room for, the most important first."""
+
+    def __init__(self, name: str, total: int | None, done: int) -> None:
+        self.name, self.total, self.done = name, total, done
+        self.notes: list[str] = []
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        count = f"{self.done}/{self.total}" if self.total else str(self.done or "")
+        text, room = count, options.max_width - len(self.name) - 12
+        for note in self.notes:
+            if len(text) + 2 + len(note) > room:
+                break
+            text += "  " + note
+        line = Table.grid(padding=(0, 1))
+        bar = ProgressBar(total=self.total, completed=self.done, width=max(4, min(40, room - len(text) + 10)))
+        line.add_row(Text(self.name, no_wrap=True), bar, Text(text, no_wrap=True))
+        yield line
+
+
+class _FileHandler(logging.FileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  logging's name
+        """Drop the line: a full disk must not fill the terminal with tracebacks; metrics.jsonl raises the alarm."""
+
+
+def _live(bar: _Bar, console: Console) -> Live | None:
+    """Start to show a bar; None where there is no terminal that can redraw a line."""
+    # isatty, not is_terminal: the latter believes FORCE_COLOR, which build servers set for their log files.
+    if not console.file.isatty() or console.is_dumb_terminal:
+        return None
+    live = Live(bar, console=console, refresh_per_second=REFRESH, transient=True)
+    live.start(refresh=True)
+    return live
+
+
+def _metric_lines(record: Mapping[str, Any], console: Console) -> list[Text]:
+    """Return the table base -> selected -> last as lines that fit the console, stacked where it is too narrow."""
+    epochs = record.get("epochs") or []
+    base = {"val/loss_ratio": 1.0} | dict((record.get("metrics") or {}).get("base") or {})
+    selected = next((entry for entry in epochs if entry["epoch"] == record.get("selected_epoch")), None)
+    columns: list[tuple[str, Mapping[str, float | None]]] = [("base", base)]
+    if selected is not None:
+        columns.append((f"epoch {selected['epoch']} (selected)", selected["metrics"]))
+    if epochs and epochs[-1] is not selected:
+        columns.append((f"epoch {epochs[-1]['epoch']} (last)", epochs[-1]["metrics"]))
+    rows = [
+        (LABELS[name], [_cell(name, metrics.get(name), base.get(name), console) for _, metrics in columns])
+        for name in OBJECTIVES
+        if any(metrics.get(name) is not None for _, metrics in columns[1:])
+    ]
+    if not rows:
+        return []
+    table = [("", [Text(head, style="dim") for head, _ in columns]), *rows]
+    widths = [max(len(cells[index]) for _, cells in table) for index in range(len(columns))]
+    first = max(len(label) for label, _ in table)
+    if 2 + first + sum(2 + width for width in widths) <= console.width:
+        lines = [
+            Text("  ").join([Text("  " + label.ljust(first)), *map(_padded, cells, widths)]) for label, cells in table
+        ]
+        for line in lines:
+            line.rstrip()
+    else:
+        lines = []
+        for label, cells in rows:
+            lines.append(Text(f"  {label}", style="bold"))
+            lines += [
+                Text.assemble("    ", (head, "dim"), "  ", cell)
+                for (head, _), cell in zip(columns, cells, strict=True)
+                if cell.plain
+            ]
+    return [Text(), *lines]
+
+
+def _cell(name: str, value: float | None, base: float | None, console: Console) -> Text:
+    if value is None:
+        return Text()
+    text = Text(f"{value:.4f}")
+    if base is None or value == base:
+        return text
+    better = (value < base) == (OBJECTIVES[name] == "minimize")
+    arrow = ("↓ " if value < base else "↑ ") if console.encoding.startswith("utf") else ""
+    return text.append(f" {arrow}{'better' if better else 'worse'}", style="green" if better else "red")
+
+
+def _padded(cell: Text, width: int) -> Text:
+    return cell + Text(" " * (width - len(cell)))
+
+
+def _of(count: int, total: int | None) -> str:
+    return f"{count}/{total}" if total else str(count)

@@ -1,0 +1,125 @@
+"""Aspect-ratio buckets: which sizes there are, which one an image goes to, and how it is scaled and cropped into it.
+
+The sizes are those of kohya's sd-scripts. Two things differ on purpose: an image goes to the bucket that crops it
+least (kohya compares w/h, which treats portrait and landscape differently), and the crop that the model is told about
+is the true one (kohya reports the offsets of a letterbox, its issue 1443).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from PIL import Image, ImageOps
+
+from lorasweep.errors import UserError
+
+Size = tuple[int, int]  # width, height in pixels
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How an image gets into its bucket: scaled to `resized`, then the bucket's rectangle cut out at `left`, `top`.
+
+    All sizes are (width, height) in pixels; the offsets are in the resized image.
+    """
+
+    original: Size
+    resized: Size
+    bucket: Size
+    left: int
+    top: int
+
+    def size_ids(self, flip: bool) -> tuple[int, int, int, int, int, int]:
+        """Return SDXL's size conditioning: original h, w; crop top, left; target h, w.
+
+        In a mirrored image the columns cut off at the left are those that were cut off at the right.
+        """
+        right = self.resized[0] - self.bucket[0] - self.left
+        left = right if flip else self.left
+        return (self.original[1], self.original[0], self.top, left, self.bucket[1], self.bucket[0])
+
+
+def bucket_sizes(resolution: int, minimum: int, maximum: int, step: int) -> list[Size]:
+    """Return every bucket, sorted.
+
+    A width w from `minimum` to `maximum` in steps takes the greatest height whose area does not exceed
+    resolution squared, at most `maximum`; both orientations are listed, and the square of about `resolution`.
+
+    Args:
+        resolution: side of the square whose area limits every bucket.
+        minimum: shortest side, rounded down to a multiple of `step` (but at least one step).
+        maximum: longest side, rounded up to a multiple of `step`.
+        step: every side is a multiple of this.
+
+    Raises:
+        UserError: not minimum <= resolution <= maximum, or the resolution is below one step.
+    """
+    if not (minimum <= resolution <= maximum and step <= resolution):
+        raise UserError(
+            f"dataset: bucket_min={minimum}, bucket_step={step}, resolution={resolution}, bucket_max={maximum}:"
+            " expected bucket_min <= resolution <= bucket_max and bucket_step <= resolution; change the odd one"
+        )
+    area = resolution * resolution
+    shortest = max(step, minimum // step * step)
+    longest = -(-maximum // step) * step
+    square = resolution // step * step
+    sizes = {(square, square)}
+    for width in range(shortest, longest + 1, step):
+        height = min(longest, area // width // step * step)
+        if height >= shortest:
+            sizes |= {(width, height), (height, width)}
+    return sorted(sizes)
+
+
+def nearest_bucket(size: Size, sizes: Sequence[Size]) -> Size:
+    """Return the bucket that an image of this size is cropped least for; among equals the largest, then the widest."""
+    if size in sizes:
+        return size
+    return max(sizes, key=lambda bucket: (kept_share(size, bucket), bucket[0] * bucket[1], bucket))
+
+
+def kept_share(size: Size, bucket: Size) -> Fraction:
+    """Return the share of the image that is still seen once it covers the bucket, 0..1."""
+    across, down = size[0] * bucket[1], size[1] * bucket[0]
+    return Fraction(min(across, down), max(across, down))
+
+
+def bucket_without_upscale(size: Size, resolution: int, step: int) -> Size | None:
+    """Return a bucket that the image only has to be shrunk for, or None when a side is shorter than one step.
+
+    The image is shrunk to the area resolution squared if it is larger; of the multiples of `step` next to its sides,
+    those that exceed neither that area nor the image, the bucket that crops least is taken.
+    """
+    if min(size) < step:
+        return None
+    area, pixels = resolution * resolution, size[0] * size[1]
+    longest = area // step // step * step
+    sides = [side if pixels <= area else math.isqrt(side * side * area // pixels) for side in size]
+    floors = [min(longest, max(step, side // step * step)) for side in sides]
+    choices = [
+        [side for side in (low, low + step) if side <= limit] for low, limit in zip(floors, size, strict=True)
+    ]
+    return nearest_bucket(size, [(w, h) for w in choices[0] for h in choices[1] if w * h <= area])
+
+
+def place(size: Size, bucket: Size) -> Placement:
+    """Scale an image of `size` to cover `bucket` (rounding half up) and crop it in the middle."""
+    (width, height), (across, down) = size, bucket
+    if across * height >= down * width:
+        resized = (across, (2 * height * across + width) // (2 * width))
+    else:
+        resized = ((2 * width * down + height) // (2 * height), down)
+    return Placement(size, resized, bucket, (resized[0] - across) // 2, (resized[1] - down) // 2)
+
+
+def prepare(image: Image.Image, placement: Placement, flip: bool = False) -> Image.Image:
+    """Return the image as it fills its bucket, mirrored if asked."""
+    if image.size != placement.resized:
+        shrinks = image.width >= placement.resized[0] and image.height >= placement.resized[1]
+        image = image.resize(placement.resized, Image.Resampling.BOX if shrinks else Image.Resampling.LANCZOS)
+    (across, down), left, top = placement.bucket, placement.left, placement.top
+    image = image.crop((left, top, left + across, top + down))
+    return ImageOps.mirror(image) if flip else image

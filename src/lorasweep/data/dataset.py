@@ -1,0 +1,223 @@
+"""The data of one run: what its images are, which batch comes at which step, and what the batch holds."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from lorasweep.bases.base import Base
+from lorasweep.config import Config
+from lorasweep.data import captions
+from lorasweep.data.buckets import Size, prepare
+from lorasweep.data.cache import TensorCache
+from lorasweep.data.folder import Progress
+from lorasweep.data.gathering import Gathered, Item, gather
+from lorasweep.data.latents import ImageCache
+from lorasweep.data.plan import Plan, Row
+from lorasweep.randomness import generator, random_for
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one forward pass is trained on.
+
+    Attributes:
+        rows: which draw each entry is.
+        latents: (B, 4, h, w) a sample of each image's posterior, scaled, float32, on the CPU.
+        captions: the text of each draw.
+        size_ids: (B, 6) original h, w; crop top, left; target h, w; float32.
+        weights: (B,) 1, or loss.prior_loss_weight for regularisation images.
+    """
+
+    rows: list[Row]
+    latents: Tensor
+    captions: list[str]
+    size_ids: Tensor
+    weights: Tensor
+
+
+class Dataset:
+    """Training, held-out and regularisation images of one run. Made by `Dataset.build`.
+
+    Attributes:
+        plan: which rows are trained at which step.
+        cache: the store of latents and text embeddings (for `TextCache` too).
+        images: usable images in `dataset.path`, held-out ones included.
+        sha256: digest over pixels and captions of every image that takes part: equal for equal data, whatever the
+            files are called.
+        skipped: files left out because of `dataset.on_bad_file=skip`, each with the reason.
+    """
+
+    @classmethod
+    def build(
+        cls,
+        config: Config,
+        base: Base,
+        *,
+        say: Callable[[str], None] = print,
+        progress: Progress = lambda things, description: things,
+    ) -> Dataset:
+        """Read the folders and encode every image that was never encoded before.
+
+        Args:
+            config: the run; `config.dataset.path` is set.
+            base: encodes images.
+            say: shows a line to the user: what was decided or skipped on the way.
+            progress: wraps lists that take long, as `rich.progress.track(things, description)` does.
+
+        Raises:
+            UserError: everything that is wrong with the data, at once.
+        """
+        cache = TensorCache(config.dataset.cache or Path(config.output_root) / ".cache")
+        pictures = ImageCache(base, cache, config.dataset.background)
+        gathered = gather(config, pictures.look, base.latent_factor, progress)
+        for line in gathered.skipped:
+            say(f"skipped {line}")
+        for line in gathered.notes:
+            say(line)
+        dataset = cls(config, gathered, pictures, cache, base.scaling_factor)
+        dataset._encode(progress)
+        return dataset
+
+    def __init__(
+        self,
+        config: Config,
+        gathered: Gathered,
+        pictures: ImageCache,
+        cache: TensorCache,
+        scaling_factor: float,
+    ) -> None:
+        self._rules, self._seed, self._prior_weight = (
+            config.dataset,
+            config.seed,
+            config.loss.prior_loss_weight,
+        )
+        self._training, self._heldout = gathered.training, gathered.heldout
+        self._items = gathered.training + gathered.regularisation  # Row.item counts these
+        self._pictures, self._scaling_factor = pictures, scaling_factor
+        self.cache = cache
+        self.skipped = gathered.skipped
+        self.images = len(gathered.training)
+        if config.dataset.validation_path is None:
+            self.images += len(gathered.heldout)
+        self.sha256 = _digest(gathered)
+        buckets: dict[Size, dict[int, int]] = {}
+        for number, item in enumerate(self._items):
+            buckets.setdefault(item.placement.bucket, {})[number] = item.sample.repeats
+        self.plan = Plan(
+            [repeats for _, repeats in sorted(buckets.items())],
+            config.training.batch_size,
+            config.training.gradient_accumulation,
+            config.training.epochs,
+            config.training.max_steps,
+            config.seed,
+            regularisation=frozenset(range(len(self._training), len(self._items))),
+        )
+
+    def batch(self, rows: Sequence[Row]) -> Batch:
+        """Return what these rows, all of one bucket, are trained on: a pure function of the run's seed and the rows."""
+        items = [self._items[row.item] for row in rows]
+        flips = [self._flipped(row) for row in rows]
+        return Batch(
+            rows=list(rows),
+            latents=torch.stack([self._draw(row, flip) for row, flip in zip(rows, flips, strict=True)]),
+            captions=[
+                captions.drawn(item.caption, self._rules, self._seed, row)
+                for item, row in zip(items, rows, strict=True)
+            ],
+            size_ids=torch.tensor(
+                [item.placement.size_ids(flip) for item, flip in zip(items, flips, strict=True)],
+                dtype=torch.float32,
+            ),
+            weights=torch.tensor(
+                [1.0 if row.item < len(self._training) else self._prior_weight for row in rows]
+            ),
+        )
+
+    def heldout(self) -> list[tuple[Tensor, str, Tensor]]:
+        """Return, for each held-out image, its mean latents scaled (1, 4, h, w), its caption, its size ids (1, 6)."""
+        return [
+            (
+                self._posterior(item, False)[0].unsqueeze(0) * self._scaling_factor,
+                item.caption,
+                torch.tensor([item.placement.size_ids(False)], dtype=torch.float32),
+            )
+            for item in self._heldout
+        ]
+
+    def heldout_images(self) -> list[Image.Image]:
+        """Return the held-out images as the model sees them: RGB, scaled and cropped to their buckets."""
+        return [
+            prepare(self._pictures.open(item.sample.path, item.sample.facts.digest), item.placement)
+            for item in self._heldout
+        ]
+
+    def captions(self) -> list[str]:
+        """Return every caption that can be known before training, sorted: all full ones, and "" with caption dropout.
+
+        Shuffled or thinned captions are only known when they are drawn.
+        """
+        known = {item.caption for item in self._items + self._heldout}
+        return sorted(known | ({""} if self._rules.caption_dropout else set()))
+
+    def tag_frequency(self) -> dict[str, dict[str, int]]:
+        """Return {folder: {tag: number of training images}}, tags in lower case, as kohya's metadata has it."""
+        frequency: dict[str, Counter[str]] = {}
+        for item in self._training:
+            tags = captions.tags_of(item.caption.lower(), self._rules.caption_separator or ",")
+            frequency.setdefault(item.sample.folder, Counter()).update(tags)
+        return {folder: dict(counts) for folder, counts in frequency.items()}
+
+    def folders(self) -> dict[str, dict[str, int]]:
+        """Return {folder: {"n_repeats": .., "img_count": ..}} of the training images, as kohya's metadata has it."""
+        found: dict[str, dict[str, int]] = {}
+        for item in self._training:
+            entry = found.setdefault(item.sample.folder, {"n_repeats": item.sample.repeats, "img_count": 0})
+            entry["img_count"] += 1
+        return found
+
+    @property
+    def regularisation_images(self) -> int:
+        """Draws of regularisation images per epoch."""
+        return sum(item.sample.repeats for item in self._items[len(self._training) :])
+
+    def bucket_counts(self) -> dict[Size, int]:
+        """Return {(width, height): number of training and regularisation images}, sorted."""
+        return dict(sorted(Counter(item.placement.bucket for item in self._items).items()))
+
+    def _encode(self, progress: Progress) -> None:
+        for item in progress(self._items + self._heldout, "encoding images"):
+            self._posterior(item, False)
+        if self._rules.flip:
+            for item in progress(self._items, "encoding mirrored images"):
+                self._posterior(item, True)
+
+    def _posterior(self, item: Item, flip: bool) -> tuple[Tensor, Tensor]:
+        return self._pictures.posterior(item.sample.path, item.sample.facts.digest, item.placement, flip)
+
+    def _draw(self, row: Row, flip: bool) -> Tensor:
+        mean, std = self._posterior(self._items[row.item], flip)
+        noise = torch.randn(
+            mean.shape, generator=generator(self._seed, "posterior", row.item, row.repeat, row.epoch)
+        )
+        return (mean + std * noise) * self._scaling_factor
+
+    def _flipped(self, row: Row) -> bool:
+        if not self._rules.flip:
+            return False
+        return random_for(self._seed, "flip", row.item, row.repeat, row.epoch).random() < 0.5
+
+
+def _digest(gathered: Gathered) -> str:
+    """Digest what the run learns from and is measured on; a picture's role counts, but not the split by `holdout`."""
+    lines = [("image", item) for item in gathered.training + gathered.heldout]
+    lines += [("regularisation", item) for item in gathered.regularisation]
+    text = sorted(f"{role} {item.sample.facts.digest} {item.sample.caption}" for role, item in lines)
+    return hashlib.sha256("\n".join(text).encode()).hexdigest()

@@ -1,0 +1,228 @@
+"""From the config to the items of a run: scan the folders, split, find buckets, and refuse with every problem at once."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from PIL import ImageColor
+
+from lorasweep.config import Config, DatasetConfig
+from lorasweep.data.buckets import (
+    Placement,
+    Size,
+    bucket_sizes,
+    bucket_without_upscale,
+    nearest_bucket,
+    place,
+)
+from lorasweep.data.captions import affixed
+from lorasweep.data.folder import Progress, Sample, Scan, scan
+from lorasweep.data.images import Facts
+from lorasweep.data.split import split
+from lorasweep.errors import UserError
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image as it takes part in a run.
+
+    Args:
+        sample: what is on disk.
+        caption: the full caption (prefix and suffix included), before any draw.
+        placement: how it fills its bucket.
+    """
+
+    sample: Sample
+    caption: str
+    placement: Placement
+
+
+@dataclass
+class Gathered:
+    """All items of a run.
+
+    Attributes:
+        training, heldout, regularisation: the items of each role; no picture is in two of them.
+        skipped: what was left out because of `dataset.on_bad_file=skip`, and why.
+        notes: lines worth showing before training.
+    """
+
+    training: list[Item] = field(default_factory=list)
+    heldout: list[Item] = field(default_factory=list)
+    regularisation: list[Item] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def gather(config: Config, look: Callable[[Path], Facts], latent_factor: int, progress: Progress) -> Gathered:
+    """Read all folders of a run and give each image its role and its bucket.
+
+    Args:
+        config: the run; `config.dataset.path` is set.
+        look: returns an image's facts or raises BadImage.
+        latent_factor: pixels per latent pixel of the base.
+        progress: wraps lists that take long.
+
+    Raises:
+        UserError: everything that is wrong with settings, folders and files.
+    """
+    rules = config.dataset
+    if problems := _settings_problems(rules, latent_factor):
+        raise UserError(problems)
+    bucket_of = _bucket_chooser(rules)
+    gathered = Gathered()
+    faults: list[str] = []  # of single files, which may be skipped
+    refusals: list[str] = []  # of the whole, which may not
+
+    def collect(key: str, path: str | None, repeats: int | None) -> list[Item]:
+        if path is None:
+            return []
+        found = scan(
+            Path(path),
+            look,
+            key=key,
+            repeats_key="dataset.regularisation_repeats"
+            if key == "dataset.regularisation_path"
+            else "dataset.repeats",
+            repeats=repeats,
+            caption_extension=rules.caption_extension,
+            progress=progress,
+        )
+        # The prefix usually holds the trigger, which regularisation images must not learn.
+        affixes = (
+            ("", "") if key == "dataset.regularisation_path" else (rules.caption_prefix, rules.caption_suffix)
+        )
+        items = _placed(found, affixes, bucket_of)
+        (faults if items else refusals).extend(found.problems)
+        if key != "dataset.validation_path":
+            gathered.notes += found.notes
+        return items
+
+    samples = collect("dataset.path", rules.path, rules.repeats)
+    validation = collect("dataset.validation_path", rules.validation_path, 1)
+    gathered.regularisation = collect(
+        "dataset.regularisation_path", rules.regularisation_path, rules.regularisation_repeats
+    )
+    refusals += _shared(samples, validation, gathered.regularisation)
+    if rules.on_bad_file == "skip":
+        gathered.skipped = faults
+    else:
+        refusals = faults + refusals
+    if refusals:
+        raise UserError(refusals)
+
+    if rules.validation_path is None:
+        training, held = split([item.sample.facts.digest for item in samples], rules.holdout, config.seed)
+        gathered.training, gathered.heldout = [samples[i] for i in training], [samples[i] for i in held]
+        if held:
+            gathered.notes.append(
+                f"{len(held)} of {len(samples)} images held out to measure the loss (dataset.holdout)"
+            )
+        elif rules.holdout > 0:
+            gathered.notes.append("nothing is held out: that takes at least two different pictures")
+    else:
+        gathered.training, gathered.heldout = samples, validation
+    if len(gathered.training) < config.training.batch_size:
+        raise UserError(_too_few(len(gathered.training), len(gathered.heldout), config))
+    gathered.notes += _caption_notes(samples, rules.trigger) + _copies(samples)
+    return gathered
+
+
+def _settings_problems(rules: DatasetConfig, latent_factor: int) -> list[str]:
+    problems = []
+    if rules.path is None:
+        problems.append("dataset.path is not set: set it to a folder of images and captions")
+    try:
+        ImageColor.getcolor(rules.background, "RGB")
+    except ValueError:
+        problems.append(
+            f"dataset.background={rules.background} is not a colour: write it as #ffffff or white"
+        )
+    if not rules.caption_separator and (rules.shuffle_tags or rules.tag_dropout):
+        problems.append(
+            "dataset.caption_separator is empty: shuffle_tags and tag_dropout need one, such as ','"
+        )
+    key, value = ("bucket_step", rules.bucket_step) if rules.buckets else ("resolution", rules.resolution)
+    if value % latent_factor:
+        problems.append(
+            f"dataset.{key}={value} must be a multiple of {latent_factor}, this base's latent pixel"
+        )
+    return problems
+
+
+def _bucket_chooser(rules: DatasetConfig) -> Callable[[Size], Size | None]:
+    """Return the function from an image's size to its bucket (None: too small for any)."""
+    if not rules.buckets:
+        return lambda size: (rules.resolution, rules.resolution)
+    if rules.bucket_no_upscale:
+        return lambda size: bucket_without_upscale(size, rules.resolution, rules.bucket_step)
+    sizes = bucket_sizes(rules.resolution, rules.bucket_min, rules.bucket_max, rules.bucket_step)
+    return lambda size: nearest_bucket(size, sizes)
+
+
+def _placed(found: Scan, affixes: tuple[str, str], bucket_of: Callable[[Size], Size | None]) -> list[Item]:
+    items = []
+    for sample in found.samples:
+        size = (sample.facts.width, sample.facts.height)
+        bucket = bucket_of(size)
+        if bucket is None:
+            found.problems.append(
+                f"{sample.path}: {size[0]} x {size[1]} is smaller than dataset.bucket_step and bucket_no_upscale"
+                " forbids enlarging it: delete it, or set dataset.bucket_no_upscale=false"
+            )
+        else:
+            items.append(Item(sample, affixed(sample.caption, *affixes), place(size, bucket)))
+    return items
+
+
+def _shared(
+    training: Sequence[Item], validation: Sequence[Item], regularisation: Sequence[Item]
+) -> list[str]:
+    """Return a problem for each picture that is in two of the three folders."""
+    problems = []
+    pairs = [
+        (training, validation, "in dataset.path and in dataset.validation_path"),
+        (regularisation, validation, "in dataset.regularisation_path and in dataset.validation_path"),
+        (training, regularisation, "in dataset.path and in dataset.regularisation_path"),
+    ]
+    for left, right, where in pairs:
+        seen = {item.sample.facts.digest: item.sample.path for item in left}
+        for item in right:
+            if other := seen.get(item.sample.facts.digest):
+                problems.append(f"{other} and {item.sample.path} are the same picture, {where}: delete one")
+    return problems
+
+
+def _too_few(training: int, heldout: int, config: Config) -> str:
+    beside = "" if config.dataset.validation_path or not heldout else f" ({heldout} more held out)"
+    return (
+        f"{config.dataset.path} has {training} training image{'s' * (training != 1)}{beside}, fewer than"
+        f" training.batch_size={config.training.batch_size}: set training.batch_size to at most {training},"
+        " or add images"
+    )
+
+
+def _caption_notes(items: Sequence[Item], trigger: str) -> list[str]:
+    without = [
+        item.sample.path.name for item in items if not item.caption.lower().startswith(trigger.lower())
+    ]
+    if not without:
+        return []
+    return [
+        f'{len(without)} of {len(items)} captions do not begin with the trigger "{trigger}" ({_few(without)}):'
+        f' unless that is meant, set dataset.caption_prefix="{trigger},"'
+    ]
+
+
+def _copies(items: Iterable[Item]) -> list[str]:
+    same: dict[str, list[str]] = defaultdict(list)
+    for item in items:
+        same[item.sample.facts.digest].append(item.sample.path.name)
+    return [f"the same picture several times: {_few(names)}" for names in same.values() if len(names) > 1]
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

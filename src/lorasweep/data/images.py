@@ -1,0 +1,187 @@
+"""Opening any picture as plain RGB, and saying precisely what is wrong with one that does not open.
+
+What the model sees must be what the user sees in a viewer: EXIF rotation applied, transparency on the background
+colour, 16-bit and float greys scaled rather than clipped, wide-gamut and CMYK colours brought to sRGB.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageCms, ImageColor, ImageOps, UnidentifiedImageError
+
+EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"})
+# Pictures, but of a kind that Pillow does not read by itself: worth a word rather than silence.
+UNREADABLE = frozenset({".heic", ".heif", ".jxl", ".psd", ".svg", ".raw", ".dng", ".cr2", ".nef", ".arw"})
+# Above any camera's picture (Pillow's own limit for an error); a bomb declares more, to exhaust the memory.
+MAX_PIXELS = 178_956_970
+
+_MAGIC = {
+    b"\x89PNG": "PNG",
+    b"\xff\xd8\xff": "JPEG",
+    b"GIF8": "GIF",
+    b"RIFF": "WebP",
+    b"BM": "BMP",
+    b"II*\x00": "TIFF",
+    b"MM\x00*": "TIFF",
+    b"ftypavi": "AVIF",
+}
+
+
+class BadImage(Exception):
+    """This file cannot be used; the text says why and what to do, to be put after the file's name."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What must be known of an image before it is used.
+
+    Args:
+        width: pixels, after EXIF rotation. height: likewise.
+        digest: `pixel_digest` of the opened image.
+    """
+
+    width: int
+    height: int
+    digest: str
+
+
+def look(path: Path, background: str) -> Facts:
+    """Decode the whole image and return its facts.
+
+    Raises:
+        BadImage: as `open_image`.
+    """
+    image = open_image(path, background)
+    return Facts(image.width, image.height, pixel_digest(image))
+
+
+def open_image(path: Path, background: str) -> Image.Image:
+    """Return the image at `path` as RGB, upright, on `background` where it is transparent; an animation's first frame.
+
+    Args:
+        path: an image file; its content decides the format, not its extension.
+        background: a colour as CSS writes it, such as `#ffffff` or `white`.
+
+    Raises:
+        BadImage: empty, unreadable, not an image, damaged, or a decompression bomb.
+        ValueError: `background` is not a colour.
+    """
+    colour = ImageColor.getcolor(background, "RGB")
+    try:
+        if path.stat().st_size == 0:
+            raise BadImage("is empty (0 bytes): copy it again or delete it")
+        with Image.open(path) as lazy:
+            width, height = lazy.size
+            if width * height > MAX_PIXELS:
+                raise Image.DecompressionBombError(f"{width} x {height}")
+            lazy.load()
+            return _on_background(_eight_bit(_upright(lazy)), colour)
+    except Image.DecompressionBombError as error:
+        raise BadImage(
+            f"claims more than {MAX_PIXELS // 10**6} million pixels ({error}), a decompression bomb or a scan:"
+            " make a smaller copy or delete it"
+        ) from error
+    except UnidentifiedImageError as error:
+        raise BadImage(_unidentified(path)) from error
+    except BadImage:
+        raise
+    except (PermissionError, FileNotFoundError, IsADirectoryError) as error:
+        raise BadImage(unreadable(error)) from error
+    except Exception as error:  # decoders raise many kinds on damaged bytes; each means the same to the user
+        raise BadImage(f"is truncated or damaged ({error}): copy it again or delete it") from error
+
+
+def pixel_digest(image: Image.Image) -> str:
+    """Return the SHA-256 of the pixels and the size: equal for equal pictures, whatever file they came from."""
+    digest = hashlib.sha256(f"{image.mode} {image.width} {image.height} ".encode())
+    digest.update(image.tobytes())
+    return digest.hexdigest()
+
+
+def unreadable(error: OSError) -> str:
+    """Return what to say of a file that the system does not let us read."""
+    return f"cannot be read ({error.strerror}): check its permissions or where it links to"
+
+
+def _unidentified(path: Path) -> str:
+    with open(path, "rb") as stream:
+        head = stream.read(16)
+    if head[4:8] == b"ftyp" and head[8:12] not in (b"avif", b"avis"):
+        return "is a HEIC photo or a video, which is not read here: convert it to PNG or JPEG, or delete it"
+    for magic, kind in _MAGIC.items():
+        if head.startswith(magic) or head[4:].startswith(magic):
+            return (
+                f"is truncated or damaged (a {kind} whose header cannot be read): copy it again or delete it"
+            )
+    return f"is not an image (its content starts with {head[:12]!r}): replace it or delete it"
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # damaged EXIF says nothing about rotation; the pixels themselves are fine
+        return image.copy()
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """Return the image as RGB or RGBA, 8 bits a channel, in sRGB."""
+    if image.mode.startswith(("I", "F")):
+        return _scaled_grey(image)
+    profile = image.info.get("icc_profile")
+    has_alpha = image.has_transparency_data
+    if profile and image.mode in ("RGB", "RGBA", "CMYK"):
+        colours = _to_srgb(image, profile)
+        if has_alpha:
+            colours.putalpha(image.convert("RGBA").getchannel("A"))
+        return colours
+    return image.convert("RGBA" if has_alpha else "RGB")
+
+
+def _scaled_grey(image: Image.Image) -> Image.Image:
+    """Return a grey of more than 8 bits as RGB(A).
+
+    16-bit values are divided by 257, so that 65535 is white. 32-bit integers within 0..65535 count as 16-bit; floats
+    within 0..1 or 0..255 keep that scale; any other range is stretched, since its white is unknown.
+    """
+    values = np.asarray(image, dtype=np.float64)
+    if not np.isfinite(values).all():
+        raise BadImage("holds pixels that are no number: export it again as 8- or 16-bit")
+    low, high = float(values.min()), float(values.max())
+    limit = (1.0 if high <= 1 else 255.0) if image.mode == "F" else 65535.0
+    if low < 0 or high > limit:
+        values, limit = values - low, (high - low) or 1.0
+    grey = Image.fromarray(np.rint(values * 255 / limit).astype(np.uint8)).convert("RGB")
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        opaque = np.where(np.asarray(image) == transparent, 0, 255).astype(np.uint8)
+        grey.putalpha(Image.fromarray(opaque))
+    return grey
+
+
+def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
+    """Return the colours of an image in sRGB; a profile that cannot be used is ignored, as viewers do."""
+    plain = image if image.mode == "CMYK" else image.convert("RGB")
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if "srgb" not in ImageCms.getProfileDescription(source).lower():
+            converted = ImageCms.profileToProfile(
+                plain, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
+            )
+            assert converted is not None  # only inPlace=True returns None
+            return converted
+    except (ImageCms.PyCMSError, OSError):
+        pass
+    return plain.convert("RGB")
+
+
+def _on_background(image: Image.Image, colour: tuple[int, ...] | int) -> Image.Image:
+    if image.mode == "RGB":
+        return image
+    behind = Image.new("RGB", image.size, colour)
+    behind.paste(image.convert("RGB"), mask=image.getchannel("A"))
+    return behind

@@ -1,0 +1,119 @@
+"""What is known of images and kept: their size and digest, and the VAE's posterior for each placement.
+
+Both are found by content (of the file, of the pixels), so that an edited image is simply another one.
+Mean and standard deviation are stored rather than one sample, so that each draw of an image gets a sample of its own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from lorasweep import files
+from lorasweep.bases.base import Base
+from lorasweep.data import images
+from lorasweep.data.buckets import Placement, prepare
+from lorasweep.data.cache import TensorCache, precision
+from lorasweep.data.images import BadImage, Facts
+from lorasweep.errors import UserError
+
+# Part of every key: raise it when what an entry holds, or how it is made, changes.
+VERSION = 1
+
+
+class ImageCache:
+    """Facts and posteriors of images.
+
+    Args:
+        base: its VAE encodes.
+        cache: where the results are kept.
+        background: colour behind transparent pixels.
+    """
+
+    def __init__(self, base: Base, cache: TensorCache, background: str) -> None:
+        self._base, self._cache, self._background = base, cache, background
+        self._vae = [base.digests["vae"], precision(base.modules["vae"])]
+
+    def look(self, path: Path) -> Facts:
+        """Return the facts of an image file; a file whose bytes are known is not decoded again.
+
+        Raises:
+            BadImage: as `images.open_image`.
+        """
+        try:
+            content = files.sha256_of(path)
+        except OSError as error:
+            raise BadImage(images.unreadable(error)) from error
+        parts: dict[str, object] = {
+            "kind": "facts",
+            "version": VERSION,
+            "file": content,
+            "background": self._background,
+        }
+
+        def decode() -> dict[str, Tensor]:
+            facts = images.look(path, self._background)
+            digest = torch.tensor(list(bytes.fromhex(facts.digest)), dtype=torch.uint8)
+            return {"size": torch.tensor([facts.width, facts.height]), "digest": digest}
+
+        entry = self._cache.fetch(parts, decode)
+        width, height = entry["size"].tolist()
+        return Facts(width, height, bytes(entry["digest"].tolist()).hex())
+
+    def open(self, path: Path, digest: str) -> Image.Image:
+        """Return the image, which must still be the one that was looked at.
+
+        Raises:
+            UserError: it has been changed, damaged or removed since.
+        """
+        try:
+            image = images.open_image(path, self._background)
+            if images.pixel_digest(image) == digest:
+                return image
+            fault = "was changed while this run was using it"
+        except BadImage as error:
+            fault = str(error)
+        raise UserError(f"{path}: {fault}; then start again", title="An image changed")
+
+    def posterior(self, path: Path, digest: str, placement: Placement, flip: bool) -> tuple[Tensor, Tensor]:
+        """Return mean and standard deviation, each (4, h, w), unscaled, float32, on the CPU.
+
+        Images are encoded one by one, so that an entry never depends on what happened to be encoded beside it.
+
+        Args:
+            path: the image, opened only when it has to be encoded.
+            digest: its pixel digest.
+            placement: how it fills its bucket.
+            flip: whether it is mirrored.
+
+        Raises:
+            UserError: as `open`.
+        """
+        parts: dict[str, object] = {
+            "kind": "posterior",
+            "version": VERSION,
+            "pixels": digest,
+            "resized": placement.resized,
+            "crop": [placement.left, placement.top, *placement.bucket],
+            "flip": flip,
+            "vae": self._vae,
+        }
+
+        def encode() -> dict[str, Tensor]:
+            pixels = to_pixels(prepare(self.open(path, digest), placement, flip))
+            with torch.no_grad():
+                mean, std = self._base.encode_images(pixels.unsqueeze(0))
+            return {"mean": mean[0].float(), "std": std[0].float()}
+
+        entry = self._cache.fetch(parts, encode)
+        return entry["mean"], entry["std"]
+
+
+def to_pixels(image: Image.Image) -> Tensor:
+    """Return an RGB image as (3, height, width), float32 in [-1, 1]."""
+    array = np.array(image, dtype=np.float32)
+    return torch.from_numpy(array / 127.5 - 1.0).permute(2, 0, 1).contiguous()

@@ -1,0 +1,298 @@
+"""What a weights file says about itself, as strings: kohya's `ss_*`, Stability's `modelspec.*`, and our own
+keys.
+
+`ss_*` are the keys that managers and hubs read (sd-scripts writes them); a setting that is off is "None", as
+there, and a fact that nobody knows is left out. `modelspec.*` follows version 1.0.1 of that specification.
+`lorasweep.config` is the whole resolved config, so that a file alone is enough to train it again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from omegaconf import OmegaConf
+
+from lorasweep.config import Config
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# Architecture names by model family. They say what a loader must build, not which weights the base had (that
+# is `ss_sd_model_name`, `lorasweep.base_sha256`), so the toy base, which has SDXL's parts, has SDXL's names.
+ARCHITECTURES = {"sdxl": ("sdxl_base_v1-0", "stable-diffusion-xl-v1-base/lora")}
+IMPLEMENTATION = "https://github.com/Stability-AI/generative-models"
+OPTIMIZERS = {
+    "adamw": "torch.optim.adamw.AdamW",
+    "adamw8bit": "bitsandbytes.optim.adamw.AdamW8bit",
+    "adafactor": "transformers.optimization.Adafactor",
+}
+SECRET = re.compile(r"(^|_)(key|token|secret|password|passwd|credentials?)$", re.IGNORECASE)
+
+
+class Folder(NamedTuple):
+    """One image folder: how often each image is seen per epoch, and how many images it has."""
+
+    repeats: int
+    images: int
+
+
+@dataclass(frozen=True)
+class TrainingFacts:
+    """What happened, where the config tells only what was wanted. None: unknown, its key is left out.
+
+    Attributes:
+        output_name: the file's stem, such as `FuzzyBear_v6-000012`.
+        session: one id for all files of a training.
+        epoch, step: how far the weights were trained: epochs begun (1-based) and optimizer steps done.
+        epochs, total_steps, warmup_steps: the plan.
+        images, validation_images, regularisation_images: images per epoch; the first and last with repeats.
+        batches_per_epoch: batches, not optimizer steps.
+        mixed_precision: what was used: "no", "fp16" or "bf16".
+        folders, regularisation_folders: image folders by name (not path).
+        tag_frequency: by folder name, how many captions have each tag.
+        buckets: images with repeats by (width, height).
+        mean_aspect_error: mean |aspect ratio of image - of its bucket|.
+        base_name: the base's file or folder name or hub id.
+        base_sha256: digest over all weights of the base.
+        base_file_sha256, base_file_legacy_hash: of a single-file base, as A1111 shows them: SHA-256, and the
+            first 8 hex digits of the SHA-256 of 64 KiB at 1 MiB.
+        dataset_sha256: digest over images and captions.
+        overrides: command-line overrides.
+        program_version: lorasweep's version.
+    """
+
+    output_name: str
+    session: str
+    started: datetime
+    finished: datetime
+    epoch: int
+    step: int
+    epochs: int
+    total_steps: int
+    warmup_steps: int
+    images: int
+    batches_per_epoch: int
+    mixed_precision: str
+    folders: Mapping[str, Folder]
+    base_sha256: str
+    dataset_sha256: str
+    program_version: str
+    validation_images: int = 0
+    regularisation_images: int = 0
+    regularisation_folders: Mapping[str, Folder] = field(default_factory=dict)
+    tag_frequency: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    buckets: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    mean_aspect_error: float | None = None
+    base_name: str | None = None
+    base_file_sha256: str | None = None
+    base_file_legacy_hash: str | None = None
+    overrides: Sequence[str] = ()
+
+
+def metadata(config: Config, facts: TrainingFacts) -> dict[str, str]:
+    """Return all metadata of a weights file but its hashes (`hashes` gives those)."""
+    values = _run(config, facts) | _settings(config) | _dataset(config, facts) | _base(config, facts)
+    known = {key: _text(value) for key, value in values.items()}
+    return known | _modelspec(config, facts) | _own(config, facts)
+
+
+def hashes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> dict[str, str]:
+    """Return the hashes by which A1111 and others recognise a file, whatever is edited into its metadata
+    later.
+
+    Both `sshs_` hashes are of the file as it would be with its `ss_*` metadata alone: `sshs_model_hash` is
+    the SHA-256 of the tensors' bytes, `sshs_legacy_hash` the first 8 hex digits of the SHA-256 of 64 KiB at 1
+    MiB. `modelspec.hash_sha256` is the first one again, as that specification wants it written.
+    """
+    from safetensors.torch import save
+
+    content = save(dict(tensors), {key: value for key, value in metadata.items() if key.startswith("ss_")})
+    header = 8 + int.from_bytes(content[:8], "little")
+    model = hashlib.sha256(memoryview(content)[header:]).hexdigest()
+    legacy = hashlib.sha256(content[0x100000:0x110000]).hexdigest()[:8]
+    return {"sshs_model_hash": model, "sshs_legacy_hash": legacy, "modelspec.hash_sha256": f"0x{model}"}
+
+
+def without_secrets(value: Any) -> Any:
+    """Return nested dicts and lists without the entries whose key names a secret (`api_key`, `HF_TOKEN`)."""
+    if isinstance(value, dict):
+        return {key: without_secrets(inner) for key, inner in value.items() if not SECRET.search(str(key))}
+    if isinstance(value, list):
+        return [without_secrets(inner) for inner in value]
+    return value
+
+
+def _run(config: Config, facts: TrainingFacts) -> dict[str, Any]:
+    return {
+        "ss_session_id": facts.session,
+        "ss_training_started_at": facts.started.timestamp(),
+        "ss_training_finished_at": facts.finished.timestamp(),
+        "ss_output_name": facts.output_name,
+        "ss_epoch": facts.epoch,
+        "ss_steps": facts.step,
+        "ss_num_epochs": facts.epochs,
+        "ss_max_train_steps": facts.total_steps,
+        "ss_lr_warmup_steps": facts.warmup_steps,
+        "ss_num_train_images": facts.images,
+        "ss_num_validation_images": facts.validation_images,
+        "ss_num_reg_images": facts.regularisation_images,
+        "ss_num_batches_per_epoch": facts.batches_per_epoch,
+        "ss_mixed_precision": facts.mixed_precision,
+        "ss_full_fp16": False,
+        "ss_full_bf16": False,
+        "ss_seed": config.seed,
+        "ss_training_comment": f"lorasweep {facts.program_version}",
+    }
+
+
+def _settings(config: Config) -> dict[str, Any]:
+    network, optimizer, loss, training = config.network, config.optimizer, config.loss, config.training
+    second = optimizer.text_encoder_2_lr
+    first = optimizer.text_encoder_lr
+    text_lr = first if second is None or second == first else [first, second]
+    convolutions = (
+        {"conv_dim": str(network.rank), "conv_alpha": str(network.alpha)} if network.convolutions else {}
+    )
+    scheduler = config.scheduler.name
+    if scheduler == "constant" and (config.scheduler.warmup_steps or config.scheduler.warmup_ratio):
+        scheduler = "constant_with_warmup"
+    huber = loss.type != "l2"
+    return {
+        "ss_learning_rate": optimizer.lr,
+        "ss_unet_lr": optimizer.lr,
+        "ss_text_encoder_lr": text_lr,
+        "ss_network_module": "networks.lora",
+        "ss_network_dim": network.rank,
+        "ss_network_alpha": network.alpha,
+        "ss_network_dropout": network.dropout or None,
+        "ss_network_args": convolutions,
+        "ss_scale_weight_norms": None,
+        "ss_optimizer": _optimizer(config),
+        "ss_lr_scheduler": scheduler,
+        "ss_max_grad_norm": training.max_grad_norm,
+        "ss_gradient_checkpointing": training.gradient_checkpointing,
+        "ss_gradient_accumulation_steps": training.gradient_accumulation,
+        "ss_loss_type": loss.type,
+        "ss_huber_schedule": loss.huber_schedule if huber else None,
+        "ss_huber_c": loss.huber_c if huber else None,
+        "ss_huber_scale": loss.huber_scale if huber else None,
+        "ss_min_snr_gamma": loss.min_snr_gamma,
+        "ss_noise_offset": loss.noise_offset or None,
+        "ss_adaptive_noise_scale": None,
+        "ss_multires_noise_iterations": None,
+        "ss_ip_noise_gamma": None,
+        "ss_debiased_estimation": False,
+        "ss_zero_terminal_snr": False,
+        "ss_prior_loss_weight": loss.prior_loss_weight,
+        "ss_clip_skip": None,
+        "ss_cache_latents": True,
+        "ss_fp8_base": False,
+    }
+
+
+def _dataset(config: Config, facts: TrainingFacts) -> dict[str, Any]:
+    dataset, batch = config.dataset, config.training.batch_size
+    buckets = {
+        str(index): {"resolution": list(size), "count": count}
+        for index, (size, count) in enumerate(sorted(facts.buckets.items()))
+    }
+    error = {} if facts.mean_aspect_error is None else {"mean_img_ar_error": facts.mean_aspect_error}
+    return {
+        "ss_batch_size_per_device": batch,
+        "ss_total_batch_size": batch * config.training.gradient_accumulation,
+        "ss_resolution": f"({dataset.resolution}, {dataset.resolution})",
+        "ss_enable_bucket": dataset.buckets,
+        "ss_bucket_no_upscale": dataset.bucket_no_upscale,
+        "ss_min_bucket_reso": dataset.bucket_min if dataset.buckets else None,
+        "ss_max_bucket_reso": dataset.bucket_max if dataset.buckets else None,
+        "ss_bucket_info": {"buckets": buckets, **error},
+        "ss_flip_aug": dataset.flip,
+        "ss_color_aug": False,
+        "ss_random_crop": False,
+        "ss_shuffle_caption": dataset.shuffle_tags,
+        "ss_keep_tokens": dataset.keep_tokens,
+        "ss_max_token_length": dataset.max_tokens,
+        "ss_caption_dropout_rate": dataset.caption_dropout,
+        "ss_caption_dropout_every_n_epochs": 0,
+        "ss_caption_tag_dropout_rate": dataset.tag_dropout,
+        "ss_dataset_dirs": _folders(facts.folders),
+        "ss_reg_dataset_dirs": _folders(facts.regularisation_folders),
+        "ss_tag_frequency": {folder: dict(tags) for folder, tags in facts.tag_frequency.items()},
+    }
+
+
+def _base(config: Config, facts: TrainingFacts) -> dict[str, Any]:
+    known = {
+        "ss_sd_model_name": facts.base_name,
+        "ss_new_sd_model_hash": facts.base_file_sha256,
+        "ss_sd_model_hash": facts.base_file_legacy_hash,
+    }
+    return {
+        "ss_v2": False,
+        "ss_base_model_version": ARCHITECTURES[config.base_model.family][0],
+        **{key: value for key, value in known.items() if value is not None},
+    }
+
+
+def _modelspec(config: Config, facts: TrainingFacts) -> dict[str, str]:
+    side = config.dataset.resolution
+    spec = {
+        "sai_model_spec": "1.0.1",
+        "architecture": ARCHITECTURES[config.base_model.family][1],
+        "implementation": IMPLEMENTATION,
+        "title": facts.output_name,
+        "resolution": f"{side}x{side}",
+        "date": facts.finished.astimezone().replace(microsecond=0, tzinfo=None).isoformat(),
+        "prediction_type": "v" if config.base_model.prediction_type == "v_prediction" else "epsilon",
+        "trigger_phrase": config.dataset.trigger,
+    }
+    return {f"modelspec.{key}": value for key, value in spec.items() if value}
+
+
+def _own(config: Config, facts: TrainingFacts) -> dict[str, str]:
+    resolved = without_secrets(OmegaConf.to_container(OmegaConf.create(config), resolve=True))  # type: ignore[call-overload]
+    return {
+        "lorasweep.version": facts.program_version,
+        "lorasweep.config": json.dumps(resolved, ensure_ascii=False),
+        "lorasweep.overrides": json.dumps(
+            [
+                given
+                for given in facts.overrides
+                if not SECRET.search(re.split(r"[=:@]", given)[0].strip("+~ "))
+            ],
+            ensure_ascii=False,
+        ),
+        "lorasweep.dataset_sha256": facts.dataset_sha256,
+        "lorasweep.base_sha256": facts.base_sha256,
+    }
+
+
+def _optimizer(config: Config) -> str:
+    """sd-scripts' form: dotted class, then the arguments it was built with."""
+    optimizer = config.optimizer
+    arguments: dict[str, Any] = {"weight_decay": optimizer.weight_decay}
+    if optimizer.name == "adafactor":
+        arguments |= {
+            "eps": (1e-30 if optimizer.eps is None else optimizer.eps, 1e-3),
+            "beta1": optimizer.beta1,
+        }
+        arguments |= {"scale_parameter": False, "relative_step": False, "warmup_init": False}
+    else:
+        arguments |= {"betas": (optimizer.beta1, optimizer.beta2)}
+        arguments |= {"eps": 1e-8 if optimizer.eps is None else optimizer.eps}
+    return f"{OPTIMIZERS[optimizer.name]}({','.join(f'{key}={value}' for key, value in arguments.items())})"
+
+
+def _folders(folders: Mapping[str, Folder]) -> dict[str, dict[str, int]]:
+    return {name: {"n_repeats": repeats, "img_count": images} for name, (repeats, images) in folders.items()}
+
+
+def _text(value: Any) -> str:
+    """sd-scripts' spelling: JSON for dicts, else Python's str ("None", "True", "[1e-05, 0.0]")."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value)

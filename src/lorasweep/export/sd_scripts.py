@@ -1,0 +1,271 @@
+"""What the metadata of kohya's sd-scripts says in the keys of our config, and what it leaves open."""
+
+from __future__ import annotations
+
+import ast
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import Tensor
+
+from lorasweep.export.weights import DOWN
+
+OFF = ("None", "False", "0", "0.0", "", "{}")
+
+
+def _flag(text: str) -> bool:
+    return text == "True"
+
+
+# Settings that mean the same here and there: our key, and how to read their text. "None" leaves our default.
+SAME: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "ss_output_name": ("name", str),
+    "ss_seed": ("seed", int),
+    "ss_network_dim": ("network.rank", int),
+    "ss_network_alpha": ("network.alpha", float),
+    "ss_network_dropout": ("network.dropout", float),
+    "ss_lr_warmup_steps": ("scheduler.warmup_steps", int),
+    "ss_batch_size_per_device": ("training.batch_size", int),
+    "ss_num_epochs": ("training.epochs", int),
+    "ss_gradient_accumulation_steps": ("training.gradient_accumulation", int),
+    "ss_gradient_checkpointing": ("training.gradient_checkpointing", _flag),
+    "ss_max_grad_norm": ("training.max_grad_norm", float),
+    "ss_mixed_precision": ("training.mixed_precision", str),
+    "ss_loss_type": ("loss.type", str),
+    "ss_huber_schedule": ("loss.huber_schedule", str),
+    "ss_huber_c": ("loss.huber_c", float),
+    "ss_huber_scale": ("loss.huber_scale", float),
+    "ss_noise_offset": ("loss.noise_offset", float),
+    "ss_prior_loss_weight": ("loss.prior_loss_weight", float),
+    "ss_enable_bucket": ("dataset.buckets", _flag),
+    "ss_bucket_no_upscale": ("dataset.bucket_no_upscale", _flag),
+    "ss_min_bucket_reso": ("dataset.bucket_min", int),
+    "ss_max_bucket_reso": ("dataset.bucket_max", int),
+    "ss_flip_aug": ("dataset.flip", _flag),
+    "ss_shuffle_caption": ("dataset.shuffle_tags", _flag),
+    "ss_keep_tokens": ("dataset.keep_tokens", int),
+    "ss_max_token_length": ("dataset.max_tokens", int),
+    "ss_caption_dropout_rate": ("dataset.caption_dropout", float),
+    "ss_caption_tag_dropout_rate": ("dataset.tag_dropout", float),
+    "modelspec.trigger_phrase": ("dataset.trigger", str),
+}
+OPTIMIZERS = {"AdamW": "adamw", "AdamW8bit": "adamw8bit", "Adafactor": "adafactor"}
+SCHEDULERS = {
+    "cosine": "cosine",
+    "cosine_with_restarts": "cosine_with_restarts",
+    "constant": "constant",
+    "constant_with_warmup": "constant",
+    "linear": "linear",
+}
+LAYERS = {
+    "network.attention": r"_attn[12]_",
+    "network.feed_forward": r"_ff_net_",
+    "network.projections": r"_proj_(in|out)\.",
+    "network.convolutions": r"_(in_layers_2|out_layers_3|emb_layers_1|skip_connection|op|conv)\.",
+}
+# What lorasweep does not do: a file that has one of these on was trained in another way than its recipe
+# trains.
+UNSUPPORTED = (
+    "ss_scale_weight_norms",
+    "ss_adaptive_noise_scale",
+    "ss_multires_noise_iterations",
+    "ss_ip_noise_gamma",
+    "ss_debiased_estimation",
+    "ss_zero_terminal_snr",
+    "ss_caption_dropout_every_n_epochs",
+    "ss_color_aug",
+    "ss_face_crop_aug_range",
+    "ss_random_crop",
+    "ss_full_fp16",
+    "ss_full_bf16",
+    "ss_fp8_base",
+)
+
+
+def settings_of(
+    stem: str, metadata: Mapping[str, str], tensors: Mapping[str, Tensor]
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the settings that a LoRA of SDXL was trained with, and notes on what the file does not tell.
+
+    Args:
+        stem: the file's name without extension, the LoRA's name if the metadata has none.
+        metadata: `ss_*` and `modelspec.*`; any of them may be missing.
+        tensors: in kohya's format, at least one module.
+
+    Returns:
+        settings: our dotted keys -> values; what is not there keeps its default.
+        notes: one line each, free text that may hold anything the metadata holds.
+    """
+    reader = _Reader(metadata, tensors)
+    reader.settings["name"] = stem
+    reader.read_same()
+    reader.read_network()
+    reader.read_learning_rates()
+    reader.read_optimizer()
+    reader.read_schedule()
+    reader.read_loss()
+    reader.read_dataset()
+    reader.note_unsupported()
+    return reader.settings, reader.notes
+
+
+class _Reader:
+    """Settings and notes found so far."""
+
+    def __init__(self, metadata: Mapping[str, str], tensors: Mapping[str, Tensor]) -> None:
+        self.metadata = metadata
+        self.modules = {name: tensor for name, tensor in tensors.items() if name.endswith(DOWN)}
+        self.alphas = sorted({tensor.item() for name, tensor in tensors.items() if name.endswith(".alpha")})
+        self.settings: dict[str, Any] = {}
+        self.notes: list[str] = []
+
+    def value(self, theirs: str, read: Callable[[str], Any]) -> Any:
+        """Return what `theirs` says; None where it says nothing."""
+        text = self.metadata.get(theirs, "None")
+        if text in ("None", ""):
+            return None
+        try:
+            return read(text)
+        except (ValueError, SyntaxError):
+            self.notes.append(f"{theirs}={text} could not be read")
+            return None
+
+    def set(self, key: str, value: Any, what: str) -> None:
+        """Set a key, or note that it keeps its default."""
+        if value is None:
+            self.notes.append(f"{what}: {key} keeps its default")
+        else:
+            self.settings[key] = value
+
+    def read_same(self) -> None:
+        for theirs, (ours, read) in SAME.items():
+            if (value := self.value(theirs, read)) is not None:
+                self.settings[ours] = value
+
+    def read_network(self) -> None:
+        if (kind := self.metadata.get("ss_network_module", "networks.lora")) != "networks.lora":
+            self.notes.append(f"ss_network_module={kind}: lorasweep trains plain LoRA only")
+        ranks = sorted({tensor.shape[0] for tensor in self.modules.values()})
+        self.settings.setdefault("network.rank", ranks[-1])
+        self.settings.setdefault("network.alpha", self.alphas[-1] if self.alphas else float(ranks[-1]))
+        if len(ranks) > 1 or len(self.alphas) > 1:
+            self.notes.append(
+                f"modules have ranks {ranks} and alphas {self.alphas}; the recipe has one of each"
+            )
+        unet = [name for name in self.modules if name.startswith("lora_unet_")]
+        if not unet:
+            self.notes.append("the UNet was not trained; lorasweep always trains it")
+            return
+        for key, pattern in LAYERS.items():
+            self.settings[key] = any(re.search(pattern, name) for name in unet)
+
+    def read_learning_rates(self) -> None:
+        common, unet = self.value("ss_learning_rate", float), self.value("ss_unet_lr", float)
+        self.set("optimizer.lr", common if unet is None else unet, "the learning rate")
+        rate = self.value("ss_text_encoder_lr", ast.literal_eval)
+        if isinstance(rate, list):
+            rate = next(iter(rate), None)  # of a list, networks.lora takes the first for both encoders
+        rate = rate if isinstance(rate, int | float) else common
+        first, second = (
+            any(name.startswith(te) for name in self.modules) for te in ("lora_te1_", "lora_te2_")
+        )
+        self.set("optimizer.text_encoder_lr", rate if first else 0.0, "the text encoders' learning rate")
+        if first != second:
+            self.set("optimizer.text_encoder_2_lr", rate if second else 0.0, "encoder 2's learning rate")
+
+    def read_optimizer(self) -> None:
+        text = self.metadata.get("ss_optimizer", "unknown")
+        name, _, arguments = text.rstrip(")").partition("(")
+        kind = name.rpartition(".")[2]
+        self.set("optimizer.name", OPTIMIZERS.get(kind), f"the optimizer (ss_optimizer={text})")
+        if kind not in OPTIMIZERS:
+            return
+        given = _arguments(arguments)
+        if "weight_decay" in given:
+            self.settings["optimizer.weight_decay"] = given.pop("weight_decay")
+        if kind == "Adafactor":
+            self.settings |= {"optimizer.beta1": None, "optimizer.beta2": None, "optimizer.eps": None}
+        else:
+            betas = given.pop("betas", None)
+            if isinstance(betas, tuple | list) and len(betas) == 2:
+                self.settings["optimizer.beta1"], self.settings["optimizer.beta2"] = betas
+            if "eps" in given:
+                self.settings["optimizer.eps"] = given.pop("eps")
+        if given:
+            self.notes.append(f"what these arguments of the optimizer are here: {given}")
+
+    def read_schedule(self) -> None:
+        scheduler = self.metadata.get("ss_lr_scheduler", "unknown")
+        self.set("scheduler.name", SCHEDULERS.get(scheduler), f"the schedule (ss_lr_scheduler={scheduler})")
+        if scheduler == "cosine_with_restarts":
+            self.notes.append("the number of cycles: set scheduler.cycles")
+        steps, batches = self.value("ss_max_train_steps", int), self.value("ss_num_batches_per_epoch", int)
+        if not steps:
+            self.notes.append("the number of steps: set training.epochs or training.max_steps")
+            return
+        accumulation = self.settings.get("training.gradient_accumulation", 1)
+        planned = self.settings.get("training.epochs", 0) * math.ceil((batches or 0) / accumulation)
+        if planned != steps:
+            self.settings["training.max_steps"] = steps
+
+    def read_loss(self) -> None:
+        if gamma := self.value("ss_min_snr_gamma", float):  # there 0 is off, here null
+            self.settings["loss.min_snr_gamma"] = gamma
+        if self.metadata.get("modelspec.prediction_type") == "v":
+            self.settings["base_model.prediction_type"] = "v_prediction"
+
+    def read_dataset(self) -> None:
+        sides = [int(number) for number in re.findall(r"\d+", self.metadata.get("ss_resolution", ""))]
+        if sides:
+            self.settings["dataset.resolution"] = sides[0]
+        if len(set(sides)) > 1:
+            self.settings["dataset.resolution"] = round(math.sqrt(sides[0] * sides[-1]) / 64) * 64
+            self.notes.append(f"its resolution was {sides}; here it is the square of about that area")
+        repeats = self.value("ss_dataset_dirs", _repeats) or {}
+        if len(set(repeats.values())) == 1:
+            self.settings["dataset.repeats"] = next(iter(repeats.values()))
+        else:
+            self.notes.append(
+                f"one number of repeats; set dataset.repeats (by folder: {repeats or 'unknown'})"
+            )
+        if "dataset.trigger" not in self.settings and len(repeats) == 1:
+            self.settings["dataset.trigger"] = re.sub(r"^\d+_", "", next(iter(repeats))).strip()
+            self.notes.append("its trigger; dataset.trigger is a guess from the folder's name")
+        if "ss_datasets" in self.metadata:
+            self.notes.append(f"how several datasets become one: ss_datasets={self.metadata['ss_datasets']}")
+        if self.value("ss_reg_dataset_dirs", _repeats):
+            self.notes.append("where its regularisation images are: set dataset.regularisation_path")
+        self.notes.append("where its images and captions are: set dataset.path")
+        name, sha256 = (
+            self.metadata.get(f"ss_{key}", "unknown") for key in ("sd_model_name", "new_sd_model_hash")
+        )
+        self.notes.append(f"where its base is: set base_model.path (name {name}, SHA-256 {sha256})")
+
+    def note_unsupported(self) -> None:
+        for theirs in UNSUPPORTED:
+            if (text := self.metadata.get(theirs, "None")) not in OFF:
+                self.notes.append(f"{theirs}={text}: lorasweep does not do that")
+
+
+def _repeats(text: str) -> dict[str, int]:
+    """Read {"10_bear": {"n_repeats": 10, "img_count": 8}} as {"10_bear": 10}."""
+    try:
+        return {name: int(folder["n_repeats"]) for name, folder in json.loads(text).items()}
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(text) from error
+
+
+def _arguments(text: str) -> dict[str, Any]:
+    """Read `weight_decay=0.1,betas=(0.9, 0.99)`; what is no Python literal stays text."""
+    arguments: dict[str, Any] = {}
+    for part in re.split(r",\s*(?=\w+=)", text):
+        key, _, value = part.partition("=")
+        if value:
+            try:
+                arguments[key.strip()] = ast.literal_eval(value)
+            except (ValueError, SyntaxError):
+                arguments[key.strip()] = value
+    return arguments

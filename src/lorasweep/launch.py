@@ -1,0 +1,98 @@
+"""What `train.py` does around Hydra: help, a look at the whole command line before anything starts, the run.
+
+An error that the user can put right ends in one message on stderr and exit code 2; HYDRA_FULL_ERROR=1 shows
+where it was raised.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from hydra._internal.utils import get_args_parser
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import CompactHydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from lorasweep import compose, help, overrides
+from lorasweep.errors import UserError
+
+USER_ERROR = 2
+
+
+def main(app: Callable[[], None], conf: Path, argv: Sequence[str]) -> int:
+    """Run a Hydra app whose configs are in `conf`; return the exit code.
+
+    Args:
+        app: the function that hydra.main decorated, which reads sys.argv itself.
+        conf: its config folder. argv: the command line without the program.
+    """
+    args = get_args_parser().parse_args(argv)
+    if args.help:
+        print(help.text(conf))
+        return 0
+    compose.register()
+    try:
+        if not (args.hydra_help or args.shell_completion or args.info):
+            _look_ahead(args, conf)
+        app()
+    except UserError as error:
+        return _told(error)
+    return 0
+
+
+def train(config: DictConfig) -> float | None:
+    """Train the version of a composed config and return its objective; hydra.main calls this per job."""
+    job = HydraConfig.get()
+    line = list(job.overrides.task)
+    choices = {str(group): str(choice) for group, choice in job.runtime.choices.items() if choice is not None}
+    try:
+        settled = compose.settle(config, line, job.job.config_name or "config")
+        from lorasweep import training  # torch and all the rest: only now that the config is good
+
+        return training.run(
+            settled,
+            overrides=line,
+            choices={group: choice for group, choice in choices.items() if not group.startswith("hydra/")},
+        )
+    except UserError as error:
+        if job.mode is RunMode.MULTIRUN:  # the other jobs go on; Hydra repeats the message at the end
+            raise CompactHydraException(error.render()) from error
+        raise SystemExit(_told(error)) from error
+
+
+def _look_ahead(args: argparse.Namespace, conf: Path) -> None:
+    """Compose and check what is asked for, every value of a multirun too, before Hydra starts anything."""
+    line, name = list(args.overrides), args.config_name or "config"
+    if args.experimental_rerun:
+        raise UserError(f"--experimental-rerun={args.experimental_rerun}: pickled files are never read")
+    if args.config_path:
+        conf = conf.parent / args.config_path
+    for folder in (conf, Path(args.config_dir or conf)):
+        if not folder.is_dir():
+            raise UserError(
+                f"{folder}: there is no such folder of configs; check --config-path and --config-dir"
+            )
+    if args.config_dir:
+        line.append(f"hydra.searchpath=['file://{Path(args.config_dir).absolute()}']")
+    several = args.multirun or any(text.strip() == "hydra.mode=MULTIRUN" for text in line)
+    problems: dict[str, None] = {}
+    with compose.composing(conf):
+        for variant in overrides.variants(line) if several else [line]:
+            try:
+                compose.compose(variant, name) if args.cfg else compose.load(variant, name)
+            except UserError as error:
+                problems |= dict.fromkeys(error.problems)
+    if problems:
+        raise UserError(list(problems))
+
+
+def _told(error: UserError) -> int:
+    if os.environ.get("HYDRA_FULL_ERROR") == "1":
+        raise error
+    print(error.render(), file=sys.stderr)
+    return USER_ERROR

@@ -1,0 +1,120 @@
+"""Version numbers, version folders and their records.
+
+`outputs/<slug>/v<N>/` is one version. Numbers continue the documented history in `conf/lora/<slug>/` and are never
+given twice, not even after a folder was deleted: each number is claimed by creating `outputs/<slug>/.claims/<N>`
+exclusively, which the file system decides atomically for parallel starts, on network file systems too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lorasweep import files
+from lorasweep.config import slug
+from lorasweep.errors import UserError
+
+RECIPES = Path(__file__).resolve().parents[2] / "conf" / "lora"
+STATUSES = ("running", "complete", "pruned", "failed", "interrupted")
+
+
+def documented(name: str, recipes: Path = RECIPES) -> int:
+    """Return the highest version that the recipes document for `name`; 0 without a history."""
+    return max((_number(path.stem) for path in (recipes / slug(name)).glob("v*.yaml")), default=0)
+
+
+def open_version(output_root: Path | str, name: str, recipes: Path = RECIPES) -> tuple[int, Path]:
+    """Claim the next version number of `name` and create its folder.
+
+    Returns:
+        The number and the new, empty folder `<output_root>/<slug>/v<N>`.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    home = Path(output_root) / slug(name)
+    claims = home / ".claims"
+    try:
+        claims.mkdir(parents=True, exist_ok=True)
+        while True:
+            taken = [documented(name, recipes), *map(_number, os.listdir(home))]
+            taken += [int(claim) for claim in os.listdir(claims) if claim.isdigit()]
+            number = max(taken) + 1
+            try:
+                os.close(os.open(claims / str(number), os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+            except FileExistsError:
+                continue  # a parallel start was faster: look again
+            folder = home / f"v{number}"
+            folder.mkdir()
+            return number, folder
+    except OSError as error:
+        raise UserError(
+            f"output_root={output_root} cannot be written ({error.strerror}): choose another with output_root=FOLDER"
+        ) from None
+
+
+def find(output_root: Path | str, name: str, which: str) -> Path:
+    """Return the folder of version `which` ("v6" or "latest") of `name`.
+
+    Raises:
+        UserError: there is no such version; the message lists those that exist.
+    """
+    home = Path(output_root) / slug(name)
+    numbers = sorted(_number(path.name) for path in home.glob("v*") if (path / "record.json").exists())
+    if not numbers:
+        raise UserError(f"resume={which}: {home} holds no version to resume; start one without resume")
+    if which == "latest":
+        return home / f"v{numbers[-1]}"
+    if _number(which) not in numbers:
+        known = ", ".join(f"v{number}" for number in numbers)
+        raise UserError(f"resume={which}: {home} has {known}; give one of these, or resume=latest")
+    return home / f"v{_number(which)}"
+
+
+class Record:
+    """record.json of one version: always a whole file on disk, rewritten at each `update`.
+
+    Args:
+        folder: the version folder.
+        values: the first content; None reads what is there (a resumed version).
+    """
+
+    def __init__(self, folder: Path, values: dict[str, Any] | None = None) -> None:
+        self.path = folder / "record.json"
+        self.values: dict[str, Any] = json.loads(self.path.read_text()) if values is None else values
+        self.update()
+
+    def update(self, **changes: Any) -> None:
+        """Change some keys and write the whole record, atomically."""
+        self.values.update(changes)
+        files.write_json(self.path, self.values)
+
+
+@dataclass(frozen=True)
+class Version:
+    """One line of the table of versions."""
+
+    name: str
+    number: int
+    folder: Path
+    record: dict[str, Any]
+
+
+def versions(output_root: Path | str, name: str | None = None) -> list[Version]:
+    """Return every version with a readable record, by name and number."""
+    found = []
+    for path in sorted(Path(output_root).glob("*/v*/record.json")):
+        record = json.loads(path.read_text())
+        if name is None or path.parent.parent.name == slug(name):
+            found.append(Version(record["name"], record["version"], path.parent, record))
+    return sorted(found, key=lambda version: (version.name, version.number))
+
+
+def _number(text: str) -> int:
+    """Return N of `vN`, or 0 for anything else."""
+    match = re.fullmatch(r"v(\d+)", text)
+    return int(match[1]) if match else 0

@@ -1,0 +1,120 @@
+"""All trackers of one version as one, so that the training loop logs once and never fails because of a tracker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lorasweep.tracking.jsonl import JsonLines
+from lorasweep.tracking.tracker import Tracker
+
+if TYPE_CHECKING:
+    from lorasweep.config import Config
+
+Say = Callable[[str], None]
+
+
+class Trackers:
+    """Fans out to metrics.jsonl, whose errors surface, and to other trackers, whose errors are reported once.
+
+    Args:
+        rows: metrics.jsonl; an OSError of it (a full disk) stops the version.
+        others: display name -> tracker; one that raises is reported through `say` and dropped.
+        say: tells the user one line.
+    """
+
+    def __init__(self, rows: JsonLines, others: Mapping[str, Tracker], say: Say) -> None:
+        self._rows = rows
+        self._others = dict(others)
+        self._say = say
+        self._finished = False
+
+    def metrics(self, values: Mapping[str, float], step: int) -> None:
+        """Log metrics at an optimizer step (see `Tracker.metrics`).
+
+        Raises:
+            OSError: metrics.jsonl cannot be written.
+        """
+        self._rows.metrics(values, step)
+        self._each(lambda tracker: tracker.metrics(values, step))
+
+    def images(self, images: Mapping[str, Path], step: int) -> None:
+        """Log PNG files at an optimizer step (see `Tracker.images`)."""
+        self._each(lambda tracker: tracker.images(images, step))
+
+    def weights(self, path: Path, aliases: Sequence[str], metadata: Mapping[str, Any]) -> None:
+        """Log a weights file (see `Tracker.weights`)."""
+        self._each(lambda tracker: tracker.weights(path, aliases, metadata))
+
+    def finish(self, status: str, summary: Mapping[str, float]) -> None:
+        """Close every tracker; a second call (the clean-up after an error) does nothing."""
+        if not self._finished:
+            self._finished = True
+            self._each(lambda tracker: tracker.finish(status, summary))
+            self._rows.close()
+
+    def _each(self, call: Callable[[Tracker], None]) -> None:
+        for name, tracker in list(self._others.items()):
+            try:
+                call(tracker)
+            except Exception as error:
+                del self._others[name]
+                self._say(f"{name} stopped logging, the training goes on: {_reason(error)}")
+
+
+def open_trackers(
+    config: Config,
+    folder: Path,
+    version: int,
+    *,
+    say: Say,
+    resumed_step: int | None,
+    job_type: str = "train",
+) -> Trackers:
+    """Open the trackers that `config.tracker` asks for; one that cannot be opened is reported and left out.
+
+    Args:
+        config: the resolved config.
+        folder: the version folder; must exist. Everything is written inside it.
+        version: the version's number.
+        say: tells the user one line.
+        resumed_step: the step that training continues from; None for a version that starts. What was logged beyond
+            it is dropped (metrics.jsonl), hidden (TensorBoard) or logged again under the same run id (W&B).
+        job_type: W&B's job type: train, trial or evaluate.
+
+    Raises:
+        OSError: metrics.jsonl cannot be written.
+    """
+    others: dict[str, Tracker] = {}
+
+    def add(name: str, make: Callable[[], Tracker | None]) -> None:
+        try:
+            tracker = make()
+        except Exception as error:
+            say(f"{name} is off, the training goes on without it: {_reason(error)}")
+        else:
+            if tracker is not None:
+                others[name] = tracker
+
+    def tensorboard() -> Tracker:
+        from lorasweep.tracking.tensorboard import TensorBoard
+
+        return TensorBoard(folder / "tensorboard", resumed_step)
+
+    def wandb() -> Tracker | None:
+        from lorasweep.tracking.wandb import open_wandb
+
+        return open_wandb(config, folder, version, say=say, resumed=resumed_step is not None, job_type=job_type)
+
+    rows = JsonLines(folder / "metrics.jsonl", resumed_step)
+    if config.tracker.tensorboard:
+        add("TensorBoard", tensorboard)
+    if config.tracker.wandb.mode != "disabled":
+        add("W&B", wandb)
+    return Trackers(rows, others, say)
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -1,0 +1,150 @@
+"""The recipe, read from top to bottom: load the base, set up each version, train the cohort, close.
+
+A plain `train.py` run is a cohort of one. Versions of a cohort share one loaded base and are stepped in turn; where
+their rows can go through the base in one forward, `train` is the place that changes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from lorasweep.bases.load import load_base
+from lorasweep.bases.sdxl import SDXL
+from lorasweep.config import Config
+from lorasweep.errors import UserError
+from lorasweep.training.device import dtype_of, open_accelerator
+from lorasweep.training.interruption import Interruption
+from lorasweep.training.member import Job, Member, Report
+from lorasweep.training.setup import set_up
+from lorasweep.training.stopwatch import Stopwatch
+
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a version ended: its folder, its status, the objective at the selected epoch, and why it failed."""
+
+    folder: Path
+    status: str
+    value: float | None
+    error: Exception | None
+
+
+def run(
+    config: Config,
+    *,
+    overrides: Sequence[str] = (),
+    choices: dict[str, str] | None = None,
+    trial: dict[str, object] | None = None,
+    report: Report | None = None,
+    base: SDXL | None = None,
+) -> float | None:
+    """Train one version; return the objective's value, or None if it was not measured.
+
+    Args:
+        config: the checked config. overrides, choices: the command line's, for the record.
+        trial: {"study", "number"} of a search. report: asked after each evaluation whether to stop.
+        base: an already loaded base; None loads it.
+
+    Raises:
+        UserError: it could not start or had to stop, and what to do; the record says so too.
+        SystemExit: 130 or 143 after Ctrl-C or SIGTERM, with the state saved.
+    """
+    outcome = run_cohort([Job(config, list(overrides), choices or {}, trial, report)], base=base)[0]
+    if outcome.error is not None:
+        raise outcome.error
+    return outcome.value
+
+
+def run_cohort(jobs: Sequence[Job], *, base: SDXL | None = None) -> list[Outcome]:
+    """Train several versions on one base, stepped in turn.
+
+    Args:
+        jobs: versions that agree on base model, device and precision.
+        base: an already loaded base of that kind, left as it was; None loads one.
+
+    Raises:
+        UserError: a version could not be set up; nothing is trained then.
+        SystemExit: 130 or 143 after Ctrl-C or SIGTERM, with every state saved.
+    """
+    members: list[Member] = []
+    with Interruption() as interruption:
+        stopwatch = Stopwatch()
+        with stopwatch("load"):
+            base = base or load(jobs[0].config)
+        try:
+            for job in jobs:
+                members.append(set_up(job, base, stopwatch))
+                stopwatch = Stopwatch()  # loading the base counts for the first version
+            train(members, interruption)
+        finally:
+            for member in members:
+                member.leave()
+    for member in members:
+        member.show_closing()
+    if interruption.signal is not None:
+        raise SystemExit(interruption.exit_code)
+    return [Outcome(m.folder, m.status, m.record.values["objective"]["value"], m.error) for m in members]
+
+
+def load(config: Config) -> SDXL:
+    """Load the base of a config in the precision that its training calls for."""
+    accelerator = open_accelerator(config.training)
+    return load_base(config.base_model, str(accelerator.device), dtype_of(accelerator))
+
+
+def train(members: Sequence[Member], interruption: Interruption) -> None:
+    """Step every version of the cohort until each is complete, pruned, failed or interrupted."""
+    for member in members:
+        _guarded(member, member.begin)
+    while active := [member for member in members if member.active]:
+        for member in active:
+            _guarded(member, member.step)
+        if interruption.signal is not None:
+            for member in members:
+                if member.status == "running":
+                    _guarded(member, member.interrupt)
+    for member in members:
+        if member.status == "running":
+            _guarded(member, member.complete)
+
+
+def _guarded(member: Member, action: Callable[[], None]) -> None:
+    """Run one action of a version. What it raises ends this version, with the reason in its record, and no other."""
+    try:
+        action()
+    except Exception as error:
+        member.error = _explained(error, member)
+        reason = str(member.error).strip() or type(error).__name__
+        # On a full disk the record may not fit either; the one of the last epoch is then still there, whole.
+        with contextlib.suppress(OSError):
+            member.close("failed", reason)
+        member.record.values["status"] = "failed"
+
+
+def _explained(error: Exception, member: Member) -> Exception:
+    """Turn what a user can do something about into words; leave the rest as it is, for the traceback."""
+    again = f"then go on with: {member.resume_command}"
+    if isinstance(error, FloatingPointError):
+        return UserError(str(error), title=f"{member.name} stopped")
+    if isinstance(error, OSError) and error.errno in FULL_DISK:
+        return UserError(
+            f"{error.strerror} while writing {error.filename or member.folder}: every earlier file is whole. Make "
+            f"room, {again}",
+            title=f"{member.name} stopped",
+        )
+    if isinstance(error, torch.OutOfMemoryError):
+        size = member.config.training.batch_size
+        return UserError(
+            f"out of GPU memory at step {member.version.step + 1}: use preset=low_vram, a smaller "
+            f"training.batch_size (it is {size}) or training.gradient_checkpointing=true",
+            title=f"{member.name} stopped",
+        )
+    return error

@@ -1,0 +1,299 @@
+"""One version on its way through a cohort: the training itself and everything around it.
+
+`Version` knows how to take a step; a `Member` knows what a step means: the folder, the record, the evaluation at each
+epoch, the best weights so far, the trackers, and how it ends.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from lorasweep import files, ledger
+from lorasweep.config import OBJECTIVES, Config
+from lorasweep.console import Progress, closing_table
+from lorasweep.evaluation.selection import best_epoch
+from lorasweep.pictures import curves
+from lorasweep.tracking.group import Trackers
+from lorasweep.tracking.jsonl import read_rows
+from lorasweep.training.evaluator import Evaluator
+from lorasweep.training.stopwatch import Stopwatch
+from lorasweep.training.version import NonFiniteError, Version
+from lorasweep.training.weights_file import write_epoch_weights
+
+Report = Callable[[int, dict[str, float]], str | None]
+"""Called after each evaluation with the optimizer step and all metrics; returns why to stop, or None to go on."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one version of a cohort is asked to be.
+
+    Attributes:
+        config: the checked config; `config.resume` continues a version instead of starting one.
+        overrides: the command line's, for the record. choices: config group -> choice, likewise.
+        trial: {"study", "number"} of a search, or None. report: asked after each evaluation whether to stop.
+    """
+
+    config: Config
+    overrides: list[str] = field(default_factory=list)
+    choices: dict[str, str] = field(default_factory=dict)
+    trial: dict[str, object] | None = None
+    report: Report | None = None
+
+
+@dataclass
+class Member:
+    """A version of a cohort and what belongs to it.
+
+    Attributes:
+        config: the whole config. version: the trainable side. evaluator: what measures it. folder: its version
+            folder. record: its record.json. trackers: where metrics go. stopwatch: where its seconds went.
+        progress: told about every step and epoch. report: asked after each evaluation whether to stop.
+        held: what is closed when the version leaves the cohort (its lock, its log).
+        error: why it failed, once it has.
+    """
+
+    config: Config
+    version: Version
+    evaluator: Evaluator
+    folder: Path
+    record: ledger.Record
+    trackers: Trackers
+    stopwatch: Stopwatch
+    progress: Progress
+    report: Report | None
+    held: tuple[Any, ...]
+    error: Exception | None = None
+    _window: list[tuple[float, float]] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """Start of the names of the weights files: `FuzzyBear_v6`."""
+        return f"{self.config.name}_v{self.version.number}"
+
+    @property
+    def status(self) -> str:
+        """The record's status."""
+        status: str = self.record.values["status"]
+        return status
+
+    @property
+    def resume_command(self) -> str:
+        """The command that continues this version."""
+        recipe = self.config.recipe.split("/")[0] or "custom"
+        name = "" if ledger.slug(self.config.name) == recipe else f" name={self.config.name}"
+        root = "" if self.config.output_root == "outputs" else f" output_root={self.config.output_root}"
+        return f"python train.py lora={recipe}{name} resume=v{self.version.number}{root}"
+
+    @property
+    def active(self) -> bool:
+        """Whether it still has steps to take."""
+        return self.status == "running" and not self.version.finished
+
+    @property
+    def selected(self) -> Path:
+        """Path of the weights file of the selected epoch."""
+        return self.folder / f"{self.name}.safetensors"
+
+    def weights(self, epoch: int) -> Path:
+        """Return the path of the weights file of an epoch (1-based)."""
+        return self.folder / f"{self.name}-{epoch:06d}.safetensors"
+
+    def begin(self) -> None:
+        """Measure the base, the yardstick of what follows, and draw the samples of before."""
+        base = self.evaluator.base_metrics()
+        self.record.update(metrics=self.record.values["metrics"] | {"base": base})
+        if self.version.step == 0:
+            self._log_images(0)
+            self.trackers.metrics({"epoch": 0, **base}, 0)
+
+    def step(self) -> None:
+        """Take one optimizer step, and finish the epoch if it ends here."""
+        rates = self.version.rates()
+        try:
+            with self.stopwatch("train"):
+                report = self.version.train_step()
+        except NonFiniteError as error:
+            raise FloatingPointError(self._non_finite(error)) from error
+        step = self.version.step
+        self._window.append((report.loss, report.grad_norm))
+        self.progress.step(step, report.loss, rates["unet"])
+        epoch_ends = step in self.version.plan.epoch_ends
+        if epoch_ends or step % self.config.tracker.every_steps == 0:
+            self._log_window(step, rates)
+        every = self.config.training.state_every_steps
+        if epoch_ends:
+            self.finish_epoch()
+        elif every and step % every == 0:
+            self.version.save_state(self.folder)
+
+    def finish_epoch(self) -> None:
+        """Write the epoch's weights, measure, sample, choose the best so far; the state comes last.
+
+        A kill anywhere in between therefore repeats the whole epoch's end on resume, with the same results.
+        """
+        epoch, step, config = self.version.epoch, self.version.step, self.config
+        last = self.version.finished
+        due = {
+            key: last or epoch % every == 0
+            for key, every in (
+                ("save", config.training.save_every_epochs),
+                ("measure", config.evaluation.every_epochs),
+                ("sample", config.sampling.every_epochs or math.inf),
+            )
+        }
+        due["sample"] = due["sample"] and bool(config.sampling.every_epochs)
+        if due["save"]:
+            write_epoch_weights(self.weights(epoch), self.version, self.record.values, now())
+        measured = self.evaluator.epoch_metrics(epoch, sample=due["sample"]) if due["measure"] or due["sample"] else {}
+        metrics = {"train/loss": self._epoch_loss(epoch), **measured}
+        entry = {
+            "epoch": epoch,
+            "step": step,
+            "file": self.weights(epoch).name if due["save"] else None,
+            "metrics": metrics,
+        }
+        self.record.update(epochs=[*self.record.values["epochs"], entry], seconds=self.stopwatch.read())
+        self._select()
+        if due["sample"] and self.evaluator.samples.prompts:
+            with self.stopwatch("sample"):
+                self.evaluator.samples.write_sheets(self.record.values["selected_epoch"])
+            self._log_images(epoch)
+        self.trackers.metrics({"epoch": epoch, **measured}, step)
+        self.progress.epoch(epoch, metrics)
+        self.version.save_state(self.folder)
+        if measured and self.report is not None and not last and (reason := self.report(step, metrics)):
+            self.close("pruned", reason)
+
+    def close(self, status: str, reason: str | None = None) -> None:
+        """End the version: record, curves, best weights to the trackers; every earlier file stays."""
+        chosen = self._entry(self.record.values["selected_epoch"])
+        summary = chosen["metrics"] if chosen else {}
+        objective = {**self.record.values["objective"], "value": summary.get(self.config.objective)}
+        if self.record.values["epochs"]:
+            self._draw_curves()
+        if chosen and self.selected.exists():
+            aliases = [f"v{self.version.number}", "latest", "best"]
+            self.trackers.weights(self.selected, aliases, {"epoch": chosen["epoch"], **chosen["metrics"]})
+        self.trackers.finish(status, {k: v for k, v in summary.items() if v is not None})
+        self.record.update(
+            status=status,
+            reason=reason,
+            objective=objective,
+            metrics=self.record.values["metrics"] | {"selected": summary},
+            seconds=self.stopwatch.read(),
+            finished=now(),
+        )
+
+    def complete(self) -> None:
+        """End as complete: every planned step is done."""
+        self.close("complete")
+
+    def leave(self) -> None:
+        """Take the adapter off the base and close what was held open; safe after any ending."""
+        self.version.adapter.remove()
+        self.progress.close()
+        for stream in self.held:
+            stream.close()
+
+    def show_closing(self) -> None:
+        """Print where everything is, what was measured, and what to type next."""
+        samples = self.evaluator.samples
+        paths = {
+            "weights": self.selected,
+            "before/after": samples.before_after,
+            "all samples": samples.grid,
+            "curves": self.folder / "curves.png",
+            "folder": self.folder,
+        }
+        closing_table(self.record.values, paths, self._next_commands())
+
+    def _next_commands(self) -> dict[str, str]:
+        if self.status != "complete":
+            return {"continue": self.resume_command}
+        config = self.config
+        recipe = config.recipe or "custom"
+        return {
+            "another version": f"python train.py lora={recipe} network.rank={2 * config.network.rank}",
+            "all versions": f"lorasweep versions {ledger.slug(config.name)}",
+            "use it": f"copy {self.selected.name} to ComfyUI/models/loras/",
+        }
+
+    def interrupt(self) -> None:
+        """Save the state of this very step and end as interrupted."""
+        self.version.save_state(self.folder)
+        self.close("interrupted", f"stopped by the user after step {self.version.step}")
+
+    def _select(self) -> None:
+        """Let the best epoch that has a file become the selected one."""
+        saved = [entry for entry in self.record.values["epochs"] if entry["file"]]
+        if not saved:
+            return
+        metric = self.config.evaluation.select_by or self.config.objective
+        epoch, reason = best_epoch([SimpleNamespace(**entry) for entry in saved], metric, OBJECTIVES[metric])
+        entry = self._entry(epoch)
+        assert entry is not None
+        if epoch != self.record.values["selected_epoch"] or not self.selected.exists():
+            with files.writing(self.selected) as temporary:
+                shutil.copyfile(self.folder / entry["file"], temporary)
+        self.record.update(selected_epoch=epoch, selected_because=reason)
+
+    def _entry(self, epoch: int | None) -> dict[str, Any] | None:
+        return next((entry for entry in self.record.values["epochs"] if entry["epoch"] == epoch), None)
+
+    def _log_window(self, step: int, rates: dict[str, float]) -> None:
+        losses, norms = zip(*self._window, strict=True)
+        values = {f"train/lr_{part}": rate for part, rate in rates.items()}
+        values["train/loss"] = sum(losses) / len(losses)
+        values["train/grad_norm"] = sum(norms) / len(norms)
+        self.trackers.metrics({"epoch": self.version.epoch, **values}, step)
+        self._window.clear()
+
+    def _epoch_loss(self, epoch: int) -> float:
+        """Mean training loss over the epoch's steps, read back so that a resumed epoch is whole."""
+        ends = [0, *self.version.plan.epoch_ends]
+        rows = [row for row in read_rows(self.folder / "metrics.jsonl") if "train/loss" in row]
+        values = [row["train/loss"] for row in rows if ends[epoch - 1] < row["step"] <= ends[epoch]]
+        return sum(values) / len(values) if values else math.nan
+
+    def _log_images(self, epoch: int) -> None:
+        samples = self.evaluator.samples
+        images = {
+            f"samples/{index} {prompt.text}": samples.path(epoch, index)
+            for index, prompt in enumerate(samples.prompts)
+            if samples.path(epoch, index).exists()
+        }
+        if images:
+            self.trackers.images(images, self.version.step)
+
+    def _draw_curves(self) -> None:
+        bins, timesteps = self.config.evaluation.bins, len(self.version.base.alphas_cumprod)
+        curves.write_curves(
+            read_rows(self.folder / "metrics.jsonl"),
+            self.folder / "curves.png",
+            title=self.name,
+            selected_epoch=self.record.values["selected_epoch"],
+            bin_edges=[round(timesteps * edge / bins) for edge in range(bins + 1)],
+        )
+
+    def _non_finite(self, error: NonFiniteError) -> str:
+        saved = [entry["file"] for entry in self.record.values["epochs"] if entry["file"]]
+        last = self.folder / saved[-1] if saved else "none yet"
+        rate = self.config.optimizer.lr
+        return (
+            f"step {self.version.step + 1}: {error}. The step was not taken and nothing was saved of it; last good "
+            f"file: {last}. Lower optimizer.lr (it is {rate:g}; try {rate / 3:.1g}), add scheduler.warmup_steps, or "
+            "use training.mixed_precision=bf16 or no"
+        )
+
+
+def now() -> str:
+    """Return the time as record.json writes it: ISO 8601, UTC, whole seconds."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,112 @@
+"""Sample images: the same prompts, seeds and starting noise before training and after every epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from lorasweep import files
+from lorasweep.bases.sdxl import SDXL
+from lorasweep.config import Config
+from lorasweep.pictures import grid
+from lorasweep.randomness import generator
+
+BATCH = 4  # images denoised side by side: enough to keep a GPU busy, few enough for 12 GB at 1024 px
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One sample of every sheet: the text, its seed, and whether it calls the adapter by its trigger."""
+
+    text: str
+    seed: int
+    triggered: bool
+
+
+def prompts_of(config: Config) -> list[Prompt]:
+    """Return prompt x seed in the order of the config, `{trigger}` filled in."""
+    trigger = config.dataset.trigger
+    texts = [(text.replace("{trigger}", trigger), "{trigger}" in text) for text in config.sampling.prompts]
+    return [
+        Prompt(text, seed, called or bool(trigger and trigger in text))
+        for text, called in texts
+        for seed in config.sampling.seeds
+    ]
+
+
+class Samples:
+    """The `samples/` folder of a version: one PNG per prompt and epoch, and `grid.png` over all of them."""
+
+    def __init__(self, config: Config, base: SDXL, folder: Path) -> None:
+        self.config, self.base, self.folder = config, base, folder / "samples"
+        self.prompts = prompts_of(config)
+
+    @property
+    def grid(self) -> Path:
+        """Path of the sheet of prompts x epochs."""
+        return self.folder / "grid.png"
+
+    @property
+    def before_after(self) -> Path:
+        """Path of the picture of the base beside the selected epoch."""
+        return self.folder / "before_after.png"
+
+    def path(self, epoch: int, index: int) -> Path:
+        """Return the path of one sample; epoch 0 is the base before training."""
+        return self.folder / f"{epoch:06d}_{index:02d}.png"
+
+    def epochs(self) -> list[int]:
+        """Return the epochs that have a full set of samples, in order."""
+        seen = {int(path.name.split("_")[0]) for path in self.folder.glob("[0-9]*_[0-9]*.png")}
+        return sorted(e for e in seen if all(self.path(e, i).exists() for i in range(len(self.prompts))))
+
+    def draw(self, epoch: int) -> list[Image.Image]:
+        """Sample every prompt with the model as it is now and write the PNGs of `epoch`."""
+        images: list[Image.Image] = []
+        for start in range(0, len(self.prompts), BATCH):
+            images += self._denoise(self.prompts[start : start + BATCH])
+        for index, image in enumerate(images):
+            with files.writing(self.path(epoch, index)) as temporary:
+                image.save(temporary, format="PNG")
+        return images
+
+    def load(self, epoch: int) -> list[Image.Image]:
+        """Return the images that `draw(epoch)` wrote."""
+        return [Image.open(self.path(epoch, index)).convert("RGB") for index in range(len(self.prompts))]
+
+    def write_sheets(self, selected: int | None) -> None:
+        """Redraw `grid.png`, a row per prompt and a column per sampled epoch, and `before_after.png`.
+
+        Args:
+            selected: the selected epoch; when it was not sampled, the last sampled one stands in for it.
+        """
+        epochs = self.epochs()
+        cells = [[self.path(epoch, index) for epoch in epochs] for index in range(len(self.prompts))]
+        several = len(self.config.sampling.seeds) > 1
+        rows = [f"{p.text} (seed {p.seed})" if several else p.text for p in self.prompts]
+        after = epochs.index(selected) if selected in epochs else len(epochs) - 1
+        grid.write_before_after(
+            [(row[0], row[after]) for row in cells],
+            rows,
+            self.before_after,
+            title=f"{self.config.name}: the base and epoch {epochs[after]}",
+        )
+        grid.write_grid(cells, rows, epochs, self.grid, title=self.config.name, selected=selected)
+
+    def _denoise(self, prompts: Sequence[Prompt]) -> list[Image.Image]:
+        sampling, size = self.config.sampling, self.config.dataset.resolution // self.base.latent_factor
+        noise = [
+            torch.randn((1, 4, size, size), generator=generator(prompt.seed, "sample")) for prompt in prompts
+        ]
+        return self.base.sample(
+            [prompt.text for prompt in prompts],
+            negative_prompt=sampling.negative_prompt,
+            latents=torch.cat(noise),
+            steps=sampling.steps,
+            guidance=sampling.guidance,
+            max_tokens=self.config.dataset.max_tokens,
+        )

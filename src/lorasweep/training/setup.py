@@ -1,0 +1,243 @@
+"""Everything a version needs before its first step, in order: data, folder, record, adapter, measures, trackers."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from omegaconf import OmegaConf
+
+from lorasweep import files, ledger
+from lorasweep.bases.sdxl import SDXL
+from lorasweep.config import OBJECTIVES, Config
+from lorasweep.console import Progress, open_log, phase, say
+from lorasweep.data.dataset import Dataset
+from lorasweep.data.text import TextCache
+from lorasweep.errors import UserError
+from lorasweep.evaluation.clip import Clip
+from lorasweep.toy import CLIP_PATH
+from lorasweep.toy.themes import THEMES, write_theme
+from lorasweep.tracking.group import open_trackers
+from lorasweep.training.device import open_accelerator
+from lorasweep.training.environment import environment
+from lorasweep.training.evaluator import Evaluator
+from lorasweep.training.member import Job, Member, now
+from lorasweep.training.stopwatch import Stopwatch
+from lorasweep.training.version import Version
+
+HELDOUT_DRAWINGS = 8
+T = TypeVar("T")
+
+
+def set_up(job: Job, base: SDXL, stopwatch: Stopwatch) -> Member:
+    """Prepare one version up to its first step; a resumed one is put where its last state was saved.
+
+    The data is read before a version number is taken, so that a run that refuses to start leaves no folder.
+
+    Raises:
+        UserError: bad data, a version that is complete or being trained elsewhere, an unwritable folder.
+    """
+    config = job.config
+    with stopwatch("cache"):
+        dataset = Dataset.build(with_drawn_images(config), base, say=say, progress=shown)
+        text_cache = TextCache(base, dataset.cache, config.dataset.max_tokens)
+        if not config.optimizer.text_encoder_lr and not config.optimizer.text_encoder_2_lr:
+            text_cache.warm(dataset.captions())
+    if config.resume:
+        folder = ledger.find(config.output_root, config.name, config.resume)
+        record = ledger.Record(folder)
+        number = record.values["version"]
+        lock = _lock(folder)
+        stopwatch.continue_from(record.values["seconds"])
+    else:
+        number, folder = ledger.open_version(config.output_root, config.name)
+        lock = _lock(folder)
+        _write_hydra_folder(folder, job)
+        record = ledger.Record(folder, _first_record(job, number, base, dataset, environment(base.device)))
+    log = open_log(folder / "train.log")
+    try:
+        return _assemble(job, number, folder, record, dataset, text_cache, base, stopwatch, held=(lock, log))
+    except Exception as error:
+        record.update(status="failed", reason=str(error) or type(error).__name__, finished=now())
+        raise
+
+
+def _assemble(
+    job: Job,
+    number: int,
+    folder: Path,
+    record: ledger.Record,
+    dataset: Dataset,
+    text_cache: TextCache,
+    base: SDXL,
+    stopwatch: Stopwatch,
+    held: tuple[Any, ...],
+) -> Member:
+    """Put the parts of one version together, at step 0 or where its last state was saved."""
+    config = job.config
+    version = Version(config, number, base, dataset, text_cache, open_accelerator(config.training))
+    if config.resume:
+        _continue(version, record, folder)
+    say(f"{config.name} v{number}: {folder}")
+    say(version.plan.explain())
+    return Member(
+        config=config,
+        version=version,
+        evaluator=Evaluator(config, version, folder, _clip(config), stopwatch),
+        folder=folder,
+        record=record,
+        trackers=open_trackers(
+            config,
+            folder,
+            number,
+            say=say,
+            resumed_step=version.step if config.resume else None,
+            job_type="trial" if job.trial else "train",
+        ),
+        stopwatch=stopwatch,
+        progress=Progress(
+            f"{config.name} v{number}",
+            version.plan.total_steps,
+            version.step,
+            epochs=version.plan.total_epochs,
+            start_epoch=version.epoch,
+        ),
+        report=job.report,
+        held=held,
+    )
+
+
+def with_drawn_images(config: Config) -> Config:
+    """Return a config whose dataset has a path: without one, its theme is drawn at the run's resolution.
+
+    The held-out drawings are further ones of the same theme, so that every image of the set is trained on, as in the
+    runs that the recipes document.
+    """
+    dataset = config.dataset
+    if dataset.path is not None:
+        return config
+    assert dataset.theme is not None
+    home = Path(config.output_root) / ".themes" / f"{dataset.theme}-{dataset.resolution}"
+    count = THEMES[dataset.theme].images
+    train = _drawn(home / "train", dataset.theme, dataset.resolution, start=0, count=count)
+    heldout = _drawn(home / "heldout", dataset.theme, dataset.resolution, start=count, count=HELDOUT_DRAWINGS)
+    return replace(config, dataset=replace(dataset, path=str(train), validation_path=str(heldout)))
+
+
+def shown(things: Sequence[T], description: str) -> Iterator[T]:
+    """Yield `things`, with a progress bar named `description` and one line at the end."""
+    with phase(description, len(things)) as advance:
+        for thing in things:
+            yield thing
+            advance()
+
+
+def _drawn(folder: Path, theme: str, side: int, *, start: int, count: int) -> Path:
+    """Draw part of a theme into `folder` unless it is there; a folder appears whole or not at all."""
+    if not folder.exists():
+        unfinished = folder.with_name(f".{folder.name}.{os.getpid()}")
+        write_theme(theme, unfinished, size=(side, side), start=start, count=count)
+        try:
+            unfinished.rename(folder)
+        except OSError:  # another process was faster; its drawings are the same
+            shutil.rmtree(unfinished)
+    return folder
+
+
+def _continue(version: Version, record: ledger.Record, folder: Path) -> None:
+    """Put a version where its last state was saved, and drop from the record what came after."""
+    if record.values["status"] == "complete" and version.plan.total_steps <= record.values["epochs"][-1]["step"]:
+        raise UserError(
+            f"v{version.number} is complete ({record.values['epochs'][-1]['step']} steps): give more with "
+            "training.epochs=N or training.max_steps=N, or start a new version without resume"
+        )
+    files.remove_leftovers(folder)
+    files.remove_leftovers(folder / "state")
+    files.remove_leftovers(folder / "samples")
+    version.load_state(folder)
+    kept = [entry for entry in record.values["epochs"] if entry["step"] <= version.step]
+    record.update(status="running", reason=None, finished=None, epochs=kept)
+    say(f"resumed after step {version.step} of {version.plan.total_steps}")
+
+
+def _first_record(
+    job: Job, number: int, base: SDXL, dataset: Dataset, surroundings: dict[str, str | None]
+) -> dict[str, Any]:
+    config = job.config
+    return {
+        "name": config.name,
+        "version": number,
+        "recipe": config.recipe,
+        "status": "running",
+        "reason": None,
+        "config": OmegaConf.to_container(OmegaConf.structured(config)),
+        "overrides": job.overrides,
+        "objective": {
+            "name": config.objective,
+            "value": None,
+            "direction": OBJECTIVES[config.objective],
+        },
+        "metrics": {},
+        "selected_epoch": None,
+        "selected_because": None,
+        "epochs": [],
+        "base": {"family": base.family, "path": config.base_model.path or "toy", "sha256": base.sha256},
+        "dataset": {
+            "path": config.dataset.path or f"theme:{config.dataset.theme}",
+            "images": dataset.images,
+            "heldout": len(dataset.heldout()),
+            "sha256": dataset.sha256,
+            "skipped": dataset.skipped,
+        },
+        "trial": job.trial,
+        "environment": surroundings,
+        "seconds": Stopwatch().read(),
+        "started": now(),
+        "finished": None,
+    }
+
+
+def _write_hydra_folder(folder: Path, job: Job) -> None:
+    """Write `.hydra/` as Hydra would, with every interpolation resolved: the config alone is enough to run again."""
+    hydra = folder / ".hydra"
+    files.write_atomic(hydra / "config.yaml", OmegaConf.to_yaml(OmegaConf.structured(job.config)))
+    files.write_atomic(hydra / "overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(list(job.overrides))))
+    files.write_atomic(hydra / "choices.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(job.choices))))
+
+
+def _clip(config: Config) -> Clip | None:
+    """Return the CLIP that judges samples: the given one, the toy's own on the toy base, else none."""
+    if not config.evaluation.clip or not config.sampling.prompts:
+        return None
+    path = config.evaluation.clip_path or (str(CLIP_PATH) if config.base_model.path is None else None)
+    if path is None:
+        say("no CLIP metrics: give a transformers CLIP with evaluation.clip_path=FOLDER_OR_HUB_ID to have them")
+        return None
+    return Clip.load(path)
+
+
+def _lock(folder: Path) -> IO[str]:
+    """Keep two processes from training one version; the system drops the lock with the process.
+
+    Raises:
+        UserError: another process holds it.
+    """
+    (folder / "state").mkdir(exist_ok=True)
+    stream = open(folder / "state" / ".lock", "a+")  # noqa: SIM115  held for the whole training
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        stream.seek(0)
+        holder = stream.read().strip() or "unknown"
+        stream.close()
+        raise UserError(f"{folder} is being trained by process {holder}: wait for it, or stop it first") from None
+    stream.seek(0)
+    stream.truncate()
+    stream.write(f"{os.getpid()}\n")
+    stream.flush()
+    return stream

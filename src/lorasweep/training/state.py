@@ -1,0 +1,59 @@
+"""The resumable state of a version: one safetensors file, so that one rename makes it valid.
+
+No generator state is in it: every draw is a function of the step (see `lorasweep.randomness`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from lorasweep import files
+from lorasweep.errors import UserError
+
+
+def save_state(folder: Path, step: int, tensors: dict[str, Tensor], plain: dict[str, Any]) -> Path:
+    """Write `state/step-<step>.safetensors` and then remove older states.
+
+    Args:
+        folder: the version folder.
+        step: optimizer steps done.
+        tensors: adapter and optimizer tensors. plain: JSON values that belong to them.
+    """
+    path = folder / "state" / f"step-{step:08d}.safetensors"
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    files.write_safetensors(path, contiguous, {"plain": json.dumps({"step": step, **plain})})
+    for other in _states(folder):
+        if other != path:
+            other.unlink()
+    return path
+
+
+def load_state(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    """Return tensors and plain values of the latest state, or None when the version was stopped before its first.
+
+    Raises:
+        UserError: the state file is damaged.
+    """
+    states = _states(folder)
+    if not states:
+        return None
+    path = states[-1]
+    try:
+        with safe_open(path, "pt") as stream:
+            plain = json.loads(stream.metadata()["plain"])
+            return {name: stream.get_tensor(name) for name in stream.keys()}, plain  # noqa: SIM118
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path} is damaged ({error}); start the version again without resume, its weights files are untouched"
+        ) from None
+
+
+def _states(folder: Path) -> list[Path]:
+    pattern = re.compile(r"step-\d{8,}\.safetensors")
+    return sorted(path for path in (folder / "state").glob("step-*") if pattern.fullmatch(path.name))

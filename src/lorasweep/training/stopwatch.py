@@ -1,0 +1,38 @@
+"""Where the seconds of a version went."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+PHASES = ("load", "cache", "train", "sample", "evaluate")
+
+
+class Stopwatch:
+    """Seconds by phase; runs from when it is made."""
+
+    def __init__(self) -> None:
+        self.seconds = {phase: 0.0 for phase in PHASES}
+        self._earlier = 0.0
+        self._started = time.monotonic()
+
+    def continue_from(self, seconds: Mapping[str, float]) -> None:
+        """Add what earlier parts of the same version took: `seconds` of the record that is continued."""
+        self._earlier += seconds["total"]
+        for phase in PHASES:
+            self.seconds[phase] += seconds[phase]
+
+    @contextmanager
+    def __call__(self, phase: str) -> Iterator[None]:
+        """Add the time spent inside to `phase`."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[phase] += time.monotonic() - started
+
+    def read(self) -> dict[str, float]:
+        """Return `total` and every phase, in seconds, to the millisecond."""
+        total = self._earlier + time.monotonic() - self._started
+        return {name: round(value, 3) for name, value in ({"total": total} | self.seconds).items()}

@@ -1,0 +1,215 @@
+"""One version in training: its adapter, optimizer, data and the step that ties them together.
+
+The state of a version is its step number, its adapter and its optimizer; everything else is a function of these and
+of the config. A cohort holds several versions on one base; nothing here knows of the others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
+
+from lorasweep.adapters.adapter import build_adapter
+from lorasweep.bases.base import TextEmbeddings
+from lorasweep.bases.sdxl import SDXL
+from lorasweep.config import Config
+from lorasweep.data.dataset import Batch, Dataset
+from lorasweep.data.text import TextCache
+from lorasweep.randomness import global_draws
+from lorasweep.training import losses, noise, optimizers, schedules, state
+
+NETWORK_PARTS = ("unet", "text_encoder", "text_encoder_2")
+
+
+class NonFiniteError(Exception):
+    """The loss or the gradient of a step is not a finite number; the adapter is as it was before the step."""
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What one optimizer step measured: the mean loss of its images and the gradient's norm before clipping."""
+
+    loss: float
+    grad_norm: float
+
+
+class Version:
+    """The trainable side of one version.
+
+    Args:
+        config: the whole config. number: N of vN, which also names the adapter on the shared base.
+        base: the frozen model. dataset: its images and plan. text_cache: embeddings of captions while the text
+            encoders are frozen. accelerator: device, precision and, in fp16, this version's own loss scale.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        number: int,
+        base: SDXL,
+        dataset: Dataset,
+        text_cache: TextCache,
+        accelerator: Accelerator,
+    ) -> None:
+        self.config, self.number, self.base, self.dataset = config, number, base, dataset
+        self.text_cache, self.accelerator, self.plan = text_cache, accelerator, dataset.plan
+        rates = optimizers.learning_rates(config.optimizer)
+        self.components = tuple(part for part in NETWORK_PARTS if part in rates)
+        self.trains_text = any(part != "unet" for part in self.components)
+        self.adapter = build_adapter(
+            base, config.network, components=self.components, seed=config.seed, name=f"v{number}"
+        )
+        groups = {part: self.adapter.parameters(part) for part in self.components}
+        self.parameters = self.adapter.named_parameters()
+        self.optimizer = optimizers.build_optimizer(config.optimizer, groups, rates)
+        self.scaled_optimizer = accelerator.prepare_optimizer(self.optimizer)
+        self.step = 0
+        self.schedule = self._schedule()
+        if config.training.gradient_checkpointing:
+            for part in self.components:
+                module: Any = base.modules[part]
+                enable = getattr(module, "enable_gradient_checkpointing", None)
+                (enable or module.gradient_checkpointing_enable)()
+
+    @property
+    def epoch(self) -> int:
+        """Epochs completed."""
+        return sum(end <= self.step for end in self.plan.epoch_ends)
+
+    @property
+    def finished(self) -> bool:
+        """Whether every planned step is done."""
+        return self.step >= self.plan.total_steps
+
+    def rates(self) -> dict[str, float]:
+        """Return the learning rate of each component at the current step."""
+        return {group["name"]: group["lr"] for group in self.optimizer.param_groups}
+
+    def train_step(self) -> StepReport:
+        """Take one optimizer step.
+
+        Raises:
+            NonFiniteError: the loss or the gradient is not finite; nothing was changed.
+        """
+        self.adapter.activate()
+        batches = self.plan.batches(self.step)
+        images = sum(len(rows) for rows in batches)
+        loss = torch.zeros((), device=self.accelerator.device)
+        with self.training_mode():
+            for index, rows in enumerate(batches):
+                part = losses.reduce(self.losses(self.dataset.batch(rows), index), images)
+                self.accelerator.backward(part)
+                loss += part.detach()
+        grad_norm = self.update(loss.item())
+        self.step += 1
+        return StepReport(loss.item(), grad_norm)
+
+    def losses(self, batch: Batch, index: int) -> Tensor:
+        """Return the weighted loss of each image of a batch, (B,), ready for backward.
+
+        Args:
+            batch: latents, captions and sizes. index: which batch of the step it is, for the dropout's draws.
+        """
+        config, device = self.config, self.accelerator.device
+        prediction_type, alphas = config.base_model.prediction_type, self.base.alphas_cumprod
+        latents = batch.latents.to(device)
+        drawn = noise.noise_for(
+            batch.rows, tuple(latents.shape[1:]), config.seed, config.loss.noise_offset
+        ).to(device)
+        timesteps = noise.timesteps_for(batch.rows, config.seed).to(device)
+        noisy = noise.add_noise(latents, drawn, timesteps, alphas)
+        dropout = (
+            global_draws(config.seed, "dropout", self.step, index) if config.network.dropout else nullcontext()
+        )
+        with self.accelerator.autocast(), dropout:
+            text = self.embed(batch.captions)
+            prediction = self.base.predict(noisy, timesteps, text, batch.size_ids.to(device))
+        target = losses.target(latents, drawn, timesteps, prediction_type, alphas)
+        return losses.per_sample(
+            prediction, target, config.loss, timesteps, alphas, prediction_type, batch.weights
+        )
+
+    def update(self, loss: float) -> float:
+        """Clip, step the optimizer and the schedule, clear the gradients; return the gradient's norm."""
+        parameters = list(self.parameters.values())
+        limit = self.config.training.max_grad_norm or math.inf
+        norm = float(self.accelerator.clip_grad_norm_(parameters, limit))
+        # In fp16 an overflowing gradient is routine: the scaler skips the step and lowers its scale.
+        overflow_is_routine = self.accelerator.scaler is not None
+        if not math.isfinite(loss) or not (math.isfinite(norm) or overflow_is_routine):
+            self.optimizer.zero_grad()
+            raise NonFiniteError(f"loss {loss}, gradient norm {norm}")
+        self.scaled_optimizer.step()
+        self.scaled_optimizer.zero_grad()
+        self.schedule.step()
+        return norm
+
+    def embed(self, captions: list[str]) -> TextEmbeddings:
+        """Return embeddings of captions by the encoders as they are now; cached while they are frozen."""
+        if not self.trains_text:
+            return self.text_cache(captions).to(self.accelerator.device)
+        tokens = self.base.tokens_needed(captions, self.config.dataset.max_tokens)
+        with self.accelerator.autocast():
+            return self.base.encode_text(captions, tokens)
+
+    def predict(self, noisy: Tensor, timesteps: Tensor, text: TextEmbeddings, size_ids: Tensor) -> Tensor:
+        """Predict for evaluation, with this version's adapter."""
+        with self.accelerator.autocast():
+            return self.base.predict(noisy, timesteps, text, size_ids)
+
+    @contextmanager
+    def training_mode(self) -> Iterator[None]:
+        """Dropout and gradient checkpointing act inside only."""
+        needed = bool(self.config.network.dropout) or self.config.training.gradient_checkpointing
+        parts = [self.base.modules[part] for part in self.components] if needed else []
+        for module in parts:
+            module.train()
+        try:
+            yield
+        finally:
+            for module in parts:
+                module.eval()
+
+    def save_state(self, folder: Path) -> None:
+        """Write the resumable state of the current step."""
+        tensors, plain = optimizers.optimizer_state(self.optimizer, self.parameters)
+        tensors = {f"optimizer.{name}": tensor for name, tensor in tensors.items()}
+        tensors |= {f"adapter.{name}": tensor for name, tensor in self.adapter.state().items()}
+        scaler = self.accelerator.scaler
+        scale = scaler.state_dict() if scaler is not None else None
+        state.save_state(folder, self.step, tensors, {"optimizer": plain, "scaler": scale})
+
+    def load_state(self, folder: Path) -> None:
+        """Continue from the latest state in `folder`, if there is one; otherwise start at step 0."""
+        found = state.load_state(folder)
+        if found is None:
+            return
+        tensors, plain = found
+        self.adapter.load(_under("adapter.", tensors))
+        optimizers.load_optimizer_state(
+            self.optimizer, self.parameters, _under("optimizer.", tensors), plain["optimizer"]
+        )
+        if self.accelerator.scaler is not None and plain["scaler"]:
+            self.accelerator.scaler.load_state_dict(plain["scaler"])
+        self.step = plain["step"]
+        self.schedule = self._schedule()
+
+    def _schedule(self) -> LambdaLR:
+        """Build the learning rates from the current step on; they are a function of the step alone."""
+        rates = optimizers.learning_rates(self.config.optimizer)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rates[group["name"]]
+        return schedules.build_schedule(self.config.scheduler, self.optimizer, self.plan.total_steps, self.step)
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

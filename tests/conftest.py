@@ -1,0 +1,45 @@
+"""What tests of several rooms share: the toy base, and a config of a short run on it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: several test processes share two cores
+
+import pytest
+import torch
+
+from lorasweep.bases.load import load_base
+from lorasweep.bases.sdxl import SDXL
+from lorasweep.config import BaseModelConfig, Config
+
+
+@pytest.fixture(scope="session")
+def toy_base() -> SDXL:
+    """The toy base in 32 bit on the CPU; tests leave it as they found it."""
+    torch.set_num_threads(1)
+    return load_base(BaseModelConfig(resolution=64), "cpu", torch.float32)
+
+
+@pytest.fixture
+def short_config(tmp_path: Path) -> Config:
+    """A run of FuzzyBear of 12 steps in 3 epochs, without samples or trackers, that writes below `tmp_path`."""
+    config = Config(name="FuzzyBear", recipe="fuzzybear", output_root=str(tmp_path / "outputs"))
+    config.base_model.resolution = 64
+    config.dataset.theme = "fuzzybear"
+    config.dataset.trigger = "fortnite_fuzzy_bear_character"
+    config.dataset.resolution = 64
+    config.dataset.bucket_min, config.dataset.bucket_max, config.dataset.bucket_step = 32, 128, 4
+    config.dataset.flip = True
+    config.dataset.caption_dropout = 0.1
+    config.network.rank, config.network.alpha = 4, 2
+    config.optimizer.lr, config.optimizer.text_encoder_lr = 1e-3, 5e-4
+    config.loss.noise_offset = 0.05
+    config.training.batch_size, config.training.epochs = 2, 3
+    config.training.state_every_steps = 0
+    config.evaluation.timesteps, config.evaluation.max_images, config.evaluation.clip = 4, 2, False
+    config.sampling.prompts, config.sampling.every_epochs = [], 0
+    config.tracker.tensorboard = False
+    config.tracker.wandb.mode = "disabled"
+    return config

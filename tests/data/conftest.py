@@ -1,0 +1,87 @@
+"""A base whose encoders are arithmetic that can be followed by hand, and folders of small pictures."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d
+
+from lorasweep.bases.base import TextEmbeddings
+from lorasweep.config import Config
+
+
+class FakeBase:
+    """Latents are the means of 4 x 4 pixels (red, green, blue, and red again), std 0.25; text is a digest of it."""
+
+    latent_factor = 4
+    scaling_factor = 0.5
+
+    def __init__(self, vae: str = "vae-1", text: str = "text-1") -> None:
+        self.digests = {"vae": vae, "text": text}
+        self.modules = {name: nn.Linear(1, 1) for name in ("vae", "text_encoder", "text_encoder_2")}
+        self.encoded_images = 0
+        self.encoded_captions: list[str] = []
+
+    def encode_images(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        self.encoded_images += len(pixels)
+        mean = avg_pool2d(pixels, 4)[:, [0, 1, 2, 0]]
+        return mean, torch.full_like(mean, 0.25)
+
+    def tokens_needed(self, captions: list[str], max_tokens: int) -> int:
+        longest = max(len(caption.split()) for caption in captions)
+        return min(max_tokens, 75 * max(1, -(-longest // 75)))
+
+    def encode_text(self, captions: list[str], max_tokens: int) -> TextEmbeddings:
+        self.encoded_captions += captions
+        seeds = [int.from_bytes(hashlib.sha256(c.encode()).digest()[:4], "big") for c in captions]
+        draws = [torch.Generator().manual_seed(seed) for seed in seeds]
+        hidden = torch.stack([torch.randn(max_tokens + 2, 6, generator=draw) for draw in draws])
+        return TextEmbeddings(hidden, hidden[:, 0])
+
+
+@pytest.fixture
+def base() -> FakeBase:
+    return FakeBase()
+
+
+@pytest.fixture
+def make_base() -> type[FakeBase]:
+    return FakeBase
+
+
+Draw = Callable[..., Path]
+
+
+@pytest.fixture
+def draw() -> Draw:
+    """Write a picture of one colour, told apart by the colour, and its caption unless that is None."""
+
+    def write(
+        path: Path, colour: object = 0, size: tuple[int, int] = (64, 64), caption: str | None = "a bear"
+    ) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(colour, int):
+            colour = (colour, colour * 7 % 256, 255 - colour)
+        Image.new("RGB", size, colour).save(path)
+        if caption is not None:
+            path.with_suffix(".txt").write_text(caption)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    """A run on `tmp_path/images` in buckets of about 64 x 64."""
+    config = Config(name="Bear", seed=1, output_root=str(tmp_path / "outputs"))
+    rules = config.dataset
+    rules.path = str(tmp_path / "images")
+    rules.resolution, rules.bucket_min, rules.bucket_max, rules.bucket_step = 64, 32, 128, 8
+    rules.holdout = 0.0
+    return config

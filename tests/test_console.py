@@ -1,0 +1,246 @@
+"""Lines, bars and the closing table, read back from pipes and from something that claims to be a terminal."""
+
+import io
+import logging
+import re
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from lorasweep.console import Progress, clock_time, closing_table, duration, open_log, phase, say, say_pairs
+
+LONG = "outputs/" + "a_folder_with_a_long_name/" * 6 + "FuzzyBear_v6.safetensors"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def pipe(width: int = 80) -> Console:
+    return Console(file=io.StringIO(), width=width)
+
+
+def terminal(width: int = 80, **options: object) -> Console:
+    return Console(file=Terminal(), width=width, force_terminal=True, **options)  # type: ignore[arg-type]
+
+
+def text_of(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def record(**changes: object) -> dict[str, object]:
+    def entry(epoch: int, ratio: float, clip: float) -> dict[str, object]:
+        return {"epoch": epoch, "metrics": {"val/loss_ratio": ratio, "image/clip_image": clip, "train/loss": None}}
+
+    return {
+        "name": "FuzzyBear",
+        "version": 6,
+        "status": "complete",
+        "reason": None,
+        "selected_epoch": 8,
+        "epochs": [entry(4, 0.9, 0.65), entry(8, 0.4321, 0.75), entry(10, 1.2, 0.5)],
+        "metrics": {"base": {"image/clip_image": 0.6}},
+        "seconds": {"total": 161.0, "load": 0.1, "train": 140.0, "sample": 20.4},
+    } | changes
+
+
+def test_a_line_is_neither_wrapped_nor_interpreted():
+    console = pipe(width=30)
+    say(f"[bold]{LONG}[/bold] :smile:", console=console)
+    assert text_of(console) == f"[bold]{LONG}[/bold] :smile:\n"
+
+
+def test_characters_that_the_encoding_lacks_do_not_stop_the_training():
+    raw = io.BytesIO()
+    console = Console(file=io.TextIOWrapper(raw, encoding="latin-1", write_through=True), width=100)
+    say("sks bear – ねこ é", console=console)
+    closing_table(record(), {}, {}, console=console)
+    printed = raw.getvalue().decode("latin-1")
+    assert "sks bear ? ?? é" in printed
+    assert "0.4321 better" in printed
+
+
+def test_pairs_are_aligned():
+    console = pipe()
+    say_pairs("plan", {"steps": "3600", "device": "cpu"}, console=console)
+    assert text_of(console) == "plan\n  steps   3600\n  device  cpu\n"
+
+
+def test_a_pipe_gets_one_line_per_epoch_and_no_control_codes():
+    console, clock = pipe(), Clock()
+    progress = Progress("FuzzyBear v6", 6, epochs=2, console=console, clock=clock)
+    for step in range(1, 7):
+        clock.now += 2.0
+        progress.step(step, 0.1, 1e-4)
+        if step % 3 == 0:
+            clock.now += 6.0  # sampling
+            progress.epoch(step // 3, {"train/loss": 0.1, "val/loss_ratio": 0.5, "val/loss": None})
+    progress.close()
+    # 3 steps of 2 s and 6 s of sampling: 12 s for 3 steps, so 12 s for the other 3; a step still takes 2 s.
+    assert text_of(console).splitlines() == [
+        "FuzzyBear v6: epoch 1/2, step 3/6, held-out loss / base 0.5, training loss 0.1, 2 s/step, 0:12 left",
+        "FuzzyBear v6: epoch 2/2, step 6/6, held-out loss / base 0.5, training loss 0.1, 2 s/step, 0:00 left",
+    ]
+
+
+def test_a_resumed_training_counts_its_own_steps_only_for_the_time_left():
+    console, clock = pipe(), Clock()
+    progress = Progress("FuzzyBear v6", 1000, 900, console=console, clock=clock)
+    for step in range(901, 911):
+        clock.now += 1.0
+        progress.step(step, 0.1, 1e-4)
+    progress.epoch(9, {})
+    assert text_of(console) == "FuzzyBear v6: epoch 9, step 910/1000, 1 s/step, 1:30 left\n"
+
+
+@pytest.mark.parametrize("width", [30, 60, 120])
+def test_the_bar_fits_its_terminal_and_shows_more_where_there_is_room(width):
+    console, clock = terminal(width, no_color=True), Clock()
+    progress = Progress("FuzzyBear v6", 4000, epochs=30, console=console, clock=clock)
+    clock.now = 0.5
+    progress.step(1, 0.25, 1e-4)
+    progress.close()
+    rows = [re.sub(r"\x1b\[[?0-9]*[a-zA-Z]|\r", "", row) for row in text_of(console).splitlines()]
+    rows = [row for row in rows if row.startswith("FuzzyBear v6 ")]
+    assert rows and all(len(row) <= width and "1/4000" in row for row in rows)
+    for note, least in (("loss 0.2500", 60), ("33:20 left", 60), ("0.5 s/step", 120), ("epoch 1/30  lr 0.0001", 120)):
+        assert all((note in row) == (width >= least) for row in rows), note
+
+
+def test_force_color_does_not_make_a_file_a_terminal(monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    console = pipe()
+    progress = Progress("FuzzyBear v6", 10, console=console)
+    progress.step(1, 0.1, 1e-4)
+    progress.close()
+    assert text_of(console) == ""
+
+
+def test_a_phase_leaves_one_line():
+    console, clock = pipe(), Clock()
+    with phase("caching latents", 3, console=console, clock=clock) as advance:
+        for _ in range(3):
+            clock.now += 4.0
+            advance()
+    with phase("sampling", 2, quiet=True, console=console) as advance:
+        advance()
+    assert text_of(console) == "caching latents: 3 in 12 s\n"
+
+
+def test_on_a_terminal_lines_stand_above_the_bar_and_the_bar_goes_away():
+    console = terminal(no_color=True)
+    progress = Progress("FuzzyBear v6", 2, console=console)
+    progress.step(1, 0.1, 1e-4)
+    with phase("sampling", 4, quiet=True, console=console):
+        pass
+    say("a line", console=console)
+    progress.close()
+    progress.close()
+    printed = text_of(console)
+    assert "1/2" in printed and "0/4" in printed and "a line\n" in printed
+    below = printed.split("a line\n")[1]
+    assert "1/2" in below and below.endswith("\x1b[2K"), "the bar is drawn again below the line, then erased"
+
+
+def test_the_closing_table_compares_with_the_base():
+    console = pipe(100)
+    closing_table(record(), {}, {}, console=console)
+    rows = {line.split("  ")[1]: line for line in text_of(console).splitlines() if line.startswith("  ")}
+    assert rows["held-out loss / base"].split() == "held-out loss / base 1.0000 0.4321 ↓ better 1.2000 ↑ worse".split()
+    assert rows["CLIP image similarity"].split() == (
+        "CLIP image similarity 0.6000 0.7500 ↑ better 0.5000 ↓ worse".split()
+    )
+    assert "training loss" not in text_of(console)
+    assert "epoch 8 (selected)  epoch 10 (last)" in text_of(console)
+    assert "2 min 41 s (train 2 min 20 s, sample 20 s)" in text_of(console)
+
+
+def test_the_selected_epoch_may_be_the_last():
+    console = pipe(100)
+    closing_table(record(selected_epoch=10), {}, {}, console=console)
+    assert "epoch 10 (selected)" in text_of(console) and "(last)" not in text_of(console)
+
+
+def test_a_version_that_measured_nothing_still_closes():
+    console = pipe(100)
+    values = record(status="failed", reason="the loss is nan at step 7", epochs=[], metrics={}, selected_epoch=None)
+    closing_table(values, {}, {}, console=console)
+    assert "FuzzyBear v6  failed\n  the loss is nan at step 7\n" in text_of(console)
+
+
+@pytest.mark.parametrize("width", [20, 40, 80])
+def test_paths_and_commands_survive_narrow_terminals(tmp_path, width, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = Path(LONG)
+    path.parent.mkdir(parents=True)
+    path.touch()
+    for console in (pipe(width), terminal(width)):
+        command = f"cp {LONG} ComfyUI/models/loras/"
+        closing_table(
+            record(), {"weights": path, "curves": path.with_name("no.png")}, {"try it": command}, console=console
+        )
+        plain = text_of(console).replace("\x1b[2m", "").replace("\x1b[0m", "")
+        assert f"  weights  {LONG}\n" in plain
+        assert f"  try it  {command}\n" in plain
+        assert "no.png" not in plain and "…" not in plain
+        assert "0.4321 ↓ better" in plain.replace("\x1b[32m", "")
+
+
+def test_no_color_is_respected(monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    console = terminal()
+    closing_table(record(), {}, {}, console=console)
+    assert "\x1b[32m" not in text_of(console)
+    monkeypatch.delenv("NO_COLOR")
+    console = terminal(color_system="standard")
+    closing_table(record(), {}, {}, console=console)
+    assert "\x1b[32m ↓ better" in text_of(console)
+
+
+def test_each_version_has_its_own_log_without_duplicates(tmp_path, capsys):
+    root, stream = logging.getLogger(), io.StringIO()
+    hydra = logging.StreamHandler(stream)
+    root.addHandler(hydra)
+    try:
+        for name in ("a", "b"):
+            with open_log(tmp_path / f"{name}.log"):
+                say(f"hello {name}")
+                logging.getLogger("lorasweep.data").warning("from below")
+            say("to nobody")
+        with open_log(tmp_path / "a.log"):
+            say("resumed")
+    finally:
+        root.removeHandler(hydra)
+    lines = [line[21:] for line in (tmp_path / "a.log").read_text().splitlines()]
+    assert lines == ["hello a", "from below", "resumed"]
+    assert [line[21:] for line in (tmp_path / "b.log").read_text().splitlines()] == ["hello b", "from below"]
+    assert capsys.readouterr().out == "hello a\nto nobody\nhello b\nto nobody\nresumed\n"
+    assert stream.getvalue() == ""
+    assert logging.getLogger("lorasweep").handlers == [] and logging.getLogger("lorasweep").propagate
+
+
+def test_a_full_disk_does_not_fill_the_terminal_with_log_errors(capfd):
+    with open_log(Path("/dev/full")):
+        say("the training goes on")
+    captured = capfd.readouterr()
+    assert captured.out == "the training goes on\n" and captured.err == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "long", "short"),
+    [(0.44, "0.4 s", "0:00"), (59.4, "59 s", "0:59"), (161, "2 min 41 s", "2:41"), (11100, "3 h 05 min", "3:05:00")],
+)
+def test_durations(seconds, long, short):
+    assert duration(seconds) == long
+    assert clock_time(seconds) == short

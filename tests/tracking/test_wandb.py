@@ -1,0 +1,209 @@
+"""What W&B wrote offline, read with its own `wandb leet inspect`, and how it gets offline."""
+
+import json
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import wandb
+from PIL import Image
+
+from lorasweep.config import Config
+from lorasweep.tracking import open_trackers
+from lorasweep.tracking.wandb import open_wandb, reachable
+
+
+@pytest.fixture(autouse=True)
+def nobody_is_logged_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No key and no settings of the person who runs the tests; W&B reads its surroundings afresh."""
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL", "WANDB_IDENTITY_TOKEN_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path / "settings"))
+    wandb.teardown()
+    yield
+    wandb.teardown()
+
+
+def config(mode: str = "auto") -> Config:
+    values = Config(name="FuzzyBear", recipe="fuzzybear/v5")
+    values.network.rank = 12
+    values.tracker.tensorboard = False
+    values.tracker.wandb.mode = mode
+    values.tracker.wandb.tags = ["paper", "x" * 100]
+    return values
+
+
+def folder_in(tmp_path: Path) -> Path:
+    folder = tmp_path / "v6"
+    folder.mkdir()
+    return folder
+
+
+def parts(folder: Path) -> list[Path]:
+    return sorted((folder / "wandb").glob("offline-run-*"))
+
+
+def inspect(part: Path) -> dict[str, list[dict[str, Any]]]:
+    """Return the records of an offline run by type, as W&B's own reader prints them."""
+    command = [str(Path(sys.executable).parent / "wandb"), "leet", "inspect", "--json", str(part)]
+    output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    records: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for line in output.splitlines():
+        record = json.loads(line)
+        records[record["type"]].append(record[record["type"]])
+    return records
+
+
+def test_everything_of_a_version_is_in_the_offline_run(tmp_path, capfd):
+    folder, said = folder_in(tmp_path), []
+    (folder / "FuzzyBear_v6.safetensors").write_bytes(b"weights")
+    Image.new("RGB", (64, 48), "red").save(folder / "sample.png")
+    trackers = open_trackers(config(), folder, 6, say=said.append, resumed_step=None, job_type="trial")
+    trackers.metrics({"train/loss": 0.5, "train/lr_unet": 1e-4, "epoch": 1}, 20)
+    trackers.metrics({"val/loss_ratio": 0.7, "image/clip_image": 0.6, "time/seconds_per_step": 0.04}, 40)
+    trackers.images({"samples/0 sks bear, 100 % fuzzy": folder / "sample.png"}, 40)
+    trackers.weights(folder / "FuzzyBear_v6.safetensors", ["v6", "latest", "best"], {"rank": 12, "epoch": 2})
+    trackers.finish("pruned", {"val/loss_ratio": 0.65})
+
+    (part,) = parts(folder)
+    records = inspect(part)
+    run = records["run"][-1]
+    assert (run["project"], run["run_group"], run["job_type"]) == ("lorasweep", "FuzzyBear", "trial")
+    assert run["display_name"] == "FuzzyBear v6"
+    assert run["tags"] == ["fuzzybear", "fuzzybear/v5", "toy", "rank 12", "paper", "x" * 64, "pruned"]
+    logged = run["config"]["update"]
+    assert logged["network"]["rank"] == 12
+    assert logged["tracker"]["wandb"]["project"] == "lorasweep"
+    assert logged["seed"] == 42 and logged["optimizer"]["lr"] == 1e-4
+
+    items = [item["item"] for item in records["history"]]
+    assert [item["step"] for item in items] == [20, 40, 40]
+    assert (items[0]["train/loss"], items[0]["epoch"]) == (0.5, 1)
+    assert (items[1]["val/loss_ratio"], items[1]["time/seconds_per_step"]) == (0.7, 0.04)
+    assert items[2]["samples/0.caption"] == "sks bear, 100 % fuzzy"
+    assert (items[2]["samples/0.width"], items[2]["samples/0.height"]) == (64, 48)
+    assert (part / "files" / items[2]["samples/0.path"]).read_bytes() == (folder / "sample.png").read_bytes()
+    against_step = {m["glob_name"] for m in records["metric"] if m.get("step_metric") == "step"}
+    assert against_step == {"train/*", "val/*", "image/*", "time/*", "samples/*"}
+
+    (artifact,) = records["artifact"]
+    assert (artifact["name"], artifact["type"]) == ("fuzzybear", "model")
+    assert set(artifact["aliases"]) == {"v6", "latest", "best"}
+    assert json.loads(artifact["metadata"]) == {"rank": 12, "epoch": 2}
+    (entry,) = artifact["manifest"]["contents"]
+    # Read where it lies: no copy of every version's weights in the home folder.
+    assert entry["path"] == "FuzzyBear_v6.safetensors"
+    assert Path(entry["local_path"]) == folder / "FuzzyBear_v6.safetensors"
+
+    summary = {key: value for update in records["summary"] for key, value in update["update"].items()}
+    assert (summary["val/loss_ratio"], summary["status"]) == (0.65, "pruned")
+    assert records["exit"] == [{"exit_code": 0}] or records["exit"][0]["exit_code"] == 0
+
+    assert len(said) == 1, said
+    assert "no API key" in said[0]
+    command = said[0].split("Upload it later with: ")[1]
+    listed = subprocess.run(f"ls -d {command.removeprefix('wandb sync ')}", shell=True, capture_output=True, text=True)
+    assert [Path(line).resolve() for line in listed.stdout.split()] == [part.resolve()]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_resumed_version_goes_on_under_the_same_id(tmp_path):
+    folder, said = folder_in(tmp_path), []
+    for resumed_step in (None, 10):
+        trackers = open_trackers(config("offline"), folder, 6, say=said.append, resumed_step=resumed_step)
+        trackers.metrics({"train/loss": 0.5}, 11)
+        trackers.finish("failed", {})
+        time.sleep(1.1)  # W&B names its folders by the second
+    first, second = parts(folder)
+    runs = [inspect(part) for part in (first, second)]
+    assert len({records["run"][0]["run_id"] for records in runs}) == 1
+    assert runs[0]["exit"][0]["exit_code"] == 1
+    # An evaluation of the same version is a run of its own.
+    open_trackers(config("offline"), folder, 6, say=said.append, resumed_step=None, job_type="evaluate").finish(
+        "complete", {}
+    )
+    assert len({part.name.split("-")[-1] for part in parts(folder)}) == 2
+
+
+def test_online_without_a_server_goes_offline_within_seconds(tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("WANDB_API_KEY", "a" * 40)
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    folder, said, start = folder_in(tmp_path), [], time.monotonic()
+    trackers = open_trackers(config("online"), folder, 6, say=said.append, resumed_step=None)
+    trackers.metrics({"train/loss": 0.5}, 1)
+    trackers.finish("complete", {})
+    assert time.monotonic() - start < 10
+    assert len(said) == 1 and "http://127.0.0.1:9 cannot be reached" in said[0] and "wandb sync " in said[0]
+    assert inspect(parts(folder)[0])["history"][0]["item"]["train/loss"] == 0.5
+    assert capfd.readouterr() == ("", "")
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """A server that knows nobody."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.send_response(401)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_GET = do_POST  # noqa: N815
+
+    def log_message(self, *values: object) -> None:
+        pass
+
+
+def test_a_server_that_refuses_the_key_sends_the_run_offline_under_its_id(tmp_path, monkeypatch, capfd):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("WANDB_API_KEY", "a" * 40)
+    monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.server_port}")
+    folder, said = folder_in(tmp_path), []
+    trackers = open_trackers(config("auto"), folder, 6, say=said.append, resumed_step=None)
+    trackers.metrics({"train/loss": 0.5}, 1)
+    trackers.finish("complete", {})
+    server.shutdown()
+    server.server_close()
+    (part,) = parts(folder)
+    run_id = (folder / "wandb" / "train.id").read_text().strip()
+    assert inspect(part)["history"][0]["item"]["train/loss"] == 0.5
+    assert len(said) == 1
+    assert re.search(rf"wandb sync --id {run_id} \S*/wandb/offline-run-\*-{run_id}\*$", said[0])
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_environment_may_disable_w_and_b_but_not_against_the_config(tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    folder, said = folder_in(tmp_path), []
+    options: dict[str, Any] = {"say": said.append, "resumed": False, "job_type": "train"}
+    assert open_wandb(config("auto"), folder, 6, **options) is None
+    run = open_wandb(config("offline"), folder, 6, **options)
+    assert run is not None
+    run.finish("complete", {})
+
+
+def test_reachable_knows_open_ports_closed_ports_and_proxies(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert reachable(f"http://127.0.0.1:{port}/graphql")
+        monkeypatch.setenv("no_proxy", "localhost")
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
+        assert reachable("http://wandb.invalid")
+    assert not reachable(f"http://127.0.0.1:{port}")
+    assert not reachable("http://wandb.invalid")
+    start = time.monotonic()
+    monkeypatch.delenv("http_proxy")
+    assert not reachable("http://10.255.255.1", timeout=0.2)
+    assert time.monotonic() - start < 2

@@ -1,0 +1,200 @@
+"""The loop: whole runs at toy size, resumed runs, runs side by side, and how runs end."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from lorasweep.bases.sdxl import SDXL
+from lorasweep.config import Config
+from lorasweep.errors import UserError
+from lorasweep.training.cohort import run, run_cohort
+from lorasweep.training.member import Job, Member
+from lorasweep.training.version import Version
+
+
+def folder_of(config: Config, number: int = 6) -> Path:
+    return Path(config.output_root) / "fuzzybear" / f"v{number}"
+
+
+def record_of(config: Config, number: int = 6) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads((folder_of(config, number) / "record.json").read_text())
+    return record
+
+
+def weights_of(config: Config, epoch: int, number: int = 6) -> dict[str, torch.Tensor]:
+    return load_file(folder_of(config, number) / f"FuzzyBear_v{number}-{epoch:06d}.safetensors")
+
+
+def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
+    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
+
+
+def test_a_whole_run_leaves_what_the_contract_says(short_config: Config, toy_base: SDXL) -> None:
+    value = run(short_config, overrides=["network.rank=4"], base=toy_base)
+    folder, record = folder_of(short_config), record_of(short_config)
+    assert record["status"] == "complete" and record["version"] == 6 and record["name"] == "FuzzyBear"
+    assert [(entry["epoch"], entry["step"]) for entry in record["epochs"]] == [(1, 4), (2, 8), (3, 12)]
+    assert all((folder / entry["file"]).exists() for entry in record["epochs"])
+    ratios = {entry["epoch"]: entry["metrics"]["val/loss_ratio"] for entry in record["epochs"]}
+    assert record["selected_epoch"] == min(ratios, key=lambda epoch: ratios[epoch])
+    assert value == record["objective"]["value"] == min(ratios.values())
+    assert same(load_file(folder / "FuzzyBear_v6.safetensors"), weights_of(short_config, record["selected_epoch"]))
+    assert record["overrides"] == ["network.rank=4"]
+    assert record["dataset"]["images"] == 8
+    assert set(record["seconds"]) == {"total", "load", "cache", "train", "sample", "evaluate"}
+    assert {path.name for path in (folder / ".hydra").iterdir()} == {"config.yaml", "overrides.yaml", "choices.yaml"}
+    assert (folder / "metrics.jsonl").exists() and (folder / "train.log").read_text()
+    assert (folder / "curves.png").stat().st_size > 5000
+    assert len(list((folder / "state").glob("*.safetensors"))) == 1, "old states are pruned"
+
+
+def test_the_adapter_learns_and_leaves_the_base_as_it_was(short_config: Config, toy_base: SDXL) -> None:
+    before = {name: value.clone() for name, value in toy_base.modules["unet"].state_dict().items()}
+    short_config.training.max_steps = 40
+    run(short_config, base=toy_base)
+    assert same(before, dict(toy_base.modules["unet"].state_dict()))
+    assert record_of(short_config)["objective"]["value"] < 0.95
+
+
+def test_a_resumed_run_is_bit_equal_to_a_straight_one(
+    short_config: Config, toy_base: SDXL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(short_config, base=toy_base)
+    straight = [weights_of(short_config, epoch) for epoch in (1, 2, 3)]
+    rows = (folder_of(short_config) / "metrics.jsonl").read_text()
+
+    broken = copy.deepcopy(short_config)
+    broken.output_root = str(tmp_path / "broken")
+    broken.training.state_every_steps = 3
+    step = Member.step
+
+    def stumbling(self: Member) -> None:
+        if self.version.step == stops.pop(0) if stops and self.version.step == stops[0] else False:
+            raise KeyboardInterrupt  # what a crash looks like from inside: nothing is tidied up
+        step(self)
+
+    stops = [5, 7, 10]
+    monkeypatch.setattr(Member, "step", stumbling)
+    with pytest.raises(KeyboardInterrupt):
+        run(broken, base=toy_base)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            run(replace(broken, resume="latest"), base=toy_base)
+    run(replace(broken, resume="v6"), base=toy_base)
+    assert all(same(straight[epoch - 1], weights_of(broken, epoch)) for epoch in (1, 2, 3))
+    again = (folder_of(broken) / "metrics.jsonl").read_text()
+    epochs = [json.loads(line) for line in rows.splitlines() if "val/loss_ratio" in line]
+    assert epochs == [json.loads(line) for line in again.splitlines() if "val/loss_ratio" in line]
+
+
+@pytest.mark.parametrize("name", ["adamw8bit", "adafactor"])
+def test_resume_is_exact_with_every_optimizer(
+    name: str, short_config: Config, toy_base: SDXL, tmp_path: Path
+) -> None:
+    short_config.optimizer.name = name
+    if name == "adafactor":
+        short_config.optimizer.beta1 = short_config.optimizer.beta2 = short_config.optimizer.eps = None
+    short_config.evaluation.heldout_loss = False
+    short_config.network.dropout = 0.2
+    run(short_config, base=toy_base)
+    halved = copy.deepcopy(short_config)
+    halved.output_root = str(tmp_path / "halved")
+
+    def stop_after_first(step: int, metrics: dict[str, float]) -> str | None:
+        return "enough"
+
+    halved.evaluation.heldout_loss = True  # the report comes after a measurement
+    run_cohort([Job(halved, report=stop_after_first)], base=toy_base)
+    assert record_of(halved)["status"] == "pruned" and record_of(halved)["reason"] == "enough"
+    assert [entry["epoch"] for entry in record_of(halved)["epochs"]] == [1]
+    run(replace(halved, resume="v6"), base=toy_base)
+    assert same(weights_of(short_config, 3), weights_of(halved, 3))
+
+
+def test_versions_of_a_cohort_are_what_they_are_alone(short_config: Config, toy_base: SDXL, tmp_path: Path) -> None:
+    other = copy.deepcopy(short_config)
+    other.network.rank, other.seed, other.training.epochs = 8, 7, 2
+    run(short_config, base=toy_base)
+    run(other, base=toy_base)
+    together = [copy.deepcopy(short_config), copy.deepcopy(other)]
+    for config in together:
+        config.output_root = str(tmp_path / "together")
+    outcomes = run_cohort([Job(config) for config in together], base=toy_base)
+    assert [outcome.status for outcome in outcomes] == ["complete", "complete"]
+    assert same(weights_of(short_config, 3, 6), weights_of(together[0], 3, 6))
+    assert same(weights_of(other, 2, 7), weights_of(together[1], 2, 7))
+
+
+def test_a_non_finite_loss_stops_this_version_only_and_saves_nothing_of_it(
+    short_config: Config, toy_base: SDXL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = Version.losses
+
+    def exploding(self: Version, batch: Any, index: int) -> torch.Tensor:
+        loss = losses(self, batch, index)
+        return loss * float("nan") if self.number == 6 and self.step == 5 else loss
+
+    monkeypatch.setattr(Version, "losses", exploding)
+    outcomes = run_cohort([Job(short_config), Job(copy.deepcopy(short_config))], base=toy_base)
+    assert [outcome.status for outcome in outcomes] == ["failed", "complete"]
+    message = str(outcomes[0].error)
+    assert "step 6" in message and "optimizer.lr" in message and "FuzzyBear_v6-000001.safetensors" in message
+    record = record_of(short_config)
+    assert record["status"] == "failed" and "step 6" in record["reason"]
+    for path in folder_of(short_config).rglob("*.safetensors"):
+        assert all(torch.isfinite(tensor.float()).all() for tensor in load_file(path).values()), path
+
+
+def test_accumulation_equals_the_large_batch(short_config: Config, toy_base: SDXL, tmp_path: Path) -> None:
+    # 8 images in batches of 3 leave a short last one; one step over all of them is one batch of 8.
+    short_config.optimizer.text_encoder_lr = 0
+    short_config.training.epochs = 1
+    large, parts = copy.deepcopy(short_config), copy.deepcopy(short_config)
+    large.training.batch_size = 8
+    parts.training.batch_size, parts.training.gradient_accumulation = 3, 3
+    parts.output_root = str(tmp_path / "parts")
+    run(large, base=toy_base)
+    run(parts, base=toy_base)
+    assert record_of(parts)["epochs"][-1]["step"] == record_of(large)["epochs"][-1]["step"] == 1
+    losses = [record_of(config)["epochs"][-1]["metrics"]["train/loss"] for config in (large, parts)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_bf16_on_the_cpu_trains(short_config: Config) -> None:
+    short_config.training.mixed_precision, short_config.training.epochs = "bf16", 1
+    value = run(short_config)
+    assert value is not None and 0 < value < 1.2
+
+
+def test_fp16_on_the_cpu_is_refused(short_config: Config) -> None:
+    short_config.training.mixed_precision = "fp16"
+    with pytest.raises(UserError, match="fp16 needs a CUDA GPU"):
+        run(short_config)
+
+
+def test_a_version_in_training_is_not_resumed_by_another_process(short_config: Config, toy_base: SDXL) -> None:
+    import fcntl
+
+    run(short_config, base=toy_base)
+    with open(folder_of(short_config) / "state" / ".lock", "a+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(UserError, match="is being trained by process"):
+            run(replace(short_config, resume="latest"), base=toy_base)
+
+
+def test_a_complete_version_asks_for_more_steps(short_config: Config, toy_base: SDXL) -> None:
+    run(short_config, base=toy_base)
+    with pytest.raises(UserError, match="v6 is complete"):
+        run(replace(short_config, resume="latest"), base=toy_base)
+    longer = copy.deepcopy(short_config)
+    longer.training.epochs, longer.resume = 4, "v6"
+    run(longer, base=toy_base)
+    assert record_of(short_config)["epochs"][-1] == record_of(short_config)["epochs"][3]

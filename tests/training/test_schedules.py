@@ -1,0 +1,112 @@
+import pytest
+import torch
+
+from lorasweep.config import SchedulerConfig
+from lorasweep.training.schedules import build_schedule, warmup_steps
+
+
+def optimizer(*rates: float) -> torch.optim.Optimizer:
+    return torch.optim.SGD([{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": rate} for rate in rates])
+
+
+def rates_at(config: SchedulerConfig, total: int, step: int, *peaks: float) -> list[float]:
+    """Learning rates of a run that is resumed at `step`."""
+    return build_schedule(config, optimizer(*(peaks or (1.0,))), total, step).get_last_lr()
+
+
+def straight(config: SchedulerConfig, total: int, *peaks: float) -> list[list[float]]:
+    """Learning rates of every step of a run that is never interrupted."""
+    optim = optimizer(*peaks)
+    schedule = build_schedule(config, optim, total)
+    rates = []
+    for _ in range(total):
+        rates.append([group["lr"] for group in optim.param_groups])
+        optim.step()
+        schedule.step()
+    return rates
+
+
+@pytest.mark.parametrize(
+    ("step", "total", "share"),
+    [
+        # the documented LoRAs' chosen epochs: (1 + cos(pi step / total)) / 2
+        (3780, 4725, 0.095),  # Animal e12: (1 + cos 144 deg) / 2 = (1 - 0.8090) / 2
+        (1080, 4050, 0.835),  # Food v8 e8: (1 + cos 48 deg) / 2 = (1 + 0.6691) / 2
+        (2400, 4500, 0.448),  # Robots e8: (1 + cos 96 deg) / 2 = (1 - 0.1045) / 2
+        (2470, 3800, 0.273),  # StarWars e13: (1 + cos 117 deg) / 2 = (1 - 0.4540) / 2
+    ],
+)
+def test_cosine_of_the_documented_loras(step, total, share):
+    assert rates_at(SchedulerConfig(name="cosine"), total, step)[0] == pytest.approx(share, abs=5e-4)
+
+
+def test_cosine_from_peak_to_zero():
+    config = SchedulerConfig(name="cosine")
+    assert rates_at(config, 100, 0) == [1.0]
+    assert rates_at(config, 100, 50)[0] == pytest.approx(0.5)
+    assert rates_at(config, 100, 100)[0] == pytest.approx(0.0, abs=1e-12)
+
+
+def test_cosine_with_warmup():
+    config = SchedulerConfig(name="cosine", warmup_steps=20)
+    assert rates_at(config, 100, 0) == [0.0]
+    assert rates_at(config, 100, 5)[0] == pytest.approx(0.25)  # 5 / 20
+    assert rates_at(config, 100, 20) == [1.0]
+    assert rates_at(config, 100, 60)[0] == pytest.approx(0.5)  # half of the 80 steps after warmup
+
+
+def test_restarts():
+    config = SchedulerConfig(name="cosine_with_restarts", cycles=4)
+    # each cycle is 25 of 100 steps: (1 + cos(pi x part of the cycle)) / 2
+    assert rates_at(config, 100, 0) == [1.0]
+    assert rates_at(config, 100, 10)[0] == pytest.approx(0.654508)  # part 0.4: (1 + cos 72 deg) / 2
+    assert rates_at(config, 100, 24)[0] == pytest.approx(
+        0.003943, abs=1e-6
+    )  # part 0.96: (1 + cos 172.8 deg) / 2
+    assert rates_at(config, 100, 25)[0] == pytest.approx(1.0)
+    assert rates_at(config, 100, 35)[0] == pytest.approx(0.654508)
+    assert rates_at(config, 100, 100) == [0.0]
+
+
+def test_linear():
+    config = SchedulerConfig(name="linear", warmup_ratio=0.2)
+    # warmup 10 of 50 steps, then down over 40
+    assert [rates_at(config, 50, step)[0] for step in (0, 5, 10, 20, 50)] == pytest.approx(
+        [0, 0.5, 1, 0.75, 0]
+    )
+
+
+def test_constant_with_and_without_warmup():
+    assert [rates_at(SchedulerConfig(name="constant"), 10, step)[0] for step in (0, 9)] == [1, 1]
+    warm = SchedulerConfig(name="constant", warmup_steps=4)
+    assert [rates_at(warm, 10, step)[0] for step in (0, 1, 3, 4, 9)] == [0, 0.25, 0.75, 1, 1]
+
+
+def test_warmup_by_ratio_is_rounded_to_the_nearest_step():
+    assert warmup_steps(SchedulerConfig(warmup_ratio=0.1), 4725) == 472
+    assert warmup_steps(SchedulerConfig(warmup_ratio=0.29), 100) == 29  # 0.29 x 100 is 28.999... in binary
+    assert warmup_steps(SchedulerConfig(warmup_steps=7), 4725) == 7
+
+
+def test_groups_keep_their_own_rates():
+    rates = rates_at(SchedulerConfig(name="linear"), 100, 75, 1e-4, 5e-5)
+    assert rates == pytest.approx([2.5e-5, 1.25e-5])
+
+
+@pytest.mark.parametrize("name", ["cosine", "cosine_with_restarts", "constant", "linear"])
+def test_resumed_schedule_goes_on_exactly_as_the_straight_one(name):
+    config = SchedulerConfig(name=name, warmup_steps=3, cycles=3)
+    expected = straight(config, 37, 1e-4, 3e-5)
+    for start in range(37):
+        optim = optimizer(1e-4, 3e-5)
+        schedule = build_schedule(config, optim, 37, start)
+        assert [group["lr"] for group in optim.param_groups] == expected[start]
+        if start + 1 < 37:
+            optim.step()
+            schedule.step()
+            assert [group["lr"] for group in optim.param_groups] == expected[start + 1]
+
+
+def test_unknown_schedule_is_named():
+    with pytest.raises(ValueError, match="'polynomial'"):
+        build_schedule(SchedulerConfig(name="polynomial"), optimizer(1.0), 10)
