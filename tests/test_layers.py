@@ -14,7 +14,7 @@ FLOORS = [
     {"weights", "ledger", "data", "bases", "toy", "tracking", "pictures", "console"},
     {"adapters", "evaluation", "export"},
     {"training"},
-    {"checks", "compose", "help", "reference", "cli"},
+    {"checks", "overrides", "compose", "help", "reference", "launch", "cli"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
@@ -28,7 +28,9 @@ def imports_of(path: Path) -> list[str]:
     found = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("lorasweep"):
-            found += [node.module] if node.module != "lorasweep" else [f"lorasweep.{a.name}" for a in node.names]
+            found += (
+                [node.module] if node.module != "lorasweep" else [f"lorasweep.{a.name}" for a in node.names]
+            )
         elif isinstance(node, ast.Import):
             found += [alias.name for alias in node.names if alias.name.startswith("lorasweep.")]
     return found

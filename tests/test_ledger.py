@@ -71,5 +71,8 @@ def test_find_by_number_and_latest(tmp_path: Path, recipes: Path) -> None:
 def test_record_is_on_disk_after_every_update(tmp_path: Path) -> None:
     record = ledger.Record(tmp_path, {"status": "running", "epochs": []})
     record.update(epochs=[{"epoch": 1}])
-    assert json.loads((tmp_path / "record.json").read_text()) == {"status": "running", "epochs": [{"epoch": 1}]}
+    assert json.loads((tmp_path / "record.json").read_text()) == {
+        "status": "running",
+        "epochs": [{"epoch": 1}],
+    }
     assert ledger.Record(tmp_path).values["epochs"] == [{"epoch": 1}]

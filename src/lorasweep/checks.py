@@ -79,8 +79,6 @@ def _limits(key: Key, value: Any) -> Iterator[str]:
 def _name(config: Config) -> Iterator[str]:
     if not re.fullmatch(r"\w[\w .-]*", config.name) or slug(config.name) == "unnamed":
         yield f"name={config.name}: expected letters, digits, space, '.', '_' or '-' (it becomes file names)"
-    if config.resume is not None and not re.fullmatch(r"v[1-9]\d*|latest", config.resume):
-        yield f"resume={config.resume}: expected a version such as v6, or latest"
 
 
 def _output(config: Config) -> Iterator[str]:
@@ -173,7 +171,9 @@ def _captions(config: Config) -> Iterator[str]:
 
 
 def _is_color(text: str) -> bool:
-    from PIL import ImageColor
+    if re.fullmatch(r"#[0-9a-fA-F]{6}", text):
+        return True
+    from PIL import ImageColor  # knows the names, but takes a while to load
 
     try:
         return bool(ImageColor.getrgb(text))

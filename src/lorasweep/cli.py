@@ -76,7 +76,7 @@ def _versions(args: argparse.Namespace) -> None:
     if not found:
         of_name = f" of {args.name}" if args.name else ""
         raise UserError(
-            f"{args.output_root} holds no version{of_name}: train one (python train.py), or give --output-root",
+            f"{args.output_root} holds no version{of_name}: train one first, or give --output-root",
             title="There is nothing to list",
         )
     rows = [("name", "version", "status", "recipe", "epoch", "objective", "value", "folder")]

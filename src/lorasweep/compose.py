@@ -7,6 +7,7 @@ keeps the config that it was started with.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
@@ -40,7 +41,7 @@ RESUMABLE = (
 """Keys (and groups of keys) that may change when a version is resumed: none changes what a step does."""
 
 _WHERE = ("name", "recipe", "resume", "output_root")  # which version to resume, not how
-_TARGETS = ("lorasweep.", "hydra._internal.core_plugins.", "hydra.experimental.callbacks.", "hydra_plugins.")
+_TARGETS = ("os.", "lorasweep.", "hydra._internal.core_plugins.", "hydra.experimental.callbacks.", "hydra_plugins.")
 _ERRORS = (HydraException, OmegaConfBaseException, ValueError)  # all that composing raises
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
@@ -117,8 +118,10 @@ def _compose_what_works(line: Sequence[str], config_name: str) -> tuple[DictConf
         try:
             config = hydra.compose(config_name, [*judged.groups, *judged.values], return_hydra_config=True)
         except _ERRORS:  # which of them was it?
-            config = hydra.compose(config_name, list(judged.groups), return_hydra_config=True)
-            for text, override in judged.values.items():
+            ours = {k: v for k, v in judged.values.items() if not v.key_or_group.startswith("hydra.")}
+            rest = [*judged.groups, *(text for text in judged.values if text not in ours)]
+            config = hydra.compose(config_name, rest, return_hydra_config=True)
+            for text, override in ours.items():
                 try:
                     OmegaConf.update(config, override.key_or_group, override.value())
                 except OmegaConfBaseException as error:
@@ -152,6 +155,8 @@ def _checked(config: DictConfig) -> Config:
 
 def _resumed(config: DictConfig, line: Sequence[str], config_name: str) -> DictConfig:
     """Return the saved config of the version that `config.resume` names, with the changes it may have."""
+    if not re.fullmatch(r"v[1-9]\d*|latest", config.resume):
+        raise UserError(f"resume={config.resume}: expected a version such as v6, or latest")
     if OmegaConf.is_missing(config, "name"):
         raise UserError(f"resume={config.resume}: whose version? Give its lora=... or name=... too")
     folder = ledger.find(config.output_root, config.name, config.resume)
@@ -223,12 +228,16 @@ def _plain(value: Any) -> str:
 
 def _in_words(error: Exception) -> str:
     """Return an exception of Hydra or OmegaConf, and what caused it, in one line."""
-    causes: list[str] = []
+    told: list[str] = []
+    key = None
     current: BaseException | None = error
     while current is not None:
-        causes += [line.strip() for line in str(current).splitlines() if line.strip()]
+        for line in str(current).partition("Available options")[0].splitlines():
+            detail = re.match(r"\s*(full_key|object_type|reference_type)(: |=)(.*)", line)
+            if detail and detail[1] == "full_key":
+                key = detail[3]
+            elif line.strip() and not detail:
+                told.append(line.strip())
         current = current.__cause__
-    told = [line for line in causes if not line.startswith(("full_key", "object_type", "reference_type"))]
-    full = next((line.partition(": ")[2] for line in causes if line.startswith("full_key: ")), None)
-    hint = did_you_mean(full, schema_keys()) if full and full not in schema_keys() else ""
-    return "; ".join(told[:3]) + hint
+    hint = did_you_mean(key, schema_keys()) if key and key not in schema_keys() else ""
+    return " ".join(told[:3]) + hint

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING as NO_DEFAULT
 from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cache
 from typing import Any
 
 from omegaconf import MISSING
@@ -50,16 +51,12 @@ class BaseModelConfig:
     family: str = option(
         "sdxl", "model family; the toy base has SDXL's parts and takes the same code", choices=("sdxl",)
     )
-    path: str | None = option(
-        None, "diffusers folder or hub id; null is the toy base that ships in the package"
-    )
+    path: str | None = option(None, "diffusers folder or hub id; null is the toy base that ships in the package")
     resolution: int = option(1024, "native side length in pixels; recipes scale to it", at_least=8)
     prediction_type: str = option("epsilon", "what the UNet predicts", choices=("epsilon", "v_prediction"))
     variant: str | None = option(None, "weights variant of a diffusers folder or hub id, such as fp16")
     guidance: float = option(5.0, "guidance that suits this base; sampling.guidance follows it", at_least=1)
-    sample_steps: int = option(
-        30, "sampler steps that suit this base; sampling.steps follows them", at_least=1
-    )
+    sample_steps: int = option(30, "sampler steps that suit this base; sampling.steps follows them", at_least=1)
 
 
 @dataclass
@@ -94,15 +91,11 @@ class DatasetConfig:
     holdout: float = option(
         0.1, "share of images held out to measure the loss (at least one; 0: none)", at_least=0, at_most=0.9
     )
-    validation_path: str | None = option(
-        None, "folder of held-out images; then no training image is held out"
-    )
+    validation_path: str | None = option(None, "folder of held-out images; then no training image is held out")
     regularisation_path: str | None = option(None, "folder of regularisation (class) images")
     regularisation_repeats: int = option(1, "times each regularisation image is seen per epoch", at_least=1)
     on_bad_file: str = option("stop", "what a damaged or incomplete file does", choices=("stop", "skip"))
-    cache: str | None = option(
-        None, "folder of cached latents and text embeddings; null: <output_root>/.cache"
-    )
+    cache: str | None = option(None, "folder of cached latents and text embeddings; null: <output_root>/.cache")
 
 
 @dataclass
@@ -125,9 +118,7 @@ class OptimizerConfig:
 
     name: str = option("adamw", "which optimizer", choices=("adamw", "adamw8bit", "adafactor"))
     lr: float = option(1e-4, "learning rate of the UNet's adapter", above=0)
-    text_encoder_lr: float = option(
-        0.0, "learning rate of both text encoders' adapters; 0 freezes them", at_least=0
-    )
+    text_encoder_lr: float = option(0.0, "learning rate of both text encoders' adapters; 0 freezes them", at_least=0)
     text_encoder_2_lr: float | None = option(
         None, "learning rate of the second text encoder; null: as text_encoder_lr; 0 freezes it", at_least=0
     )
@@ -135,12 +126,8 @@ class OptimizerConfig:
     beta1: float | None = option(
         0.9, "decay of the gradient's mean; null where the optimizer has none", at_least=0, below=1
     )
-    beta2: float | None = option(
-        0.999, "decay of its square; null where the optimizer has none", at_least=0, below=1
-    )
-    eps: float | None = option(
-        1e-8, "added to the denominator; null where the optimizer has its own", above=0
-    )
+    beta2: float | None = option(0.999, "decay of its square; null where the optimizer has none", at_least=0, below=1)
+    eps: float | None = option(1e-8, "added to the denominator; null where the optimizer has its own", above=0)
 
 
 @dataclass
@@ -153,9 +140,7 @@ class SchedulerConfig:
         choices=("cosine", "cosine_with_restarts", "constant", "linear"),
     )
     warmup_steps: int = option(0, "optimizer steps of linear warmup", at_least=0)
-    warmup_ratio: float = option(
-        0.0, "the same as a share of all steps; set one of the two", at_least=0, below=1
-    )
+    warmup_ratio: float = option(0.0, "the same as a share of all steps; set one of the two", at_least=0, below=1)
     cycles: int = option(1, "cycles of cosine_with_restarts", at_least=1)
 
 
@@ -199,9 +184,7 @@ class EvaluationConfig:
 class SamplingConfig:
     """Sample images: fixed prompts and seeds, before training and after every epoch."""
 
-    every_epochs: int = option(
-        1, "sample after every so many epochs (and after the last); 0: never", at_least=0
-    )
+    every_epochs: int = option(1, "sample after every so many epochs (and after the last); 0: never", at_least=0)
     prompts: list[str] = option([], "prompts; `{trigger}` stands for the dataset's trigger")
     negative_prompt: str = option("", "negative prompt")
     seeds: list[int] = option([0], "one image per prompt and seed", at_least=0)
@@ -247,9 +230,7 @@ class TrainingConfig:
     )
     device: str = option("auto", "auto: the GPU if there is one", choices=("auto", "cpu", "cuda"))
     gradient_checkpointing: bool = option(False, "trade speed for memory")
-    save_every_epochs: int = option(
-        1, "write a weights file after every so many epochs (and the last)", at_least=1
-    )
+    save_every_epochs: int = option(1, "write a weights file after every so many epochs (and the last)", at_least=1)
     state_every_steps: int = option(
         500, "save a resumable state every so many steps too; 0: only per epoch", at_least=0
     )
@@ -315,7 +296,8 @@ class Key:
     limits: dict[str, Any]
 
 
-def schema_keys(schema: type = Config, prefix: str = "") -> dict[str, Key]:
+@cache
+def schema_keys(schema: type = Config, prefix: str = "") -> Mapping[str, Key]:
     """Return every leaf key of the schema by its dotted name, in the order of declaration."""
     hints = typing.get_type_hints(schema)
     found: dict[str, Key] = {}

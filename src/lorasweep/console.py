@@ -10,7 +10,7 @@ import logging
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -56,7 +56,7 @@ def say(line: str | Text = "", *, console: Console | None = None) -> None:
 
 
 def say_pairs(title: str, pairs: Mapping[str, str], *, console: Console | None = None) -> None:
-    """Print a title and below it `name   value` lines, the values aligned: the plan of a run, the paths of its files."""
+    """Print a title and below it lines of name and value, the values aligned: a plan, the paths of files."""
     say(Text(title, style="bold"), console=console)
     width = max(map(len, pairs), default=0)
     for name, value in pairs.items():
@@ -90,7 +90,7 @@ class Progress:
         self._console = console or rich.get_console()
         self._clock = clock
         self._bar = _Bar(name, total_steps, start_step)
-        self._start, self._started = start_step, clock()
+        self._start, self._total, self._started = start_step, total_steps, clock()
         self._before = self._started
         self._epochs, self._epoch = epochs, start_epoch
         self._losses: deque[float] = deque(maxlen=WINDOW)
@@ -117,7 +117,7 @@ class Progress:
     def epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """Print the line of a finished epoch (1-based) with what was measured."""
         self._epoch = epoch
-        parts = [f"epoch {_of(epoch, self._epochs)}", f"step {self._bar.done}/{self._bar.total}"]
+        parts = [f"epoch {_of(epoch, self._epochs)}", f"step {self._bar.done}/{self._total}"]
         parts += [f"{label} {metrics[name]:.4g}" for name, label in LABELS.items() if metrics.get(name) is not None]
         now = self._clock()
         if self._seconds:
@@ -138,7 +138,7 @@ class Progress:
 
     def _left(self, now: float) -> str:
         done = self._bar.done - self._start
-        return clock_time((now - self._started) / max(1, done) * (self._bar.total - self._bar.done))
+        return clock_time((now - self._started) / max(1, done) * (self._total - self._bar.done))
 
 
 @contextmanager
@@ -297,7 +297,7 @@ class _Bar:
 
 
 class _FileHandler(logging.FileHandler):
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  logging's name
+    def handleError(self, record: logging.LogRecord) -> None:
         """Drop the line: a full disk must not fill the terminal with tracebacks; metrics.jsonl raises the alarm."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override
+from hydra.core.override_parser.types import Glob, IntervalSweep, Override
 from hydra.errors import HydraException
 
 from lorasweep.checks import did_you_mean, nearest
@@ -65,10 +65,8 @@ def judge(overrides: Sequence[str]) -> Judged:
             wrong = "add -m to train a version for each" if override else "expected key=value"
             judged.problems.append(f"{text}: {wrong}; text with commas or spaces is quoted: '{key}=\"a, b\"'")
             continue
-        is_group = choices.has(override.key_or_group)
-        problem = (
-            choices.problem(text, override) if is_group else _key_problem(text, override, known, choices)
-        )
+        is_group = override.key_or_group not in known and choices.has(override.key_or_group)
+        problem = choices.problem(text, override) if is_group else _key_problem(text, override, known, choices)
         if problem:
             judged.problems.append(problem)
         else:
@@ -77,10 +75,10 @@ def judge(overrides: Sequence[str]) -> Judged:
 
 
 class _Choices:
-    """The config groups that Hydra was initialized with and their choices; names that begin with _ are private.
+    """The config groups that Hydra was initialized with, and their choices; a leading _ makes a name private.
 
     Args:
-        elsewhere: whether the command line adds folders of configs; then what is unknown here is left to Hydra.
+        elsewhere: whether the command line adds folders of configs; what is unknown is then left to Hydra.
     """
 
     def __init__(self, elsewhere: bool) -> None:
@@ -115,7 +113,7 @@ class _Choices:
         return f"{text}: expected one of {', '.join(shown)}{did_you_mean(str(value), choices)}"
 
 
-def _key_problem(text: str, override: Override, known: dict[str, Key], choices: _Choices) -> str | None:
+def _key_problem(text: str, override: Override, known: Mapping[str, Key], choices: _Choices) -> str | None:
     key = override.key_or_group
     of_list = any(key.startswith(f"{name}.") for name, entry in known.items() if entry.kind is list)
     if key.startswith("hydra.") or ((key in known or of_list) and not override.is_delete()):
@@ -127,7 +125,7 @@ def _key_problem(text: str, override: Override, known: dict[str, Key], choices: 
     return f"{text}: there is no key {key}{_suggestion(key, known, choices.groups)}"
 
 
-def _suggestion(key: str, known: dict[str, Key], groups: list[str]) -> str:
+def _suggestion(key: str, known: Mapping[str, Key], groups: list[str]) -> str:
     leaf = key.rpartition(".")[2]
     if leaf in _KOHYA:
         return f"; what kohya calls {leaf} is {_KOHYA[leaf]} here"
@@ -154,7 +152,7 @@ def _swept(override: Override) -> Iterator[str]:
     key, sweep = override.get_key_element(), override.value()
     if isinstance(sweep, IntervalSweep):
         yield from (f"{key}={end:g}" for end in (sweep.start, sweep.end))
-    elif override.is_choice_sweep() or override.is_range_sweep():
+    elif not isinstance(sweep, Glob):
         values = list(override.sweep_string_iterator())
         ends = values[:1] + values[-1:] if override.is_range_sweep() else values
         yield from (f"{key}={value}" for value in dict.fromkeys(ends))
@@ -173,8 +171,6 @@ def variants(overrides: Sequence[str]) -> list[list[str]]:
     values = [choices for choices in values if choices]
     first = [choices[0] for choices in values]
     others = [
-        [*first[:place], other, *first[place + 1 :]]
-        for place, choices in enumerate(values)
-        for other in choices[1:]
+        [*first[:place], other, *first[place + 1 :]] for place, choices in enumerate(values) for other in choices[1:]
     ]
     return [first, *others]

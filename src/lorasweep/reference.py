@@ -18,8 +18,8 @@ _LIMITS = {"above": "> {}", "at_least": "â‰¥ {}", "below": "< {}", "at_most": "â
 _HEAD = """\
 # Config reference
 
-Every key of a run, from the schema in `src/lorasweep/config.py` (`lorasweep reference` writes this page, a test
-holds it to the schema). Set a key with `key=value`, a group of settings with `group=choice`:
+Every key of a run, from the schema in `src/lorasweep/config.py`; `lorasweep reference` writes this page. Set
+a key with `key=value`, a group of settings with `group=choice`:
 
     python train.py lora=food/v8 optimizer=adamw network.rank=32
 

@@ -13,7 +13,7 @@ from lorasweep.config import NetworkConfig
 from lorasweep.errors import UserError
 from lorasweep.randomness import global_draws
 
-from .tiny_sdxl import full_size_base, randomise, text_output, tiny_base, unet_output
+from .tiny_sdxl import randomise, text_output, tiny_base, unet_output
 
 ALL = ("unet", "text_encoder", "text_encoder_2")
 PROJ_IN = "down_blocks.1.attentions.0.proj_in"
@@ -24,9 +24,7 @@ def base() -> SimpleNamespace:
     return tiny_base()
 
 
-def lora(
-    base: SimpleNamespace, name: str = "v1", seed: int = 0, components=("unet",), **network
-) -> LoraAdapter:
+def lora(base: SimpleNamespace, name: str = "v1", seed: int = 0, components=("unet",), **network) -> LoraAdapter:
     settings = NetworkConfig(**{"rank": 2, "alpha": 1} | network)
     return LoraAdapter(base, settings, components=components, seed=seed, name=name)
 
@@ -60,9 +58,7 @@ def test_only_the_adapter_is_trained(base: SimpleNamespace) -> None:
         for parameter in module.parameters():
             assert parameter.requires_grad == (id(parameter) in trained)
     unet_output(base.modules["unet"]).square().mean().backward()
-    gradients = [
-        p.grad for name, p in adapter.named_parameters().items() if name.endswith("B") and "unet" in name
-    ]
+    gradients = [p.grad for name, p in adapter.named_parameters().items() if name.endswith("B") and "unet" in name]
     assert all(gradient is not None and gradient.abs().max() > 0 for gradient in gradients)
     assert sum(map(len, map(adapter.parameters, ALL))) == len(trained)
 
@@ -86,9 +82,7 @@ def test_the_start_depends_on_seed_and_rank_alone(base: SimpleNamespace) -> None
     assert all(torch.equal(alone[name], beside[name]) for name in alone)
     other = lora(base, seed=6, name="v3").state()
     assert not any(torch.equal(alone[name], other[name]) for name in alone if name.endswith("lora_A"))
-    drawn = [
-        tuple(tensor.flatten()[:4].tolist()) for name, tensor in alone.items() if name.endswith("lora_A")
-    ]
+    drawn = [tuple(tensor.flatten()[:4].tolist()) for name, tensor in alone.items() if name.endswith("lora_A")]
     assert len(set(drawn)) == len(drawn)  # each module has draws of its own
 
 
@@ -113,6 +107,7 @@ def test_adapters_side_by_side_are_as_alone(base: SimpleNamespace) -> None:
     first, second = lora(base, name="v1"), lora(base, name="v2", convolutions=True)
     randomise(first, seed=ord("1"))
     randomise(second, seed=ord("2"))
+    assert torch.equal(unet_output(base.modules["unet"]), outputs["v2"])  # the newest is active
     for name, adapter, other in (("v1", first, second), ("v2", second, first), ("v1", first, second)):
         adapter.activate()
         output = unet_output(base.modules["unet"])
@@ -233,16 +228,7 @@ def test_what_cannot_be_adapted_is_refused(base: SimpleNamespace) -> None:
 
 
 def test_build_adapter_chooses_by_type(base: SimpleNamespace) -> None:
-    adapter = build_adapter(
-        base, NetworkConfig(rank=2), components=["text_encoder", "unet"], seed=0, name="v1"
-    )
+    adapter = build_adapter(base, NetworkConfig(rank=2), components=["text_encoder", "unet"], seed=0, name="v1")
     assert isinstance(adapter, LoraAdapter)
     assert adapter.components == ("unet", "text_encoder")
     assert adapter.parameters("text_encoder_2") == []
-
-
-def test_full_size_sdxl_has_kohyas_parameters() -> None:
-    adapter = lora(full_size_base(), rank=8, components=ALL)
-    per_rank = {part: sum(p.numel() for p in adapter.parameters(part)) / 8 for part in ALL}
-    assert per_rank == {"unet": 2_659_840, "text_encoder": 165_888, "text_encoder_2": 737_280}
-    assert len(adapter.named_parameters()) == 2 * 986

@@ -33,15 +33,15 @@ def full_size_base() -> SimpleNamespace:
     return SimpleNamespace(modules={"unet": unet, "text_encoder": first, "text_encoder_2": second})
 
 
-def tiny_base(depths: tuple[int, int, int] = (1, 1, 2)) -> SimpleNamespace:
-    """The same topology, a few channels wide; `depths` are the transformer layers per resolution."""
+def tiny_base() -> SimpleNamespace:
+    """The same blocks, a few channels wide and with fewer transformer layers."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         unet = UNet2DConditionModel(
             **SDXL_BLOCKS,
             block_out_channels=(8, 8, 16),
             norm_num_groups=4,
-            transformer_layers_per_block=list(depths),
+            transformer_layers_per_block=[1, 1, 2],
             attention_head_dim=[2, 2, 2],
             cross_attention_dim=16,
             addition_time_embed_dim=2,
@@ -50,9 +50,7 @@ def tiny_base(depths: tuple[int, int, int] = (1, 1, 2)) -> SimpleNamespace:
         first = CLIPTextModel(_clip(8, 2, 2))
         second = CLIPTextModelWithProjection(_clip(8, 3, 2))
     modules = {"unet": unet, "text_encoder": first, "text_encoder_2": second}
-    return SimpleNamespace(
-        modules={name: part.eval().requires_grad_(False) for name, part in modules.items()}
-    )
+    return SimpleNamespace(modules={name: part.eval().requires_grad_(False) for name, part in modules.items()})
 
 
 def unet_output(unet: torch.nn.Module) -> torch.Tensor:

@@ -171,7 +171,9 @@ def test_a_signal_finishes_the_step_and_saves_the_state(
     assert all(torch.equal(expected[name], found[name]) for name in expected)
 
 
-def test_a_size_limit_stops_cleanly_with_the_earlier_files_whole(short_config: Config, toy_base: SDXL) -> None:
+def test_a_size_limit_stops_cleanly_with_the_earlier_files_whole(
+    short_config: Config, toy_base: SDXL
+) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def no_more_room(step: int, metrics: dict[str, float]) -> None:

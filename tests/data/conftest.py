@@ -30,7 +30,7 @@ class FakeBase:
 
     def encode_images(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         self.encoded_images += len(pixels)
-        mean = avg_pool2d(pixels, 4)[:, [0, 1, 2, 0]]
+        mean = avg_pool2d(pixels, 4)[:, [0, 1, 2, 0]] + self._nothing("vae")
         return mean, torch.full_like(mean, 0.25)
 
     def tokens_needed(self, captions: list[str], max_tokens: int) -> int:
@@ -42,7 +42,12 @@ class FakeBase:
         seeds = [int.from_bytes(hashlib.sha256(c.encode()).digest()[:4], "big") for c in captions]
         draws = [torch.Generator().manual_seed(seed) for seed in seeds]
         hidden = torch.stack([torch.randn(max_tokens + 2, 6, generator=draw) for draw in draws])
+        hidden = hidden + self._nothing("text_encoder")
         return TextEmbeddings(hidden, hidden[:, 0])
+
+    def _nothing(self, module: str) -> Tensor:
+        """Zero, with a gradient to the weights, as a real encoder's output has."""
+        return self.modules[module].weight.float().sum() * 0
 
 
 @pytest.fixture
@@ -62,9 +67,7 @@ Draw = Callable[..., Path]
 def draw() -> Draw:
     """Write a picture of one colour, told apart by the colour, and its caption unless that is None."""
 
-    def write(
-        path: Path, colour: object = 0, size: tuple[int, int] = (64, 64), caption: str | None = "a bear"
-    ) -> Path:
+    def write(path: Path, colour: object = 0, size: tuple[int, int] = (64, 64), caption: str | None = "a bear") -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(colour, int):
             colour = (colour, colour * 7 % 256, 255 - colour)

@@ -37,7 +37,9 @@ def test_computed_once_and_read_by_the_next_process(tmp_path):
             assert torch.equal(again[name], tensor)
 
 
-@pytest.mark.parametrize("parts", [{"what": "y", "n": 1}, {"what": "x", "n": 2}, {"what": "x"}, {"what": "x", "n": "1"}])
+@pytest.mark.parametrize(
+    "parts", [{"what": "y", "n": 1}, {"what": "x", "n": 2}, {"what": "x"}, {"what": "x", "n": "1"}]
+)
 def test_any_difference_is_another_entry(tmp_path, parts):
     cache = TensorCache(tmp_path)
     cache.fetch({"what": "x", "n": 1}, lambda: entry(1.0))

@@ -220,7 +220,7 @@ def test_truncated(tmp_path, suffix, share):
     path = saved(noise(), tmp_path / f"a.{suffix}")
     content = path.read_bytes()
     path.write_bytes(content[: max(12, int(len(content) * share))])
-    with pytest.raises(BadImage, match="truncated or damaged.*copy it again or delete it"):
+    with pytest.raises(BadImage, match=r"truncated or damaged.*copy it again or delete it"):
         open_image(path, WHITE)
 
 
@@ -239,7 +239,7 @@ def test_not_an_image(tmp_path):
     with pytest.raises(BadImage, match=r"is not an image \(its content starts with b'<html>404 no'\)"):
         open_image(path, WHITE)
     path.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0")
-    with pytest.raises(BadImage, match="HEIC photo .*convert it"):
+    with pytest.raises(BadImage, match=r"HEIC photo .*convert it"):
         open_image(path, WHITE)
 
 

@@ -18,7 +18,7 @@ def plan_of(*buckets: dict[int, int], batch: int = 2, accumulation: int = 1, epo
 
 
 def images(count: int, repeats: int = 1, first: int = 0) -> dict[int, int]:
-    return {item: repeats for item in range(first, first + count)}
+    return dict.fromkeys(range(first, first + count), repeats)
 
 
 # Images, repeats, batch, epochs -> steps, as the five LoRAs' tables have them.
@@ -73,7 +73,8 @@ def test_every_draw_is_trained_exactly_once_per_epoch(batch, accumulation):
 
 
 def test_batches_run_on_across_the_end_of_an_epoch():
-    # 3 draws an epoch in batches of 2: epoch 0 owns draws 01, 2|0 (the last one of epoch 1), epoch 1 the other two.
+    # 3 draws an epoch in batches of 2: epoch 0 owns draws 01, 2|0 (the last one of epoch 1), epoch 1 the
+    # other two.
     plan = plan_of(images(3), batch=2, epochs=4)
     assert plan.total_steps == 6
     assert plan.epoch_ends == [2, 3, 5, 6]
@@ -133,9 +134,7 @@ def test_more_epochs_only_append():
 
 def test_each_epoch_and_bucket_has_its_own_order():
     plan = plan_of(images(20), images(20, first=20), batch=20, epochs=2)
-    orders = {
-        (rows[0].item // 20, rows[0].epoch): tuple(row.item % 20 for row in rows) for rows in rows_of(plan)
-    }
+    orders = {(rows[0].item // 20, rows[0].epoch): tuple(row.item % 20 for row in rows) for rows in rows_of(plan)}
     assert len(orders) == 4
     assert len(set(orders.values())) == 4
     assert tuple(range(20)) not in orders.values()
@@ -166,9 +165,7 @@ def test_explanation_of_one_bucket():
         "8 images x 50 repeats = 400 draws an epoch",
         "/ batch 2 = 200 steps; x 20 epochs = 4000 steps",
     ]
-    assert "/ batch 4 = 202.5 steps; x 20 epochs = 4050 steps" in plan_of(
-        images(27, 30), batch=4, epochs=20
-    ).explain()
+    assert "/ batch 4 = 202.5 steps; x 20 epochs = 4050 steps" in plan_of(images(27, 30), batch=4, epochs=20).explain()
 
 
 def test_explanation_of_everything_else():
@@ -176,7 +173,10 @@ def test_explanation_of_everything_else():
     first, second, third = plan.explain().splitlines()
     assert first == "1 image x 3 repeats + 2 images x 10 repeats + 2 regularisation images x 2 = 27 draws an epoch"
     # 27 draws / 2 / 4; 9 steps = 36 batches; epochs start at batches 0, 14, 27, 41
-    assert second == "/ batch 2 / accumulation 4 = 3.38 steps; max_steps 9 wins over epochs: 3 epochs, the last one partial"
+    assert (
+        second
+        == "/ batch 2 / accumulation 4 = 3.38 steps; max_steps 9 wins over epochs: 3 epochs, the last one partial"
+    )
     assert third.startswith("2 buckets of 23 + 4 draws: batches never mix them")
     assert plan.total_epochs == 3
 

@@ -75,5 +75,6 @@ def test_a_batch_is_as_long_as_its_longest_caption_needs(base, cached):
     assert cached(max_tokens=75)([LONG]).hidden.shape[1] == 77
 
 
-def test_no_gradient_is_kept(cached):
+def test_no_gradient_is_kept(base, cached):
+    assert base.encode_text(["a bear"], 75).hidden.requires_grad
     assert not cached()(["a bear"]).hidden.requires_grad

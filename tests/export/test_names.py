@@ -4,11 +4,8 @@ import re
 from types import SimpleNamespace
 
 import pytest
-from diffusers.loaders.lora_conversion_utils import (
-    _convert_non_diffusers_lora_to_diffusers,
-    _maybe_map_sgm_blocks_to_diffusers,
-)
 from diffusers.loaders.lora_conversion_utils import _convert_unet_lora_key as diffusers_spelling
+from diffusers.loaders.lora_conversion_utils import _maybe_map_sgm_blocks_to_diffusers as diffusers_blocks
 
 from lorasweep.adapters.targets import stable_name, target_pattern
 from lorasweep.config import NetworkConfig
@@ -69,26 +66,23 @@ def test_every_name_is_one_module_and_leads_back(paths: list[str]) -> None:
     assert [module_path(name, LAYOUT) for name in names] == paths
     blocks = {re.match(r"lora_unet_(\w+?_blocks?_\d+)_", name)[1] for name in names if "unet" in name}
     inputs = {f"input_blocks_{i}" for i in range(1, 9)}  # input_blocks_0 is conv_in
-    assert blocks == inputs | {f"middle_block_{i}" for i in range(3)} | {
-        f"output_blocks_{i}" for i in range(9)
-    }
+    assert blocks == inputs | {f"middle_block_{i}" for i in range(3)} | {f"output_blocks_{i}" for i in range(9)}
 
 
 def test_diffusers_reads_every_name_as_the_module_it_came_from(paths: list[str]) -> None:
     unet = [path for path in paths if path.startswith("unet.")]
     keys = {f"{kohya_name(path, LAYOUT)}.lora_down.weight": path for path in unet}
     config = SimpleNamespace(layers_per_block=2)
-    mapped = _maybe_map_sgm_blocks_to_diffusers(dict(keys), config)
+    mapped = diffusers_blocks(dict(keys), config)
     for key, path in mapped.items():
         read = diffusers_spelling(key)
         read = read.replace(".processor.to_", ".to_").replace("to_out_lora.down", "to_out.0.lora.down")
         read = read.replace("_lora.down", ".lora.down").removesuffix(".lora.down.weight")
         assert f"unet.{read}" == path
-    assert callable(_convert_non_diffusers_lora_to_diffusers)
 
 
 def test_an_up_block_without_attention_has_its_upsampler_one_place_earlier() -> None:
-    # Stable Diffusion 1.5: 4 resolutions, the lowest without attention: output_blocks.2.1.conv, then .5.2 and .8.2
+    # Stable Diffusion 1.5: 4 resolutions, the lowest without attention
     layout = UNetLayout.of(
         {"layers_per_block": [2, 2, 2, 2], "up_block_types": ["UpBlock2D", *["CrossAttnUpBlock2D"] * 3]}
     )

@@ -1,6 +1,7 @@
 """Trackers fail; trainings do not. Only metrics.jsonl may stop one."""
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -71,10 +72,14 @@ def test_ctrl_c_inside_a_tracker_is_not_swallowed(tmp_path):
         trackers.metrics({}, 1)
 
 
-def test_a_full_disk_surfaces_from_metrics_jsonl():
+def test_a_full_disk_surfaces_from_metrics_jsonl(tmp_path, monkeypatch):
+    def full(file: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
     said: list[str] = []
-    trackers = Trackers(JsonLines(Path("/dev/full")), {}, said.append)
-    with pytest.raises(OSError) as raised:
+    trackers = Trackers(JsonLines(tmp_path / "metrics.jsonl"), {}, said.append)
+    with monkeypatch.context() as patch, pytest.raises(OSError) as raised:
+        patch.setattr(os, "write", full)
         trackers.metrics({"train/loss": 1.0}, 1)
     assert raised.value.errno == errno.ENOSPC
     assert said == []

@@ -168,6 +168,29 @@ def test_accumulation_equals_the_large_batch(short_config: Config, toy_base: SDX
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
+def test_gradient_checkpointing_computes_again_and_changes_nothing(
+    short_config: Config, toy_base: SDXL, tmp_path: Path
+) -> None:
+    short_config.training.epochs, short_config.evaluation.heldout_loss = 1, False
+    calls: list[int] = []
+    block = toy_base.modules["unet"].get_submodule("down_blocks.1.resnets.0")
+    hook = block.register_forward_hook(lambda *_: calls.append(1))
+    try:
+        run(short_config, base=toy_base)
+        plain = len(calls)
+        spared = copy.deepcopy(short_config)
+        spared.training.gradient_checkpointing, spared.output_root = True, str(tmp_path / "spared")
+        run(spared, base=toy_base)
+        assert len(calls) - plain == 2 * plain
+        again = copy.deepcopy(short_config)
+        again.output_root = str(tmp_path / "again")
+        run(again, base=toy_base)
+        assert len(calls) == 4 * plain, "the base goes back to plain forwards"
+    finally:
+        hook.remove()
+    assert same(weights_of(short_config, 1), weights_of(spared, 1))
+
+
 def test_bf16_on_the_cpu_trains(short_config: Config) -> None:
     short_config.training.mixed_precision, short_config.training.epochs = "bf16", 1
     value = run(short_config)

@@ -43,9 +43,7 @@ class Adapter(Protocol):
         """Take the adapter off the base."""
 
 
-def build_adapter(
-    base: Base, network: NetworkConfig, *, components: Sequence[str], seed: int, name: str
-) -> Adapter:
+def build_adapter(base: Base, network: NetworkConfig, *, components: Sequence[str], seed: int, name: str) -> Adapter:
     """Add a new adapter of the kind `network.type` to `base` and make it the active one.
 
     Args:

@@ -36,9 +36,7 @@ class LoraAdapter:
     All adapters of a base must be of this class: it keeps every adapted layer switched to the same adapter.
     """
 
-    def __init__(
-        self, base: Base, network: NetworkConfig, *, components: Sequence[str], seed: int, name: str
-    ) -> None:
+    def __init__(self, base: Base, network: NetworkConfig, *, components: Sequence[str], seed: int, name: str) -> None:
         """Put a new adapter on `base` and make it the active one; the base's own weights are frozen.
 
         Args:
@@ -122,9 +120,7 @@ class LoraAdapter:
         """
         named = self.named_parameters()
         problems = [f"no values for {name}" for name in named if name not in state]
-        problems += [
-            f"values for {name}, which this adapter does not have" for name in state if name not in named
-        ]
+        problems += [f"values for {name}, which this adapter does not have" for name in state if name not in named]
         problems += [
             f"{name} has the shape {tuple(state[name].shape)}, this adapter's is {tuple(parameter.shape)}"
             for name, parameter in named.items()
@@ -132,9 +128,7 @@ class LoraAdapter:
         ]
         if problems:
             shown = problems[:5] + ([f"... and {len(problems) - 5} more"] if len(problems) > 5 else [])
-            shown.append(
-                "set network.* (rank, layers) and the text encoders' learning rates as they were in training"
-            )
+            shown.append("set network.* (rank, layers) and the text encoders' learning rates as they were in training")
             raise UserError(shown, title="These adapter weights do not fit")
         for name, parameter in named.items():
             parameter.copy_(state[name])
@@ -149,9 +143,7 @@ class LoraAdapter:
                 self._base.modules[component].set_submodule(name, layer.get_base_layer())
         self._layers = {}
 
-    def _inject(
-        self, component: str, names: list[str], network: NetworkConfig, seed: int
-    ) -> dict[str, LoraLayer]:
+    def _inject(self, component: str, names: list[str], network: NetworkConfig, seed: int) -> dict[str, LoraLayer]:
         module = self._base.modules[component]
         config = LoraConfig(
             r=network.rank,

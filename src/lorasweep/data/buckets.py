@@ -1,8 +1,9 @@
-"""Aspect-ratio buckets: which sizes there are, which one an image goes to, and how it is scaled and cropped into it.
+"""Aspect-ratio buckets: which sizes there are, which one an image goes to, and how it is scaled and cropped
+into it.
 
-The sizes are those of kohya's sd-scripts. Two things differ on purpose: an image goes to the bucket that crops it
-least (kohya compares w/h, which treats portrait and landscape differently), and the crop that the model is told about
-is the true one (kohya reports the offsets of a letterbox, its issue 1443).
+The sizes are those of kohya's sd-scripts. Two things differ on purpose: an image goes to the bucket that
+crops it least (kohya compares w/h, which treats portrait and landscape differently), and the crop that the
+model is told about is the true one (kohya reports the offsets of a letterbox, its issue 1443).
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ Size = tuple[int, int]  # width, height in pixels
 
 @dataclass(frozen=True)
 class Placement:
-    """How an image gets into its bucket: scaled to `resized`, then the bucket's rectangle cut out at `left`, `top`.
+    """How an image gets into its bucket: scaled to `resized`, then the bucket's rectangle cut out at `left`,
+    `top`.
 
     All sizes are (width, height) in pixels; the offsets are in the resized image.
     """
@@ -90,8 +92,8 @@ def kept_share(size: Size, bucket: Size) -> Fraction:
 def bucket_without_upscale(size: Size, resolution: int, step: int) -> Size | None:
     """Return a bucket that the image only has to be shrunk for, or None when a side is shorter than one step.
 
-    The image is shrunk to the area resolution squared if it is larger; of the multiples of `step` next to its sides,
-    those that exceed neither that area nor the image, the bucket that crops least is taken.
+    The image is shrunk to the area resolution squared if it is larger; of the multiples of `step` next to its
+    sides, those that exceed neither that area nor the image, the bucket that crops least is taken.
     """
     if min(size) < step:
         return None
@@ -99,9 +101,7 @@ def bucket_without_upscale(size: Size, resolution: int, step: int) -> Size | Non
     longest = area // step // step * step
     sides = [side if pixels <= area else math.isqrt(side * side * area // pixels) for side in size]
     floors = [min(longest, max(step, side // step * step)) for side in sides]
-    choices = [
-        [side for side in (low, low + step) if side <= limit] for low, limit in zip(floors, size, strict=True)
-    ]
+    choices = [[side for side in (low, low + step) if side <= limit] for low, limit in zip(floors, size, strict=True)]
     return nearest_bucket(size, [(w, h) for w in choices[0] for h in choices[1] if w * h <= area])
 
 

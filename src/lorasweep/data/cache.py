@@ -1,8 +1,9 @@
-"""A store of tensors on disk in which nothing can ever be stale: an entry's name is the digest of all it depends on.
+"""A store of tensors on disk in which nothing can ever be stale: an entry's name is the digest of all it
+depends on.
 
-Entries are never changed or expired; versions, studies and processes share them, and deleting the folder only costs
-time. Each entry is one safetensors file, `<folder>/<2 hex>/<64 hex>.safetensors`, that names what it was made from
-and holds a checksum, so a damaged one is noticed and made again.
+Entries are never changed or expired; versions, studies and processes share them, and deleting the folder only
+costs time. Each entry is one safetensors file, `<folder>/<2 hex>/<64 hex>.safetensors`, that names what it
+was made from and holds a checksum, so a damaged one is noticed and made again.
 """
 
 from __future__ import annotations

@@ -32,8 +32,8 @@ def drawn(caption: str, rules: DatasetConfig, seed: int, row: Row) -> str:
 
     Args:
         caption: the full caption, prefix and suffix included (they count among the kept tags).
-        rules: `caption_dropout` (the whole caption becomes ""), `tag_dropout` (each tag by itself), `shuffle_tags`,
-            `keep_tokens` (leading tags that neither touches) and `caption_separator`.
+        rules: `caption_dropout` (the whole caption becomes ""), `tag_dropout` (each tag by itself),
+            `shuffle_tags`, `keep_tokens` (leading tags that neither touches) and `caption_separator`.
         seed: the run's seed.
         row: which draw of which image; the same row always gives the same text.
 

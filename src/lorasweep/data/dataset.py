@@ -50,7 +50,8 @@ class Dataset:
         plan: which rows are trained at which step.
         cache: the store of latents and text embeddings (for `TextCache` too).
         images: usable images in `dataset.path`, held-out ones included.
-        sha256: digest over pixels and captions of every image that takes part: equal for equal data, whatever the
+        sha256: digest over pixels and captions of every image that takes part: equal for equal data, whatever
+        the
             files are called.
         skipped: files left out because of `dataset.on_bad_file=skip`, each with the reason.
     """
@@ -136,9 +137,7 @@ class Dataset:
                 [item.placement.size_ids(flip) for item, flip in zip(items, flips, strict=True)],
                 dtype=torch.float32,
             ),
-            weights=torch.tensor(
-                [1.0 if row.item < len(self._training) else self._prior_weight for row in rows]
-            ),
+            weights=torch.tensor([1.0 if row.item < len(self._training) else self._prior_weight for row in rows]),
         )
 
     def heldout(self) -> list[tuple[Tensor, str, Tensor]]:
@@ -160,7 +159,8 @@ class Dataset:
         ]
 
     def captions(self) -> list[str]:
-        """Return every caption that can be known before training, sorted: all full ones, and "" with caption dropout.
+        """Return every caption that can be known before training, sorted: all full ones, and "" with caption
+        dropout.
 
         Shuffled or thinned captions are only known when they are drawn.
         """
@@ -204,9 +204,7 @@ class Dataset:
 
     def _draw(self, row: Row, flip: bool) -> Tensor:
         mean, std = self._posterior(self._items[row.item], flip)
-        noise = torch.randn(
-            mean.shape, generator=generator(self._seed, "posterior", row.item, row.repeat, row.epoch)
-        )
+        noise = torch.randn(mean.shape, generator=generator(self._seed, "posterior", row.item, row.repeat, row.epoch))
         return (mean + std * noise) * self._scaling_factor
 
     def _flipped(self, row: Row) -> bool:

@@ -1,8 +1,8 @@
 """Reading a folder of images and captions, and saying everything that is wrong with it at once.
 
-A sample is an image with a text file of the same stem beside it. Folders may be nested. In kohya's folders, such as
-`10_fuzzybear bear`, the number is how often each image is seen in an epoch, and the words are the caption of images
-that have no text file; anywhere else an image without a caption is a problem.
+A sample is an image with a text file of the same stem beside it. Folders may be nested. In kohya's folders,
+such as `10_fuzzybear bear`, the number is how often each image is seen in an epoch, and the words are the
+caption of images that have no text file; anywhere else an image without a caption is a problem.
 """
 
 from __future__ import annotations
@@ -104,9 +104,7 @@ def scan(
     reader.note()
     if not (found.samples or found.problems):
         kinds = " ".join(sorted(EXTENSIONS))
-        found.problems.append(
-            f"{key}={root} holds no images: put some in ({kinds}) or set it to another folder"
-        )
+        found.problems.append(f"{key}={root} holds no images: put some in ({kinds}) or set it to another folder")
     found.problems.sort()
     return found
 
@@ -205,18 +203,14 @@ class _Reader:
             if path.suffix.lower() in EXTENSIONS:
                 images.setdefault(path.stem, []).append(path)
             elif path.suffix.lower() in UNREADABLE:
-                self._problem(
-                    path, "is of a kind that is not read here: convert it to PNG or JPEG, or delete it"
-                )
+                self._problem(path, "is of a kind that is not read here: convert it to PNG or JPEG, or delete it")
         for path in paths:
             if path.name.lower().endswith(self._extension):
                 stem = path.name[: -len(self._extension)]
                 if stem in images:
                     self._texts[path.with_name(stem)] = path
                 else:
-                    self._problem(
-                        path, "is a caption without an image: add the image, or rename or delete the caption"
-                    )
+                    self._problem(path, "is a caption without an image: add the image, or rename or delete the caption")
         for stem, same in images.items():
             if len(same) > 1:
                 names = " and ".join(path.name for path in same)

@@ -1,4 +1,4 @@
-"""From the config to the items of a run: scan the folders, split, find buckets, and refuse with every problem at once."""
+"""From the config to the items of a run: scan the folders, split, place in buckets, refuse with every problem at once."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from PIL import ImageColor
 
 from lorasweep.config import Config, DatasetConfig
 from lorasweep.data.buckets import (
@@ -61,17 +59,16 @@ def gather(config: Config, look: Callable[[Path], Facts], latent_factor: int, pr
     """Read all folders of a run and give each image its role and its bucket.
 
     Args:
-        config: the run; `config.dataset.path` is set.
+        config: the run, checked; `config.dataset.path` is set.
         look: returns an image's facts or raises BadImage.
         latent_factor: pixels per latent pixel of the base.
         progress: wraps lists that take long.
 
     Raises:
-        UserError: everything that is wrong with settings, folders and files.
+        UserError: everything that is wrong with the folders and files.
     """
     rules = config.dataset
-    if problems := _settings_problems(rules, latent_factor):
-        raise UserError(problems)
+    _check_sizes(rules, latent_factor)
     bucket_of = _bucket_chooser(rules)
     gathered = Gathered()
     faults: list[str] = []  # of single files, which may be skipped
@@ -84,17 +81,13 @@ def gather(config: Config, look: Callable[[Path], Facts], latent_factor: int, pr
             Path(path),
             look,
             key=key,
-            repeats_key="dataset.regularisation_repeats"
-            if key == "dataset.regularisation_path"
-            else "dataset.repeats",
+            repeats_key="dataset.regularisation_repeats" if key == "dataset.regularisation_path" else "dataset.repeats",
             repeats=repeats,
             caption_extension=rules.caption_extension,
             progress=progress,
         )
         # The prefix usually holds the trigger, which regularisation images must not learn.
-        affixes = (
-            ("", "") if key == "dataset.regularisation_path" else (rules.caption_prefix, rules.caption_suffix)
-        )
+        affixes = ("", "") if key == "dataset.regularisation_path" else (rules.caption_prefix, rules.caption_suffix)
         items = _placed(found, affixes, bucket_of)
         (faults if items else refusals).extend(found.problems)
         if key != "dataset.validation_path":
@@ -131,26 +124,11 @@ def gather(config: Config, look: Callable[[Path], Facts], latent_factor: int, pr
     return gathered
 
 
-def _settings_problems(rules: DatasetConfig, latent_factor: int) -> list[str]:
-    problems = []
-    if rules.path is None:
-        problems.append("dataset.path is not set: set it to a folder of images and captions")
-    try:
-        ImageColor.getcolor(rules.background, "RGB")
-    except ValueError:
-        problems.append(
-            f"dataset.background={rules.background} is not a colour: write it as #ffffff or white"
-        )
-    if not rules.caption_separator and (rules.shuffle_tags or rules.tag_dropout):
-        problems.append(
-            "dataset.caption_separator is empty: shuffle_tags and tag_dropout need one, such as ','"
-        )
+def _check_sizes(rules: DatasetConfig, latent_factor: int) -> None:
+    """Refuse sizes that leave part of a latent pixel; of a base from the hub this is only known once it is loaded."""
     key, value = ("bucket_step", rules.bucket_step) if rules.buckets else ("resolution", rules.resolution)
     if value % latent_factor:
-        problems.append(
-            f"dataset.{key}={value} must be a multiple of {latent_factor}, this base's latent pixel"
-        )
-    return problems
+        raise UserError(f"dataset.{key}={value}: expected a multiple of {latent_factor}, a latent pixel of this base")
 
 
 def _bucket_chooser(rules: DatasetConfig) -> Callable[[Size], Size | None]:
@@ -178,9 +156,7 @@ def _placed(found: Scan, affixes: tuple[str, str], bucket_of: Callable[[Size], S
     return items
 
 
-def _shared(
-    training: Sequence[Item], validation: Sequence[Item], regularisation: Sequence[Item]
-) -> list[str]:
+def _shared(training: Sequence[Item], validation: Sequence[Item], regularisation: Sequence[Item]) -> list[str]:
     """Return a problem for each picture that is in two of the three folders."""
     problems = []
     pairs = [
@@ -206,9 +182,7 @@ def _too_few(training: int, heldout: int, config: Config) -> str:
 
 
 def _caption_notes(items: Sequence[Item], trigger: str) -> list[str]:
-    without = [
-        item.sample.path.name for item in items if not item.caption.lower().startswith(trigger.lower())
-    ]
+    without = [item.sample.path.name for item in items if not item.caption.lower().startswith(trigger.lower())]
     if not without:
         return []
     return [

@@ -1,7 +1,8 @@
 """Opening any picture as plain RGB, and saying precisely what is wrong with one that does not open.
 
-What the model sees must be what the user sees in a viewer: EXIF rotation applied, transparency on the background
-colour, 16-bit and float greys scaled rather than clipped, wide-gamut and CMYK colours brought to sRGB.
+What the model sees must be what the user sees in a viewer: EXIF rotation applied, transparency on the
+background colour, 16-bit and float greys scaled rather than clipped, wide-gamut and CMYK colours brought to
+sRGB.
 """
 
 from __future__ import annotations
@@ -61,7 +62,8 @@ def look(path: Path, background: str) -> Facts:
 
 
 def open_image(path: Path, background: str) -> Image.Image:
-    """Return the image at `path` as RGB, upright, on `background` where it is transparent; an animation's first frame.
+    """Return the image at `path` as RGB, upright, on `background` where it is transparent; an animation's
+    first frame.
 
     Args:
         path: an image file; its content decides the format, not its extension.
@@ -115,9 +117,7 @@ def _unidentified(path: Path) -> str:
         return "is a HEIC photo or a video, which is not read here: convert it to PNG or JPEG, or delete it"
     for magic, kind in _MAGIC.items():
         if head.startswith(magic) or head[4:].startswith(magic):
-            return (
-                f"is truncated or damaged (a {kind} whose header cannot be read): copy it again or delete it"
-            )
+            return f"is truncated or damaged (a {kind} whose header cannot be read): copy it again or delete it"
     return f"is not an image (its content starts with {head[:12]!r}): replace it or delete it"
 
 
@@ -145,8 +145,8 @@ def _eight_bit(image: Image.Image) -> Image.Image:
 def _scaled_grey(image: Image.Image) -> Image.Image:
     """Return a grey of more than 8 bits as RGB(A).
 
-    16-bit values are divided by 257, so that 65535 is white. 32-bit integers within 0..65535 count as 16-bit; floats
-    within 0..1 or 0..255 keep that scale; any other range is stretched, since its white is unknown.
+    16-bit values are divided by 257, so that 65535 is white. 32-bit integers within 0..65535 count as 16-bit;
+    floats within 0..1 or 0..255 keep that scale; any other range is stretched, since its white is unknown.
     """
     values = np.asarray(image, dtype=np.float64)
     if not np.isfinite(values).all():
@@ -169,9 +169,7 @@ def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if "srgb" not in ImageCms.getProfileDescription(source).lower():
-            converted = ImageCms.profileToProfile(
-                plain, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
-            )
+            converted = ImageCms.profileToProfile(plain, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
             assert converted is not None  # only inPlace=True returns None
             return converted
     except (ImageCms.PyCMSError, OSError):

@@ -1,7 +1,8 @@
 """What is known of images and kept: their size and digest, and the VAE's posterior for each placement.
 
 Both are found by content (of the file, of the pixels), so that an edited image is simply another one.
-Mean and standard deviation are stored rather than one sample, so that each draw of an image gets a sample of its own.
+Mean and standard deviation are stored rather than one sample, so that each draw of an image gets a sample of
+its own.
 """
 
 from __future__ import annotations
@@ -82,7 +83,8 @@ class ImageCache:
     def posterior(self, path: Path, digest: str, placement: Placement, flip: bool) -> tuple[Tensor, Tensor]:
         """Return mean and standard deviation, each (4, h, w), unscaled, float32, on the CPU.
 
-        Images are encoded one by one, so that an entry never depends on what happened to be encoded beside it.
+        Images are encoded one by one, so that an entry never depends on what happened to be encoded beside
+        it.
 
         Args:
             path: the image, opened only when it has to be encoded.

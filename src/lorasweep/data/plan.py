@@ -1,10 +1,12 @@
-"""Which batch is trained at which step: a pure function of the step, so that resuming needs no position to be saved.
+"""Which batch is trained at which step: a pure function of the step, so that resuming needs no position to be
+saved.
 
 The rule. Each bucket is one endless stream of draws: epoch after epoch, each epoch a fresh permutation of the
-bucket's (item, repeat) pairs. The stream is cut into batches that run on across the epoch's end. So every image is
-seen exactly as often as planned, and only the very last batch of a bucket can be short. The batches of epoch e are
-those whose first draw belongs to it; their order across buckets is shuffled. With one bucket the number of steps is
-the product of images, repeats and epochs over the batch size, rounded up once at the end.
+bucket's (item, repeat) pairs. The stream is cut into batches that run on across the epoch's end. So every
+image is seen exactly as often as planned, and only the very last batch of a bucket can be short. The batches
+of epoch e are those whose first draw belongs to it; their order across buckets is shuffled. With one bucket
+the number of steps is the product of images, repeats and epochs over the batch size, rounded up once at the
+end.
 """
 
 from __future__ import annotations
@@ -63,9 +65,7 @@ class Plan:
         seed: int,
         regularisation: AbstractSet[int] = frozenset(),
     ) -> None:
-        self._draws = [
-            [(item, repeat) for item, count in b.items() for repeat in range(count)] for b in buckets
-        ]
+        self._draws = [[(item, repeat) for item, count in b.items() for repeat in range(count)] for b in buckets]
         if not self._draws or not all(self._draws):
             raise ValueError("a plan needs at least one bucket, and at least one draw in each")
         self._buckets, self._regularisation = buckets, regularisation
@@ -101,9 +101,7 @@ class Plan:
         if not 0 <= step < self.total_steps:
             raise IndexError(f"step {step} is outside 0..{self.total_steps - 1}")
         first = step * self._accumulation
-        return [
-            self._batch(number) for number in range(first, min(first + self._accumulation, self._batches))
-        ]
+        return [self._batch(number) for number in range(first, min(first + self._accumulation, self._batches))]
 
     def explain(self) -> str:
         """Return how the number of steps comes about, in one to three lines."""
@@ -117,9 +115,7 @@ class Plan:
         else:
             whole = self._starts[-1] == self._batches
             partial = "" if whole else ", the last one partial"
-            lines.append(
-                f"{line}; max_steps {self._max_steps} wins over epochs: {self.total_epochs} epochs{partial}"
-            )
+            lines.append(f"{line}; max_steps {self._max_steps} wins over epochs: {self.total_epochs} epochs{partial}")
         if len(self._draws) > 1:
             sizes = " + ".join(str(len(bucket)) for bucket in self._draws)
             lines.append(

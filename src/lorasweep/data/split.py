@@ -10,8 +10,9 @@ from lorasweep.randomness import seed_for
 def split(digests: Sequence[str], holdout: float, seed: int) -> tuple[list[int], list[int]]:
     """Split images into training and held-out ones.
 
-    Each distinct picture has its own place in a queue, drawn from the seed and its pixels, and the front of the queue
-    is held out; so copies of a picture stay together, and renaming or adding files moves as few as possible.
+    Each distinct picture has its own place in a queue, drawn from the seed and its pixels, and the front of
+    the queue is held out; so copies of a picture stay together, and renaming or adding files moves as few as
+    possible.
 
     Args:
         digests: pixel digest of each image.
@@ -20,8 +21,8 @@ def split(digests: Sequence[str], holdout: float, seed: int) -> tuple[list[int],
 
     Returns:
         Indices into `digests`, ascending: training, held out. They never overlap. With `holdout` > 0 and two
-        different pictures at least one is on each side; the share is rounded half up, and can only be missed by the
-        size of a group of copies.
+        different pictures at least one is on each side; the share is rounded half up, and can only be missed
+        by the size of a group of copies.
     """
     groups: dict[str, list[int]] = {}
     for index, digest in enumerate(digests):

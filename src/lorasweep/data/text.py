@@ -15,7 +15,8 @@ VERSION = 1
 
 
 class TextCache:
-    """Captions in, embeddings out; the empty caption is an entry like any other, so caption dropout needs no care.
+    """Captions in, embeddings out; the empty caption is an entry like any other, so caption dropout needs no
+    care.
 
     Args:
         base: its frozen text encoders encode. cache: where the results are kept.
@@ -37,7 +38,8 @@ class TextCache:
             self._entry(caption, self._length(caption))
 
     def __call__(self, captions: list[str]) -> TextEmbeddings:
-        """Return the embeddings of a batch, padded to the shortest length that holds all captions, on the CPU.
+        """Return the embeddings of a batch, padded to the shortest length that holds all captions, on the
+        CPU.
 
         What was never encoded (a newly shuffled caption) is encoded and stored now.
         """

@@ -12,11 +12,9 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
-
-from omegaconf import OmegaConf
 
 from lorasweep.config import Config
 
@@ -96,7 +94,12 @@ class TrainingFacts:
 
 
 def metadata(config: Config, facts: TrainingFacts) -> dict[str, str]:
-    """Return all metadata of a weights file but its hashes (`hashes` gives those)."""
+    """Return all metadata of a weights file but its hashes (`hashes` gives those).
+
+    Args:
+        config: what the run was started with, resolved: every value is taken literally.
+        facts: what came of it.
+    """
     values = _run(config, facts) | _settings(config) | _dataset(config, facts) | _base(config, facts)
     known = {key: _text(value) for key, value in values.items()}
     return known | _modelspec(config, facts) | _own(config, facts)
@@ -156,9 +159,7 @@ def _settings(config: Config) -> dict[str, Any]:
     second = optimizer.text_encoder_2_lr
     first = optimizer.text_encoder_lr
     text_lr = first if second is None or second == first else [first, second]
-    convolutions = (
-        {"conv_dim": str(network.rank), "conv_alpha": str(network.alpha)} if network.convolutions else {}
-    )
+    convolutions = {"conv_dim": str(network.rank), "conv_alpha": str(network.alpha)} if network.convolutions else {}
     scheduler = config.scheduler.name
     if scheduler == "constant" and (config.scheduler.warmup_steps or config.scheduler.warmup_ratio):
         scheduler = "constant_with_warmup"
@@ -256,16 +257,11 @@ def _modelspec(config: Config, facts: TrainingFacts) -> dict[str, str]:
 
 
 def _own(config: Config, facts: TrainingFacts) -> dict[str, str]:
-    resolved = without_secrets(OmegaConf.to_container(OmegaConf.create(config), resolve=True))  # type: ignore[call-overload]
     return {
         "lorasweep.version": facts.program_version,
-        "lorasweep.config": json.dumps(resolved, ensure_ascii=False),
+        "lorasweep.config": json.dumps(without_secrets(asdict(config)), ensure_ascii=False),
         "lorasweep.overrides": json.dumps(
-            [
-                given
-                for given in facts.overrides
-                if not SECRET.search(re.split(r"[=:@]", given)[0].strip("+~ "))
-            ],
+            [given for given in facts.overrides if not SECRET.search(re.split(r"[=:@]", given)[0].strip("+~ "))],
             ensure_ascii=False,
         ),
         "lorasweep.dataset_sha256": facts.dataset_sha256,

@@ -40,9 +40,7 @@ def recipe_from_file(path: Path) -> str:
             f"it adapts a base of the kind {kind}; expected one of SDXL",
             title=f"{path} is no LoRA that can be trained again",
         )
-    return _foreign(
-        path, *settings_of(path.stem, metadata, tensors), metadata.get("ss_sd_model_name", "SDXL")
-    )
+    return _foreign(path, *settings_of(path.stem, metadata, tensors), metadata.get("ss_sd_model_name", "SDXL"))
 
 
 def _own(path: Path, metadata: Mapping[str, str]) -> str:

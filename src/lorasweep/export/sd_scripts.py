@@ -152,9 +152,7 @@ class _Reader:
         self.settings.setdefault("network.rank", ranks[-1])
         self.settings.setdefault("network.alpha", self.alphas[-1] if self.alphas else float(ranks[-1]))
         if len(ranks) > 1 or len(self.alphas) > 1:
-            self.notes.append(
-                f"modules have ranks {ranks} and alphas {self.alphas}; the recipe has one of each"
-            )
+            self.notes.append(f"modules have ranks {ranks} and alphas {self.alphas}; the recipe has one of each")
         unet = [name for name in self.modules if name.startswith("lora_unet_")]
         if not unet:
             self.notes.append("the UNet was not trained; lorasweep always trains it")
@@ -169,9 +167,7 @@ class _Reader:
         if isinstance(rate, list):
             rate = next(iter(rate), None)  # of a list, networks.lora takes the first for both encoders
         rate = rate if isinstance(rate, int | float) else common
-        first, second = (
-            any(name.startswith(te) for name in self.modules) for te in ("lora_te1_", "lora_te2_")
-        )
+        first, second = (any(name.startswith(te) for name in self.modules) for te in ("lora_te1_", "lora_te2_"))
         self.set("optimizer.text_encoder_lr", rate if first else 0.0, "the text encoders' learning rate")
         if first != second:
             self.set("optimizer.text_encoder_2_lr", rate if second else 0.0, "encoder 2's learning rate")
@@ -228,9 +224,7 @@ class _Reader:
         if len(set(repeats.values())) == 1:
             self.settings["dataset.repeats"] = next(iter(repeats.values()))
         else:
-            self.notes.append(
-                f"one number of repeats; set dataset.repeats (by folder: {repeats or 'unknown'})"
-            )
+            self.notes.append(f"one number of repeats; set dataset.repeats (by folder: {repeats or 'unknown'})")
         if "dataset.trigger" not in self.settings and len(repeats) == 1:
             self.settings["dataset.trigger"] = re.sub(r"^\d+_", "", next(iter(repeats))).strip()
             self.notes.append("its trigger; dataset.trigger is a guess from the folder's name")
@@ -239,9 +233,7 @@ class _Reader:
         if self.value("ss_reg_dataset_dirs", _repeats):
             self.notes.append("where its regularisation images are: set dataset.regularisation_path")
         self.notes.append("where its images and captions are: set dataset.path")
-        name, sha256 = (
-            self.metadata.get(f"ss_{key}", "unknown") for key in ("sd_model_name", "new_sd_model_hash")
-        )
+        name, sha256 = (self.metadata.get(f"ss_{key}", "unknown") for key in ("sd_model_name", "new_sd_model_hash"))
         self.notes.append(f"where its base is: set base_model.path (name {name}, SHA-256 {sha256})")
 
     def note_unsupported(self) -> None:

@@ -19,7 +19,6 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from lorasweep import files
@@ -116,8 +115,7 @@ def write_weights(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
             f"is {bad[0]}: the training has diverged; use an earlier epoch's file, and lower optimizer.lr",
             title=f"{path.name} was not written",
         )
-    with files.writing(path) as temporary:
-        save_file(dict(tensors), temporary, {**metadata, **hashes(tensors, metadata)})
+    files.write_safetensors(path, dict(tensors), {**metadata, **hashes(tensors, metadata)})
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -66,7 +66,9 @@ def shorten(text: str, face: Font, width: int) -> str:
     return text.rstrip() + "…"
 
 
-def write_lines(draw: ImageDraw.ImageDraw, lines: list[str], at: tuple[float, float], face: Font, fill: str, anchor: str = "la") -> None:
+def write_lines(
+    draw: ImageDraw.ImageDraw, lines: list[str], at: tuple[float, float], face: Font, fill: str, anchor: str = "la"
+) -> None:
     """Write `lines` below each other; `at` is where PIL's `anchor` of the first line lies."""
     for index, line in enumerate(lines):
         draw.text((at[0], at[1] + index * line_height(face)), line, font=face, fill=fill, anchor=anchor)
@@ -84,7 +86,7 @@ def read_image(path: Path | None) -> Image.Image | None:
 
 
 def paste(canvas: Image.Image, path: Path | None, box: Box) -> None:
-    """Draw a picture as large as `box` (left, top, right, bottom) allows, in its middle; an empty tile if there is none."""
+    """Draw a picture as large as `box` (left, top, right, bottom) allows, in its middle; an empty tile for none."""
     left, top, right, bottom = box
     image = read_image(path)
     if image is None:

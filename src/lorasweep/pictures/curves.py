@@ -55,18 +55,18 @@ def write_curves(
     figure.suptitle(title, x=0.01, ha="left", fontsize=15, fontweight="bold", color=INK)
     halves = figure.subfigures(1, 2 if ratio[0] else 1, squeeze=False, wspace=0.03)[0]
 
-    last = max((row["step"] for row in rows), default=1)
+    last = max(1, *(row["step"] for row in rows)) if rows else 1
     selected = _step_of(rows, selected_epoch)
     upper, lower = _column(halves[0], (7, 3))
     _draw_loss(upper, loss)
     _draw_rates(lower, rates)
     if ratio[0]:
-        upper, lower = _column(halves[1], (1, 1)) if bins else (*_column(halves[1], (1,)), None)
-        _draw_ratio(upper, ratio)
+        panels = _column(halves[1], (1, 1) if bins else (1,))
+        _draw_ratio(panels[0], ratio)
         if selected in ratio[0]:
-            _mark(upper, selected, ratio[1][ratio[0].index(selected)], selected_epoch, late=selected > last / 2)
-        if lower is not None:
-            _draw_bins(lower, bins, bin_edges)
+            _mark(panels[0], selected, ratio[1][ratio[0].index(selected)], selected_epoch, late=selected > last / 2)
+        if bins:
+            _draw_bins(panels[1], bins, bin_edges)
     for half in halves:
         for axes in half.axes:
             axes.set_xlim(-0.01 * last, 1.015 * last)
@@ -77,7 +77,7 @@ def write_curves(
 
 
 def series(rows: Sequence[Row], name: str) -> Series:
-    """Return steps and values of one metric in the order of the steps; values that are null or not finite are left out."""
+    """Return steps and values of one metric, by step; values that are null or not finite are left out."""
     points = {row["step"]: row[name] for row in rows if name in row}
     kept = sorted((step, value) for step, value in points.items() if value is not None and math.isfinite(value))
     return [float(step) for step, _ in kept], [float(value) for _, value in kept]
@@ -164,7 +164,9 @@ def _draw_ratio(axes: Axes, ratio: Series) -> None:
 
 
 def _mark(axes: Axes, step: float, value: float, epoch: int | None, *, late: bool) -> None:
-    axes.plot([step], [value], marker="o", markersize=10, color=ACCENT, markeredgecolor="white", zorder=5, clip_on=False)
+    axes.plot(
+        [step], [value], marker="o", markersize=10, color=ACCENT, markeredgecolor="white", zorder=5, clip_on=False
+    )
     axes.annotate(
         f"epoch {epoch}: {value:.3f}",
         (step, value),
@@ -209,7 +211,12 @@ def _base_line(axes: Axes) -> None:
 
 
 def _bin_names(rows: Sequence[Row]) -> list[str]:
-    found = {match[0]: int(match[1]) for row in rows for name in row if (match := re.fullmatch(r"val/loss_ratio_bin_(\d+)", name))}
+    found = {
+        match[0]: int(match[1])
+        for row in rows
+        for name in row
+        if (match := re.fullmatch(r"val/loss_ratio_bin_(\d+)", name))
+    }
     return sorted(found, key=found.__getitem__)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import secrets
@@ -10,11 +11,9 @@ import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
-
-from omegaconf import OmegaConf
 
 from lorasweep import files
 from lorasweep.config import slug
@@ -127,7 +126,7 @@ def open_wandb(
 
     run_id = _run_id(folder / "wandb" / f"{job_type}.id", resumed)
 
-    def init(mode: str, run_id: str) -> wandb.Run:
+    def init(mode: Literal["online", "offline"], run_id: str) -> wandb.Run:
         return wandb.init(
             project=options.project,
             entity=options.entity,
@@ -138,12 +137,11 @@ def open_wandb(
             # Offline W&B cannot look a run up: its parts are joined by their id at the sync.
             resume="allow" if mode == "online" else None,
             tags=_tags(config),
-            config=OmegaConf.to_container(OmegaConf.create(config), resolve=True),  # type: ignore[call-overload]
+            config=dataclasses.asdict(config),
             dir=str(folder),
             mode=mode,
             reinit="create_new",
             settings=wandb.Settings(
-                silent=True,
                 console="off",
                 init_timeout=init_timeout,
                 finish_timeout=FINISH_TIMEOUT,

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import fmean
 from types import SimpleNamespace
 from typing import Any
 
@@ -71,7 +73,7 @@ class Member:
     report: Report | None
     held: tuple[Any, ...]
     error: Exception | None = None
-    _window: list[tuple[float, float]] = field(default_factory=list)
+    _window: list[tuple[float, float, float]] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -116,14 +118,14 @@ class Member:
 
     def step(self) -> None:
         """Take one optimizer step, and finish the epoch if it ends here."""
-        rates = self.version.rates()
+        rates, started = self.version.rates(), time.perf_counter()
         try:
             with self.stopwatch("train"):
                 report = self.version.train_step()
         except NonFiniteError as error:
             raise FloatingPointError(self._non_finite(error)) from error
         step = self.version.step
-        self._window.append((report.loss, report.grad_norm))
+        self._window.append((report.loss, report.grad_norm, time.perf_counter() - started))
         self.progress.step(step, report.loss, rates["unet"])
         epoch_ends = step in self.version.plan.epoch_ends
         if epoch_ends or step % self.config.tracker.every_steps == 0:
@@ -152,7 +154,11 @@ class Member:
         due["sample"] = due["sample"] and bool(config.sampling.every_epochs)
         if due["save"]:
             write_epoch_weights(self.weights(epoch), self.version, self.record.values, now())
-        measured = self.evaluator.epoch_metrics(epoch, sample=due["sample"]) if due["measure"] or due["sample"] else {}
+        measured = (
+            self.evaluator.epoch_metrics(epoch, sample=due["sample"])
+            if due["measure"] or due["sample"]
+            else {}
+        )
         metrics = {"train/loss": self._epoch_loss(epoch), **measured}
         entry = {
             "epoch": epoch,
@@ -177,12 +183,6 @@ class Member:
         chosen = self._entry(self.record.values["selected_epoch"])
         summary = chosen["metrics"] if chosen else {}
         objective = {**self.record.values["objective"], "value": summary.get(self.config.objective)}
-        if self.record.values["epochs"]:
-            self._draw_curves()
-        if chosen and self.selected.exists():
-            aliases = [f"v{self.version.number}", "latest", "best"]
-            self.trackers.weights(self.selected, aliases, {"epoch": chosen["epoch"], **chosen["metrics"]})
-        self.trackers.finish(status, {k: v for k, v in summary.items() if v is not None})
         self.record.update(
             status=status,
             reason=reason,
@@ -191,6 +191,12 @@ class Member:
             seconds=self.stopwatch.read(),
             finished=now(),
         )
+        if self.record.values["epochs"]:
+            self._draw_curves()
+        if chosen and self.selected.exists():
+            aliases = [f"v{self.version.number}", "latest", "best"]
+            self.trackers.weights(self.selected, aliases, {"epoch": chosen["epoch"], **chosen["metrics"]})
+        self.trackers.finish(status, summary)
 
     def complete(self) -> None:
         """End as complete: every planned step is done."""
@@ -198,7 +204,8 @@ class Member:
 
     def leave(self) -> None:
         """Take the adapter off the base and close what was held open; safe after any ending."""
-        self.version.adapter.remove()
+        self.version.remove()
+        self.trackers.finish(self.status, {})  # where a full disk kept `close` from it
         self.progress.close()
         for stream in self.held:
             stream.close()
@@ -249,10 +256,9 @@ class Member:
         return next((entry for entry in self.record.values["epochs"] if entry["epoch"] == epoch), None)
 
     def _log_window(self, step: int, rates: dict[str, float]) -> None:
-        losses, norms = zip(*self._window, strict=True)
+        names = ("train/loss", "train/grad_norm", "time/seconds_per_step")
         values = {f"train/lr_{part}": rate for part, rate in rates.items()}
-        values["train/loss"] = sum(losses) / len(losses)
-        values["train/grad_norm"] = sum(norms) / len(norms)
+        values |= dict(zip(names, map(fmean, zip(*self._window, strict=True)), strict=True))
         self.trackers.metrics({"epoch": self.version.epoch, **values}, step)
         self._window.clear()
 
@@ -261,7 +267,7 @@ class Member:
         ends = [0, *self.version.plan.epoch_ends]
         rows = [row for row in read_rows(self.folder / "metrics.jsonl") if "train/loss" in row]
         values = [row["train/loss"] for row in rows if ends[epoch - 1] < row["step"] <= ends[epoch]]
-        return sum(values) / len(values) if values else math.nan
+        return fmean(values) if values else math.nan
 
     def _log_images(self, epoch: int) -> None:
         samples = self.evaluator.samples

@@ -53,6 +53,7 @@ def set_up(job: Job, base: SDXL, stopwatch: Stopwatch) -> Member:
         record = ledger.Record(folder)
         number = record.values["version"]
         lock = _lock(folder)
+        _check_unfinished(record, dataset.plan.total_steps)
         stopwatch.continue_from(record.values["seconds"])
     else:
         number, folder = ledger.open_version(config.output_root, config.name)
@@ -81,8 +82,25 @@ def _assemble(
     """Put the parts of one version together, at step 0 or where its last state was saved."""
     config = job.config
     version = Version(config, number, base, dataset, text_cache, open_accelerator(config.training))
-    if config.resume:
-        _continue(version, record, folder)
+    try:
+        if config.resume:
+            _continue(version, record, folder)
+        return _surround(version, job, folder, record, stopwatch, held)
+    except BaseException:
+        version.remove()
+        raise
+
+
+def _surround(
+    version: Version,
+    job: Job,
+    folder: Path,
+    record: ledger.Record,
+    stopwatch: Stopwatch,
+    held: tuple[Any, ...],
+) -> Member:
+    """Give a version its measures, trackers and progress bar."""
+    config, number = version.config, version.number
     say(f"{config.name} v{number}: {folder}")
     say(version.plan.explain())
     return Member(
@@ -149,13 +167,17 @@ def _drawn(folder: Path, theme: str, side: int, *, start: int, count: int) -> Pa
     return folder
 
 
+def _check_unfinished(record: ledger.Record, total_steps: int) -> None:
+    done = record.values["epochs"][-1]["step"] if record.values["epochs"] else 0
+    if record.values["status"] == "complete" and total_steps <= done:
+        raise UserError(
+            f"v{record.values['version']} is complete ({done} steps): give more with training.epochs=N or "
+            "training.max_steps=N, or start a new version without resume"
+        )
+
+
 def _continue(version: Version, record: ledger.Record, folder: Path) -> None:
     """Put a version where its last state was saved, and drop from the record what came after."""
-    if record.values["status"] == "complete" and version.plan.total_steps <= record.values["epochs"][-1]["step"]:
-        raise UserError(
-            f"v{version.number} is complete ({record.values['epochs'][-1]['step']} steps): give more with "
-            "training.epochs=N or training.max_steps=N, or start a new version without resume"
-        )
     files.remove_leftovers(folder)
     files.remove_leftovers(folder / "state")
     files.remove_leftovers(folder / "samples")
@@ -216,7 +238,9 @@ def _clip(config: Config) -> Clip | None:
         return None
     path = config.evaluation.clip_path or (str(CLIP_PATH) if config.base_model.path is None else None)
     if path is None:
-        say("no CLIP metrics: give a transformers CLIP with evaluation.clip_path=FOLDER_OR_HUB_ID to have them")
+        say(
+            "no CLIP metrics: give a transformers CLIP with evaluation.clip_path=FOLDER_OR_HUB_ID to have them"
+        )
         return None
     return Clip.load(path)
 
@@ -235,7 +259,9 @@ def _lock(folder: Path) -> IO[str]:
         stream.seek(0)
         holder = stream.read().strip() or "unknown"
         stream.close()
-        raise UserError(f"{folder} is being trained by process {holder}: wait for it, or stop it first") from None
+        raise UserError(
+            f"{folder} is being trained by process {holder}: wait for it, or stop it first"
+        ) from None
     stream.seek(0)
     stream.truncate()
     stream.write(f"{os.getpid()}\n")

@@ -15,13 +15,14 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from diffusers import ModelMixin
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from lorasweep.adapters.adapter import build_adapter
 from lorasweep.bases.base import TextEmbeddings
 from lorasweep.bases.sdxl import SDXL
-from lorasweep.config import Config
+from lorasweep.config import Config, slug
 from lorasweep.data.dataset import Batch, Dataset
 from lorasweep.data.text import TextCache
 from lorasweep.randomness import global_draws
@@ -66,7 +67,7 @@ class Version:
         self.components = tuple(part for part in NETWORK_PARTS if part in rates)
         self.trains_text = any(part != "unet" for part in self.components)
         self.adapter = build_adapter(
-            base, config.network, components=self.components, seed=config.seed, name=f"v{number}"
+            base, config.network, components=self.components, seed=config.seed, name=f"{slug(config.name)} v{number}"
         )
         groups = {part: self.adapter.parameters(part) for part in self.components}
         self.parameters = self.adapter.named_parameters()
@@ -74,11 +75,7 @@ class Version:
         self.scaled_optimizer = accelerator.prepare_optimizer(self.optimizer)
         self.step = 0
         self.schedule = self._schedule()
-        if config.training.gradient_checkpointing:
-            for part in self.components:
-                module: Any = base.modules[part]
-                enable = getattr(module, "enable_gradient_checkpointing", None)
-                (enable or module.gradient_checkpointing_enable)()
+        self._checkpointing(config.training.gradient_checkpointing)
 
     @property
     def epoch(self) -> int:
@@ -128,7 +125,9 @@ class Version:
         timesteps = noise.timesteps_for(batch.rows, config.seed).to(device)
         noisy = noise.add_noise(latents, drawn, timesteps, alphas)
         dropout = (
-            global_draws(config.seed, "dropout", self.step, index) if config.network.dropout else nullcontext()
+            global_draws(config.seed, "dropout", self.step, index)
+            if config.network.dropout
+            else nullcontext()
         )
         with self.accelerator.autocast(), dropout:
             text = self.embed(batch.captions)
@@ -203,12 +202,30 @@ class Version:
         self.step = plain["step"]
         self.schedule = self._schedule()
 
+    def remove(self) -> None:
+        """Leave the base as it was before this version."""
+        self.adapter.remove()
+        self._checkpointing(False)
+
+    def _checkpointing(self, on: bool) -> None:
+        """Let the trained parts keep fewer activations and compute them again in the backward pass, or not."""
+        for part in self.components:
+            module: Any = self.base.modules[part]
+            if isinstance(module, ModelMixin):  # diffusers
+                (module.enable_gradient_checkpointing if on else module.disable_gradient_checkpointing)()
+            elif on:  # transformers
+                module.gradient_checkpointing_enable({"use_reentrant": False})
+            else:
+                module.gradient_checkpointing_disable()
+
     def _schedule(self) -> LambdaLR:
         """Build the learning rates from the current step on; they are a function of the step alone."""
         rates = optimizers.learning_rates(self.config.optimizer)
         for group in self.optimizer.param_groups:
             group["lr"] = rates[group["name"]]
-        return schedules.build_schedule(self.config.scheduler, self.optimizer, self.plan.total_steps, self.step)
+        return schedules.build_schedule(
+            self.config.scheduler, self.optimizer, self.plan.total_steps, self.step
+        )
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

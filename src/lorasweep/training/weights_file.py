@@ -25,7 +25,9 @@ def write_epoch_weights(path: Path, version: Version, record: dict[str, Any], fi
         OSError: the disk is full or the like.
     """
     config, plan, dataset = version.config, version.plan, version.dataset
-    folders = {name: Folder(entry["n_repeats"], entry["img_count"]) for name, entry in dataset.folders().items()}
+    folders = {
+        name: Folder(entry["n_repeats"], entry["img_count"]) for name, entry in dataset.folders().items()
+    }
     facts = TrainingFacts(
         output_name=path.stem,
         session=f"{record['started']} {config.name} v{version.number}",

@@ -1,0 +1,145 @@
+"""The command that makes the toy's weights: `python -m lorasweep.toy.build`.
+
+Three parts, each resumable (run the command again after a stop): the VAE, the CLIP, and the UNet with its text
+encoders, which needs the finished VAE. `build.json` beside the weights tells with which seeds, steps and batch sizes
+they were made, how long it took, and what they can do on drawings that they were not trained on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lorasweep.toy import WEIGHTS_PATH
+
+PARTS = ("vae", "clip", "unet")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one part is trained: optimizer steps, rows per step and worker, peak learning rate."""
+
+    steps: int
+    batch: int
+    lr: float
+
+
+RECIPES = {"vae": Recipe(1700, 8, 2e-3), "clip": Recipe(3500, 64, 1e-3), "unet": Recipe(6000, 16, 1e-3)}
+"""What made the shipped weights, with two workers for VAE and UNet and one for the CLIP."""
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Return the parsed command line; on a wrong one argparse explains and leaves with status 2."""
+    parser = argparse.ArgumentParser(prog="python -m lorasweep.toy.build", description=__doc__.split("\n")[0])
+    parser.add_argument("--only", choices=PARTS, help="build this part only")
+    parser.add_argument("--steps", type=int, help="optimizer steps, with --only (the shipped weights' number)")
+    parser.add_argument("--out", type=Path, default=WEIGHTS_PATH, help="where base/, clip/ and build.json go")
+    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "lorasweep-toy",
+                        help="where drawings, latents and resumable states are kept")  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, help="another seed, another toy world (0)")
+    parser.add_argument("--workers", type=int, default=2, choices=(1, 2), help="processes that share each step (2)")
+    parser.add_argument("--worker", type=int, default=0, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.steps is not None and (options.only is None or options.steps < 1):
+        parser.error("--steps needs --only and a number above 0")
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Build what the command line asks for."""
+    options = parse(arguments)
+    for part in (options.only,) if options.only else PARTS:
+        recipe = RECIPES[part]
+        steps = options.steps or recipe.steps
+        workers = 1 if part == "clip" else options.workers
+        helpers = []
+        if workers > 1 and options.worker == 0:
+            prepare(part, options.out, options.cache, options.seed)
+            helpers = [_start_helper(part, steps, options)]
+        try:
+            seconds = train(part, Recipe(steps, recipe.batch, recipe.lr), options, workers)
+        finally:
+            for helper in helpers:
+                helper.wait()
+        if options.worker == 0:
+            made = {"seed": options.seed, "steps": steps, "batch": recipe.batch * workers, "lr": recipe.lr,
+                    "workers": workers, "minutes": round(seconds / 60, 1)}  # fmt: skip
+            record(options.out, part, made | figures(part, options.out))
+    return 0
+
+
+def prepare(part: str, out: Path, cache: Path, seed: int) -> None:
+    """Draw (and, for the UNet, encode) what `part` is trained on, so that two workers do not both do it."""
+    if part == "vae":
+        from lorasweep.toy.train_vae import HUMANOIDS, vae_pictures
+
+        vae_pictures(cache, seed, HUMANOIDS)
+    elif part == "unet":
+        from lorasweep.toy.train_unet import HUMANOIDS, latent_sets, load_vae, write_tokenizers
+
+        write_tokenizers(out / "base", seed)
+        latent_sets(load_vae(out / "base"), cache, seed=seed, humanoids=HUMANOIDS)
+
+
+def train(part: str, recipe: Recipe, options: argparse.Namespace, workers: int) -> float:
+    """Train one part with this process's share of the work and return the seconds it took."""
+    import torch
+
+    torch.set_num_threads(1)
+    common: dict[str, Any] = {"seed": options.seed, "steps": recipe.steps, "batch": recipe.batch, "lr": recipe.lr}
+    if part == "clip":
+        from lorasweep.toy.train_clip import train_clip
+
+        return train_clip(options.out / "clip", options.cache, **common)
+    common |= {"worker": options.worker, "workers": workers}
+    if part == "vae":
+        from lorasweep.toy.train_vae import train_vae
+
+        return train_vae(options.out / "base" / "vae", options.cache, **common)
+    from lorasweep.toy.train_unet import train_unet
+
+    return train_unet(options.out / "base", options.cache, **common)
+
+
+def figures(part: str, out: Path) -> dict[str, Any]:
+    """Return what the finished part can do on held-out drawings."""
+    from lorasweep.toy import measure
+    from lorasweep.toy.humanoids import HELD_OUT, draw_humanoids
+
+    if part == "vae":
+        error = measure.reconstruct(draw_humanoids(256, start=HELD_OUT), out / "base")[1]
+        return {"held_out_error": round(error, 4)}
+    if part == "clip":
+        return {"held_out_accuracy": _rounded(measure.clip_figures(500, out / "clip"))}
+    if not (out / "clip").exists():
+        return {}
+    return {"sample_accuracy": _rounded(measure.base_figures(100, out / "base", out / "clip"))}
+
+
+def record(out: Path, part: str, entry: dict[str, Any]) -> None:
+    """Write `entry` for `part` into `build.json`, leaving the other parts' entries as they are."""
+    path = out / "build.json"
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    path.write_text(json.dumps(known | {part: entry}, indent=2) + "\n", encoding="utf-8")
+
+
+def _rounded(shares: dict[str, float]) -> dict[str, float]:
+    return {name: round(share, 3) for name, share in shares.items()}
+
+
+def _start_helper(part: str, steps: int, options: argparse.Namespace) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "lorasweep.toy.build", "--only", part, "--steps", str(steps),
+               "--out", str(options.out), "--cache", str(options.cache), "--seed", str(options.seed),
+               "--workers", "2", "--worker", "1"]  # fmt: skip
+    return subprocess.Popen(command)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

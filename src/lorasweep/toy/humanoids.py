@@ -1,0 +1,146 @@
+"""The base's world: humanoids, each a function of (seed, index).
+
+Indices below `TRAINING` are the base's training set; those from `HELD_OUT` on are never trained on. No theme
+(`lorasweep.toy.themes`) is among them.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import asdict, dataclass
+
+from lorasweep.randomness import random_for
+from lorasweep.toy.attributes import caption_of
+from lorasweep.toy.backgrounds import PLAIN, SCENES, paint_background
+from lorasweep.toy.drawing import Canvas, Drawing, Paint
+from lorasweep.toy.figure import (
+    ACCESSORIES,
+    BUILDS,
+    EXPRESSIONS,
+    GARMENTS,
+    POSES,
+    WEAR,
+    held_at,
+    paint_accessory,
+    paint_body,
+    paint_cape,
+    paint_face,
+    paint_head,
+    paint_wear,
+)
+from lorasweep.toy.headgear import (
+    FIXED_COLORS,
+    HAIR,
+    HAIR_COLORS,
+    HAT_COLORS,
+    HEADGEAR,
+    paint_hair,
+    paint_hair_behind,
+    paint_headgear,
+)
+from lorasweep.toy.palette import COLORS, METALS, luminance, shade
+
+TRAINING = 12_000
+"""How many humanoids the shipped weights were trained on (indices 0 to 11,999)."""
+
+HELD_OUT = 1_000_000
+"""Where the held-out humanoids begin."""
+
+
+@dataclass(frozen=True)
+class Humanoid:
+    """What one drawing shows; every field is a choice of `attributes.CHOICES` or a colour."""
+
+    skin: str
+    outfit: str
+    pattern: str
+    garment: str
+    build: str
+    headgear: str
+    hat_color: str
+    hair: str
+    hair_color: str
+    pose: str
+    expression: str
+    accessory: str
+    wear: str
+    background: str
+
+
+def humanoid(index: int, seed: int = 0) -> Humanoid:
+    """Return the attributes of the humanoid with this number."""
+    draw = random_for(seed, "humanoid", index)
+    garment = draw.choices(GARMENTS, (5, 2, 2))[0]
+    # Armor is metal: its colour may be any, its pattern is its own.
+    pattern = "plain" if garment == "armor" else draw.choices(PATTERN_CHOICES, (3, 2, 2, 2, 2))[0]
+    headgear = draw.choice(HEADGEAR) if draw.random() < 0.75 else "no hat"
+    # A hat hides most hair: only long hair still shows beneath one.
+    hair = draw.choice(HAIR) if headgear in ("no hat", "headband") else draw.choice(("bald", "bald", "long hair"))
+    wear = draw.choices(WEAR, (4, 2, 2, 2))[0]
+    background = draw.choice(PLAIN) + " background" if draw.random() < 0.5 else draw.choice(SCENES)
+    return Humanoid(
+        skin=draw.choice(tuple(COLORS)),
+        outfit=draw.choice(tuple(COLORS)),
+        pattern=pattern,
+        garment=garment,
+        build=draw.choices(BUILDS, (2, 1, 1))[0],
+        headgear=headgear,
+        hat_color=FIXED_COLORS.get(headgear) or draw.choice(HAT_COLORS),
+        hair=hair,
+        hair_color=draw.choice(HAIR_COLORS),
+        pose=draw.choice(tuple(POSES)),
+        expression=draw.choice(EXPRESSIONS),
+        accessory=draw.choice(ACCESSORIES) if draw.random() < 0.75 else "nothing",
+        wear=wear,
+        background=background,
+    )
+
+
+PATTERN_CHOICES = ("plain", "striped", "dotted", "checkered", "fluffy")
+
+
+def paint_humanoid(canvas: Canvas, who: Humanoid) -> None:
+    """Paint `who` over the canvas's whole area, background first."""
+    draw = canvas.draw
+    paint_background(canvas, who.background)
+    scale = draw.uniform(0.9, 1.0)
+    reach = max(0.0, canvas.right - 0.42)
+    canvas.place(draw.uniform(-reach, reach) * 0.5 + draw.uniform(-0.03, 0.03), 0.98 - 0.96 * scale, scale)
+    skin = Paint(shade(who.skin, draw), "metal" if who.skin in METALS else "plain")
+    pattern = "metal" if who.outfit in METALS and who.pattern == "plain" else who.pattern
+    outfit = Paint(shade(who.outfit, draw), pattern)
+    pose = POSES[who.pose]
+    if who.wear == "cape":
+        paint_cape(canvas, who.build)
+    paint_hair_behind(canvas, who.hair, who.hair_color)
+    paint_body(canvas, pose, skin, outfit, who.garment, who.build)
+    paint_head(canvas, skin)
+    paint_face(canvas, who.expression, dark=luminance(skin.color) < 0.3)
+    paint_wear(canvas, who.wear, who.build)
+    paint_hair(canvas, who.hair, who.hair_color)
+    paint_headgear(canvas, who.headgear, who.hat_color)
+    paint_accessory(canvas, who.accessory, held_at(pose, who.build))
+
+
+def draw_humanoid(index: int, *, size: tuple[int, int] = (64, 64), seed: int = 0) -> Drawing:
+    """Draw the humanoid with this number.
+
+    Args:
+        index: 0 or more; see `TRAINING` and `HELD_OUT`.
+        size: (width, height) in pixels, each at least 8; a wide picture shows more to the sides.
+        seed: another seed is another world of the same kind.
+    """
+    who = humanoid(index, seed)
+    canvas = Canvas(size, random_for(seed, "humanoid-details", index))
+    paint_humanoid(canvas, who)
+    return Drawing(canvas.finish(), caption_of(asdict(who), random_for(seed, "humanoid-caption", index)), asdict(who))
+
+
+def draw_humanoids(count: int, *, size: tuple[int, int] = (64, 64), seed: int = 0, start: int = 0) -> list[Drawing]:
+    """Draw `count` humanoids from number `start` on."""
+    return [draw_humanoid(index, size=size, seed=seed) for index in range(start, start + count)]
+
+
+def other_caption(attributes: dict[str, str], draw: random.Random) -> str:
+    """Return another wording for a humanoid with these attributes."""
+    return caption_of(attributes, draw)

@@ -1,0 +1,113 @@
+"""Training of the toy CLIP on the base's world.
+
+Two losses at once: CLIP's contrastive one on full captions, and, for every attribute, the choice between its
+questions ("humanoid, red skin" or "humanoid, blue skin" or ...). The second keeps the small attributes from being
+ignored: the contrastive loss alone is content once colour and background tell the pictures of a batch apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel
+
+from lorasweep.randomness import generator, random_for
+from lorasweep.toy.attributes import CHOICES, caption_of, questions
+from lorasweep.toy.captions import tokenizer_texts
+from lorasweep.toy.fitting import Plan, fit
+from lorasweep.toy.humanoids import draw_humanoid, humanoid
+from lorasweep.toy.models import write_half
+from lorasweep.toy.pictures import drawn
+from lorasweep.toy.tokenizer import load_tokenizer, write_tokenizer
+
+MEAN, STD = 0.5, 0.28
+"""The image processor's normalisation, the same for each channel."""
+
+
+HUMANOIDS = 12_000
+"""Humanoids that the CLIP is trained on."""
+
+CONTRASTIVE = 0.1
+"""Weight of each direction of the contrastive loss; each of the twelve choices weighs 1/4."""
+
+
+def new_clip(vocabulary: int) -> CLIPModel:
+    """Return an untrained CLIP for 64x64 pictures whose end token is the vocabulary's last."""
+    ends = {"bos_token_id": vocabulary - 2, "eos_token_id": vocabulary - 1, "pad_token_id": vocabulary - 1}
+    text = {"vocab_size": vocabulary, "hidden_size": 96, "intermediate_size": 256, "num_hidden_layers": 3,
+            "num_attention_heads": 4, "max_position_embeddings": 77, "projection_dim": 96, **ends}  # fmt: skip
+    vision = {"hidden_size": 128, "intermediate_size": 320, "num_hidden_layers": 4, "num_attention_heads": 4,
+              "image_size": 64, "patch_size": 8, "projection_dim": 96}  # fmt: skip
+    # One embedding answers twelve questions at once, so each answer moves the cosine little: hence the large scale.
+    config = CLIPConfig(text_config=text, vision_config=vision, projection_dim=96, logit_scale_init_value=4.0)
+    return CLIPModel(config)
+
+
+def image_processor() -> CLIPImageProcessorPil:
+    """Return what turns any picture into the image tower's input, without torchvision."""
+    return CLIPImageProcessorPil(size={"shortest_edge": 64}, crop_size={"height": 64, "width": 64}, do_resize=True,
+                                 do_center_crop=True, image_mean=[MEAN] * 3, image_std=[STD] * 3)  # fmt: skip
+
+
+def _augmented(pixels: Tensor, draws: torch.Generator) -> Tensor:
+    """Return pictures (images, 3, 64, 64) in 0..1 moved by up to 3 pixels, mirrored, dimmed, blurred, grained."""
+    dx, dy = torch.randint(-3, 4, (2,), generator=draws).tolist()
+    pixels = functional.pad(pixels, (3, 3, 3, 3), mode="replicate")[..., 3 + dy : 67 + dy, 3 + dx : 67 + dx]
+    if torch.rand((), generator=draws) < 0.5:
+        pixels = pixels.flip(-1)
+    half = len(pixels) // 2
+    soft = functional.avg_pool2d(functional.pad(pixels[:half], (1, 1, 1, 1), mode="replicate"), 3, 1)
+    share = torch.rand(half, 1, 1, 1, generator=draws)
+    pixels = torch.cat([pixels[:half] * (1 - share) + soft * share, pixels[half:]])
+    gain = 1 + 0.06 * torch.randn(len(pixels), 1, 1, 1, generator=draws)
+    grain = torch.rand(len(pixels), 1, 1, 1, generator=draws) * 0.06
+    return (pixels * gain + grain * torch.randn(pixels.shape, generator=draws)).clamp(0, 1)
+
+
+def train_clip(out: Path, cache: Path, *, seed: int, steps: int, batch: int = 64, lr: float = 1e-3,
+               humanoids: int = HUMANOIDS) -> float:  # fmt: skip
+    """Train the CLIP and write model, tokenizer and image processor to `out`.
+
+    Returns:
+        Seconds of training.
+    """
+    write_tokenizer(out, tokenizer_texts(seed))
+    image_processor().save_pretrained(out)
+    tokenizer = load_tokenizer(out)
+    torch.manual_seed(seed)
+    clip = new_clip(len(tokenizer))
+    pixels = drawn(cache, "humanoids", humanoids, lambda i: draw_humanoid(i, seed=seed).image)
+    records = [asdict(humanoid(i, seed)) for i in range(humanoids)]
+    answers = {a: torch.tensor([choices.index(r[a]) for r in records]) for a, choices in CHOICES.items()}
+    asked = tokenizer([q for a in CHOICES for q in questions(a)], padding=True, return_tensors="pt")
+
+    def loss_of(step: int) -> Tensor:
+        draw = random_for(seed, "clip-batch", step)
+        rows = [draw.randrange(humanoids) for _ in range(batch)]
+        images = torch.from_numpy(np.ascontiguousarray(pixels[rows])).permute(0, 3, 1, 2).float() / 255
+        images = (_augmented(images, generator(seed, "clip-augment", step)) - MEAN) / STD
+        captions = [caption_of(records[row], draw) for row in rows]
+        tokens = tokenizer(captions, padding=True, return_tensors="pt")
+        with torch.autocast("cpu", torch.bfloat16):
+            pooled = clip.vision_model(pixel_values=images).pooler_output
+        seen = clip.visual_projection(pooled.float())
+        said = clip.text_projection(clip.text_model(**tokens).pooler_output)
+        offered = clip.text_projection(clip.text_model(**asked).pooler_output)
+        seen, said, offered = (x / x.norm(dim=-1, keepdim=True) for x in (seen, said, offered))
+        scale = clip.logit_scale.exp().clamp(max=100)
+        pairs, own = scale * seen @ said.T, torch.arange(batch)
+        loss = CONTRASTIVE * (functional.cross_entropy(pairs, own) + functional.cross_entropy(pairs.T, own))
+        scores = (scale * seen @ offered.T).split([len(c) for c in CHOICES.values()], dim=-1)
+        for attribute, score in zip(CHOICES, scores, strict=True):
+            loss = loss + functional.cross_entropy(score, answers[attribute][rows]) / 4
+        return loss
+
+    def export(model: nn.Module) -> None:
+        write_half(model, new_clip(len(tokenizer)), out)
+
+    return fit(clip, loss_of, export, Plan(steps=steps, lr=lr, warmup=200, weight_decay=0.05, state=cache / "clip.pt"))

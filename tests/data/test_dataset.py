@@ -1,0 +1,449 @@
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+from PIL import Image
+
+from lorasweep.data.dataset import Dataset
+from lorasweep.data.plan import Row
+from lorasweep.data.text import TextCache
+from lorasweep.errors import UserError
+
+
+@pytest.fixture
+def build(config, base):
+    """Build the dataset of `config`; what was said is in `build.said`."""
+
+    def make(config=config, base=base) -> Dataset:
+        make.said = []
+        return Dataset.build(config, base, say=make.said.append)
+
+    return make
+
+
+@pytest.fixture
+def folder(config) -> Path:
+    return Path(config.dataset.path)
+
+
+@pytest.fixture
+def bears(folder, draw, config) -> Path:
+    """Eight pictures, six square, two wide."""
+    for number in range(8):
+        draw(folder / f"{number}.png", 20 + number, (96, 48) if number > 5 else (64, 64), f"bear, number {number}")
+    return folder
+
+
+def refusal(build) -> str:
+    with pytest.raises(UserError) as caught:
+        build()
+    return str(caught.value)
+
+
+def test_what_a_batch_holds(build, bears):
+    batch = build().batch([Row(6, 0, 0), Row(7, 0, 0)])
+    assert batch.rows == [Row(6, 0, 0), Row(7, 0, 0)]
+    assert batch.latents.shape == (2, 4, 10, 22)  # 96 x 48 goes to the bucket of 88 x 40
+    assert batch.latents.dtype == batch.size_ids.dtype == torch.float32
+    assert batch.captions == ["bear, number 6", "bear, number 7"]
+    assert batch.size_ids.tolist() == [[48, 96, 2, 0, 40, 88]] * 2
+    assert batch.weights.tolist() == [1, 1]
+
+
+def test_latents_are_samples_of_the_scaled_posterior(build, draw, folder, config):
+    draw(folder / "a.png", (255, 0, 51))
+    config.training.batch_size = 1
+    dataset = build()
+    draws = torch.cat([dataset.batch([Row(0, 0, epoch)]).latents for epoch in range(200)])
+    means, stds = draws.mean((0, 2, 3)), draws.std((0, 2, 3))
+    # Colours in [-1, 1] times FakeBase's scaling factor of 0.5; its std of 0.25 likewise.
+    assert means.tolist() == pytest.approx([0.5, -0.5, -0.3, 0.5], abs=0.005)
+    assert stds.tolist() == pytest.approx([0.125] * 4, abs=0.005)
+    assert not torch.equal(draws[0], draws[1])
+
+
+def test_a_batch_is_a_pure_function_of_seed_and_rows(build, bears, config):
+    config.dataset.flip, config.dataset.caption_dropout = True, 0.5
+    rows = [Row(3, 0, 5), Row(1, 2, 0)]
+    first = build().batch(rows)
+    dataset = build()
+    dataset.batch([Row(0, 0, 0)])
+    torch.manual_seed(9)
+    second = dataset.batch(rows)
+    assert torch.equal(first.latents, second.latents)
+    assert first.captions == second.captions
+    assert torch.equal(first.latents[1:], dataset.batch(rows[1:]).latents), "neighbours change nothing"
+    config.seed = 2
+    assert not torch.equal(build().batch(rows).latents, first.latents)
+
+
+def test_flip_mirrors_half_of_the_draws_and_their_crop(build, folder, config):
+    image = Image.new("RGB", (67, 64), (0, 0, 255))
+    image.paste((255, 0, 0), (0, 0, 33, 64))
+    folder.mkdir()
+    image.save(folder / "a.png")
+    (folder / "a.txt").write_text("a bear")
+    config.dataset.flip, config.training.batch_size = True, 1
+    dataset = build()
+    seen = Counter()
+    for epoch in range(300):
+        batch = dataset.batch([Row(0, 0, epoch)])
+        red_is_left = bool(batch.latents[0, 0, :, 0].mean() > 0)
+        seen[red_is_left, int(batch.size_ids[0, 3])] += 1
+    assert seen.keys() == {(True, 1), (False, 2)}  # 3 columns are cut: 1 at the left, 2 at the right
+    assert seen[True, 1] / 300 == pytest.approx(0.5, abs=0.08)
+    config.dataset.flip = False
+    plain = build()
+    assert all(plain.batch([Row(0, 0, epoch)]).size_ids[0, 3] == 1 for epoch in range(20))
+
+
+def test_plan_follows_repeats_and_buckets(build, bears, config):
+    config.dataset.repeats = 5
+    config.training.epochs, config.training.batch_size = 3, 4
+    dataset = build()
+    assert dataset.plan.total_steps == 23 + 8  # 6 x 5 x 3 / 4 = 22.5 and 2 x 5 x 3 / 4 = 7.5
+    assert dataset.plan.explain().startswith("8 images x 5 repeats = 40 draws an epoch")
+    seen = Counter()
+    for step in range(dataset.plan.total_steps):
+        for rows in dataset.plan.batches(step):
+            batch = dataset.batch(rows)  # stacks only if the rows are of one bucket
+            seen.update(batch.captions)
+    assert set(seen.values()) == {15}
+    assert len(seen) == 8
+
+
+def test_max_steps_and_accumulation_reach_the_plan(build, bears, config):
+    config.training.max_steps, config.training.gradient_accumulation = 7, 3
+    plan = build().plan
+    assert plan.total_steps == 7
+    assert [len(plan.batches(step)) for step in range(7)] == [3] * 7
+
+
+def test_kohya_folders(build, draw, folder, config):
+    draw(folder / "10_bear" / "a.png", 1, caption=None)
+    draw(folder / "10_bear" / "b.png", 2, caption="bear, Snow")
+    draw(folder / "3_hat" / "c.png", 3, caption="hat, snow")
+    dataset = build()
+    assert dataset.plan.explain().startswith("1 image x 3 repeats + 2 images x 10 repeats = 23 draws an epoch")
+    assert dataset.folders() == {
+        "10_bear": {"n_repeats": 10, "img_count": 2},
+        "3_hat": {"n_repeats": 3, "img_count": 1},
+    }
+    assert dataset.tag_frequency() == {"10_bear": {"bear": 2, "snow": 1}, "3_hat": {"hat": 1, "snow": 1}}
+    assert any("10 repeats, from its name" in line for line in build.said)
+    config.dataset.repeats = 2
+    assert {entry["n_repeats"] for entry in build().folders().values()} == {2}
+    assert any("2 repeats, from dataset.repeats (its name says 10)" in line for line in build.said)
+
+
+def test_bucket_counts(build, bears):
+    assert build().bucket_counts() == {(64, 64): 6, (88, 40): 2}
+
+
+def test_without_buckets_all_are_square(build, bears, config):
+    config.dataset.buckets = False
+    dataset = build()
+    assert dataset.bucket_counts() == {(64, 64): 8}
+    assert dataset.batch([Row(7, 0, 0)]).size_ids.tolist() == [[48, 96, 0, 32, 64, 64]]  # scaled to 128 x 64
+
+
+def test_no_upscale(build, draw, folder, config):
+    draw(folder / "a.png", 1, (50, 40))
+    draw(folder / "b.png", 2, (64, 64))
+    config.dataset.bucket_no_upscale = True
+    assert build().bucket_counts() == {(48, 40): 1, (64, 64): 1}
+    draw(folder / "c.png", 3, (7, 40))
+    message = refusal(build)
+    assert "c.png: 7 x 40 is smaller than dataset.bucket_step" in message
+    assert "set dataset.bucket_no_upscale=false" in message
+    config.dataset.on_bad_file = "skip"
+    assert "c.png" in build().skipped[0]
+
+
+def test_caption_rules_reach_the_batch(build, draw, folder, config):
+    draw(folder / "a.png", 1, caption="red hat, blue scarf, snow, night")
+    rules, config.training.batch_size = config.dataset, 1
+    rules.caption_prefix, rules.caption_suffix, rules.keep_tokens, rules.shuffle_tags = "fzb,", ", 4k", 1, True
+    texts = {build().batch([Row(0, 0, epoch)]).captions[0] for epoch in range(20)}
+    assert len(texts) > 5
+    for text in texts:
+        assert text.startswith("fzb, ")
+        assert sorted(text.split(", ")) == ["4k", "blue scarf", "fzb", "night", "red hat", "snow"]
+
+
+def test_held_out_images_are_never_trained(build, bears, config):
+    config.dataset.holdout, config.dataset.flip, config.dataset.caption_dropout = 0.25, True, 1.0
+    config.dataset.repeats = 4
+    dataset = build()
+    assert dataset.images == 8
+    held = dataset.heldout()
+    assert len(held) == len(dataset.heldout_images()) == 2
+    assert sum(dataset.bucket_counts().values()) == 6
+    config.dataset.caption_dropout = 0.0
+    trained = build()
+    captions = {
+        text
+        for step in range(trained.plan.total_steps)
+        for rows in trained.plan.batches(step)
+        for text in trained.batch(rows).captions
+    }
+    assert len(captions) == 6
+    assert captions.isdisjoint({caption for _, caption, _ in held})
+    assert all(caption.startswith("bear, number") for _, caption, _ in held), "no dropout"
+    assert any("2 of 8 images held out" in line for line in build.said)
+    for repeats in (None, 9):
+        config.dataset.repeats = repeats
+        assert [caption for _, caption, _ in build().heldout()] == [caption for _, caption, _ in held]
+
+
+def test_held_out_latents_are_the_mean_and_the_images_what_the_model_sees(build, draw, folder, config):
+    for name in ("train", "held"):
+        draw(folder.with_name(name) / "a.png", (255, 0, 51) if name == "held" else 1, (100, 40), name)
+    config.dataset.path, config.dataset.validation_path = str(folder.with_name("train")), str(folder.with_name("held"))
+    config.dataset.flip, config.training.batch_size, config.dataset.holdout = True, 1, 0.5
+    dataset = build()
+    ((latents, caption, size_ids),) = dataset.heldout()
+    assert latents.shape == (1, 4, 10, 24)
+    assert latents[0, :, 3, 3].tolist() == pytest.approx([0.5, -0.5, -0.3, 0.5], abs=0.002)
+    assert latents[0, 0].std() == pytest.approx(0, abs=1e-6)
+    assert caption == "held"
+    assert size_ids.tolist() == [[40, 100, 0, 2, 40, 96]]
+    (image,) = dataset.heldout_images()
+    assert image.size == (96, 40)
+    assert image.getpixel((0, 0)) == (255, 0, 51)
+    assert dataset.images == 1, "with a validation folder nothing is taken from training"
+    assert dataset.batch([Row(0, 0, 0)]).captions == ["train"]
+
+
+def test_one_picture_cannot_be_held_out(build, draw, folder, config):
+    draw(folder / "a.png", 1)
+    draw(folder / "b.png", 1)
+    config.dataset.holdout = 0.5
+    assert build().heldout() == []
+    assert any("nothing is held out" in line for line in build.said)
+    assert any("the same picture several times: a.png, b.png" in line for line in build.said)
+
+
+def test_a_picture_in_two_folders(build, draw, folder, config):
+    draw(folder / "a.png", 1)
+    draw(folder / "b.png", 2)
+    config.dataset.validation_path = str(folder.with_name("validation"))
+    draw(folder.with_name("validation") / "other name.bmp", 1)
+    config.dataset.regularisation_path = str(folder.with_name("regularisation"))
+    draw(folder.with_name("regularisation") / "x.png", 1)
+    draw(folder.with_name("regularisation") / "y.png", 2)
+    message = refusal(build)
+    assert "a.png and " in message
+    assert "other name.bmp are the same picture, in dataset.path and in dataset.validation_path" in message
+    assert "in dataset.regularisation_path and in dataset.validation_path" in message
+    assert message.count("in dataset.path and in dataset.regularisation_path") == 2
+
+
+def test_regularisation_images(build, bears, draw, config):
+    reg = bears.with_name("reg")
+    for number in range(3):
+        draw(reg / "9_creature" / f"{number}.png", 100 + number, caption=None)
+    config.dataset.regularisation_path, config.dataset.regularisation_repeats = str(reg), 2
+    config.dataset.repeats, config.dataset.caption_prefix = 5, "fzb,"
+    config.loss.prior_loss_weight, config.training.batch_size = 0.3, 4
+    dataset = build()
+    assert "8 images x 5 repeats + 3 regularisation images x 2 = 46 draws" in dataset.plan.explain()
+    assert dataset.images == 8
+    assert dataset.bucket_counts() == {(64, 64): 9, (88, 40): 2}
+    seen = Counter()
+    for step in range(dataset.plan.epoch_ends[-1]):
+        batch = dataset.batch(dataset.plan.batches(step)[0])
+        seen.update(zip(batch.captions, [round(weight, 3) for weight in batch.weights.tolist()], strict=True))
+    assert seen["creature", 0.3] == 3 * 2 * config.training.epochs
+    assert all(text.startswith("fzb, bear") for text, weight in seen if weight == 1)
+    assert "creature" in dataset.captions()
+    assert dataset.folders().keys() == {"images"}
+    assert any("9_creature: 2 repeats, from dataset.regularisation_repeats" in line for line in build.said)
+
+
+def test_captions_to_warm(build, draw, folder, config):
+    draw(folder / "a.png", 1, caption="a bear")
+    draw(folder / "b.png", 2, caption="a bear")
+    draw(folder / "c.png", 3, caption="a hat")
+    config.dataset.caption_prefix = "photo of"
+    assert build().captions() == ["photo of a bear", "photo of a hat"]
+    config.dataset.caption_dropout, config.dataset.holdout = 0.5, 0.3
+    assert build().captions() == ["", "photo of a bear", "photo of a hat"]
+
+
+def test_caption_dropout_with_cached_text(build, bears, base, config):
+    config.dataset.caption_dropout = 0.5
+    dataset = build()
+    text = TextCache(base, dataset.cache, config.dataset.max_tokens)
+    text.warm(dataset.captions())
+    encoded = len(base.encoded_captions)
+    assert encoded == 9
+    drawn = Counter()
+    for step in range(dataset.plan.total_steps):
+        batch = dataset.batch(dataset.plan.batches(step)[0])
+        embedded = text(batch.captions)
+        drawn.update(batch.captions)
+        assert len(embedded.hidden) == len(batch.captions)
+    assert 0 < drawn[""] < drawn.total()
+    assert len(base.encoded_captions) == encoded
+
+
+def test_second_version_encodes_nothing_and_trains_on_the_same(build, bears, base, config):
+    config.dataset.flip = True
+    first = build()
+    assert base.encoded_images == 16
+    second = build()
+    assert base.encoded_images == 16
+    rows = first.plan.batches(0)[0]
+    assert torch.equal(first.batch(rows).latents, second.batch(rows).latents)
+
+
+def test_only_what_changed_is_encoded_again(build, bears, base, draw, config):
+    build()
+    draw(bears / "3.png", 200, caption="bear, number 3")
+    (bears / "4.txt").write_text("another caption")
+    build()
+    assert base.encoded_images == 9
+    config.dataset.resolution, config.dataset.bucket_max = 96, 192
+    build()
+    assert base.encoded_images == 17
+
+
+def test_where_the_cache_is(build, bears, config, tmp_path):
+    build()
+    assert (tmp_path / "outputs" / ".cache").is_dir()
+    config.dataset.cache = str(tmp_path / "shared")
+    build()
+    assert (tmp_path / "shared").is_dir()
+
+
+def test_digest_of_the_data(build, bears, draw, config):
+    first = build().sha256
+    assert len(first) == 64
+    (bears / "0.png").rename(bears / "renamed.png")
+    (bears / "0.txt").rename(bears / "renamed.txt")
+    config.dataset.holdout = 0.3
+    assert build().sha256 == first
+    (bears / "1.txt").write_text("another")
+    second = build().sha256
+    draw(bears / "2.png", 222, caption="bear, number 2")
+    third = build().sha256
+    draw(bears.with_name("reg") / "r.png", 99)
+    config.dataset.regularisation_path = str(bears.with_name("reg"))
+    assert len({first, second, third, build().sha256}) == 4
+
+
+def spoil(folder: Path, draw) -> None:
+    (folder / "zero.png").touch()
+    (folder / "zero.txt").write_text("a bear")
+    draw(folder / "silent.png", 77, caption=None)
+    (folder / "lost.txt").write_text("x")
+
+
+def test_bad_files_stop_the_run_all_at_once(build, bears, draw, config):
+    spoil(bears, draw)
+    config.dataset.validation_path = "nowhere"
+    config.dataset.regularisation_path = str(bears / "0.png")
+    message = refusal(build)
+    for words in (
+        "zero.png: is empty",
+        "silent.png: has no caption",
+        "lost.txt: is a caption without an image",
+        "dataset.validation_path=nowhere does not exist",
+        "0.png is a file, not a folder",
+    ):
+        assert words in message
+    assert "(5 problems)" in message
+
+
+def test_bad_files_are_skipped_and_recorded(build, bears, draw, config):
+    spoil(bears, draw)
+    config.dataset.on_bad_file = "skip"
+    dataset = build()
+    assert dataset.images == 8
+    assert [line.split(": ")[0].rsplit("/", 1)[1] for line in dataset.skipped] == ["lost.txt", "silent.png", "zero.png"]
+    assert sum(line.startswith("skipped ") for line in build.said) == 3
+    assert build().sha256 == dataset.sha256
+
+
+def test_skipping_everything_is_still_an_error(build, folder, draw, config):
+    folder.mkdir()
+    (folder / "zero.png").touch()
+    (folder / "zero.txt").write_text("a bear")
+    config.dataset.on_bad_file = "skip"
+    assert "zero.png: is empty" in refusal(build)
+    config.dataset.path = "nowhere"
+    assert "dataset.path=nowhere does not exist" in refusal(build)
+
+
+def test_fewer_images_than_a_batch(build, bears, draw, config):
+    config.training.batch_size, config.dataset.repeats = 9, 50
+    message = refusal(build)
+    assert "has 8 training images, fewer than training.batch_size=9: set training.batch_size to at most 8" in message
+    config.training.batch_size, config.dataset.holdout = 8, 0.1
+    assert "has 7 training images (1 more held out), fewer than training.batch_size=8" in refusal(build)
+    config.training.batch_size = 7
+    build()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("path", None, "dataset.path is not set"),
+        ("background", "whitish", "dataset.background=whitish is not a colour: write it as #ffffff"),
+        ("bucket_step", 6, "dataset.bucket_step=6 must be a multiple of 4"),
+        ("bucket_min", 65, "bucket_min <= resolution <= bucket_max"),
+    ],
+)
+def test_settings_that_cannot_work(build, bears, config, key, value, words):
+    setattr(config.dataset, key, value)
+    assert words in refusal(build)
+
+
+def test_settings_that_cannot_work_together(build, bears, config):
+    config.dataset.buckets, config.dataset.resolution = False, 62
+    assert "dataset.resolution=62 must be a multiple of 4" in refusal(build)
+    config.dataset.resolution, config.dataset.shuffle_tags, config.dataset.caption_separator = 64, True, ""
+    assert "dataset.caption_separator is empty" in refusal(build)
+
+
+def test_missing_trigger_is_pointed_out(build, bears, config):
+    config.dataset.trigger = "Bear"
+    build()
+    assert not any("trigger" in line for line in build.said)
+    (bears / "3.txt").write_text("number 3")
+    build()
+    assert any('1 of 8 captions do not begin with the trigger "Bear" (3.png)' in line for line in build.said)
+
+
+def test_a_composed_config_behaves_the_same(build, bears, config, base):
+    composed = OmegaConf.structured(config)
+    rows = [Row(0, 0, 0)]
+    assert torch.equal(
+        build().batch(rows).latents, Dataset.build(composed, base, say=lambda line: None).batch(rows).latents
+    )
+
+
+def test_progress_is_shown(bears, config, base):
+    shown = []
+
+    def progress(things, description):
+        shown.append((description, len(things)))
+        return things
+
+    config.dataset.flip, config.dataset.holdout = True, 0.25
+    Dataset.build(config, base, say=lambda line: None, progress=progress)
+    assert shown == [(f"reading {config.dataset.path}", 8), ("encoding images", 8), ("encoding mirrored images", 6)]
+
+
+def test_latents_beyond_memory_come_from_the_disk(build, bears, base):
+    dataset = build()
+    expected = dataset.batch([Row(0, 0, 0)]).latents
+    dataset.cache._memory_bytes = 0
+    dataset.cache._recent.clear()
+    assert torch.equal(dataset.batch([Row(0, 0, 0)]).latents, expected)
+    assert base.encoded_images == 8

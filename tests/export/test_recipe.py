@@ -1,0 +1,228 @@
+"""From a weights file alone comes a recipe that composes to the config it was trained with."""
+
+import json
+import math
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
+
+from lorasweep.config import Config
+from lorasweep.errors import UserError
+from lorasweep.export.metadata import metadata
+from lorasweep.export.recipe import recipe_from_file
+from lorasweep.export.weights import write_weights
+
+from .test_metadata import FACTS, config
+
+NAME = "lora_unet_middle_block_1_proj_in"
+TENSORS = {
+    f"{NAME}.lora_down.weight": torch.zeros(8, 4),
+    f"{NAME}.lora_up.weight": torch.zeros(4, 8),
+    f"{NAME}.alpha": torch.tensor(3.0),
+}
+KOHYA = {  # as sd-scripts writes them, GUI settings of Food v2
+    "ss_output_name": "Food_v2",
+    "ss_seed": "1337",
+    "ss_network_module": "networks.lora",
+    "ss_network_dim": "16",
+    "ss_network_alpha": "8.0",
+    "ss_network_dropout": "None",
+    "ss_learning_rate": "2e-06",
+    "ss_unet_lr": "0.0001",
+    "ss_text_encoder_lr": "[5e-05, 5e-05]",
+    "ss_optimizer": "bitsandbytes.optim.adamw.AdamW8bit(weight_decay=0.1,betas=[0.9, 0.99])",
+    "ss_lr_scheduler": "constant_with_warmup",
+    "ss_lr_warmup_steps": "405",
+    "ss_num_epochs": "20",
+    "ss_max_train_steps": "4050",
+    "ss_num_batches_per_epoch": "203",
+    "ss_gradient_accumulation_steps": "1",
+    "ss_batch_size_per_device": "4",
+    "ss_mixed_precision": "bf16",
+    "ss_resolution": "(1024, 1024)",
+    "ss_enable_bucket": "True",
+    "ss_min_bucket_reso": "512",
+    "ss_max_bucket_reso": "2048",
+    "ss_flip_aug": "False",
+    "ss_keep_tokens": "1",
+    "ss_max_token_length": "225",
+    "ss_min_snr_gamma": "5.0",
+    "ss_noise_offset": "0.0357",
+    "ss_loss_type": "l2",
+    "ss_huber_c": "None",
+    "ss_dataset_dirs": json.dumps({"30_food thing": {"n_repeats": 30, "img_count": 27}}),
+    "ss_reg_dataset_dirs": "{}",
+    "ss_base_model_version": "sdxl_base_v1-0",
+    "ss_sd_model_name": "juggernaut.safetensors",
+    "ss_new_sd_model_hash": "e" * 64,
+    "ss_ip_noise_gamma": "0.1",
+    "ss_multires_noise_iterations": "None",
+}
+
+
+def written(folder: Path, found: dict[str, str], tensors: dict[str, torch.Tensor] = TENSORS) -> Path:
+    path = folder / "Some_v3.safetensors"
+    write_weights(path, tensors, found)
+    return path
+
+
+def composed(recipe: str) -> Any:
+    """What the recipe makes of the schema's defaults; fails on an unknown key or a wrong type."""
+    return OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(recipe))
+
+
+def comments(recipe: str) -> str:
+    return "\n".join(line for line in recipe.splitlines() if line.startswith("#"))
+
+
+def unusual() -> Config:
+    """A config in which many keys differ from their defaults, with strings that YAML might misread."""
+    settings = config()
+    settings.recipe, settings.resume = "food/v8", "latest"
+    settings.dataset.path, settings.dataset.repeats = "/data/my bears: all", 12
+    settings.dataset.caption_suffix = "${oc.env:HOME}, 100%"
+    settings.dataset.trigger = "1e5"
+    settings.sampling.prompts, settings.sampling.seeds = (
+        ["{trigger} waving\nat night", "yes", "ä # b"],
+        [1, 2],
+    )
+    settings.optimizer.text_encoder_2_lr, settings.optimizer.beta2 = 1e-6, None
+    settings.tracker.wandb.tags = ["null", "007"]
+    return settings
+
+
+def test_our_file_gives_the_config_back(tmp_path: Path) -> None:
+    settings = unusual()
+    recipe = recipe_from_file(written(tmp_path, metadata(settings, FACTS)))
+    again = OmegaConf.to_object(composed(recipe))
+    assert asdict(again) == asdict(replace(settings, resume=None))
+    assert recipe.startswith("# @package _global_\n#")
+    assert "conf/lora/fuzzybear.yaml" in comments(recipe)
+    assert "python train.py lora=fuzzybear\n" in recipe
+    assert "d" * 64 in comments(recipe)
+
+
+def test_hydra_composes_the_recipe(tmp_path: Path) -> None:
+    recipe = recipe_from_file(written(tmp_path, metadata(config(), FACTS)))
+    (tmp_path / "conf" / "lora").mkdir(parents=True)
+    (tmp_path / "conf" / "lora" / "fuzzybear.yaml").write_text(recipe)
+    (tmp_path / "conf" / "main.yaml").write_text("defaults: [schema, _self_, lora: fuzzybear]\nseed: 1\n")
+    ConfigStore.instance().store(name="schema", node=Config)
+    with initialize_config_dir(str(tmp_path / "conf"), version_base="1.3"):
+        assert asdict(OmegaConf.to_object(compose("main"))) == asdict(config())
+
+
+def test_a_file_of_sd_scripts_gives_what_it_tells(tmp_path: Path) -> None:
+    te = {f"lora_te{n}_text_model_encoder_layers_0_mlp_fc1.lora_down.weight": torch.zeros(16, 4) for n in (1, 2)}
+    recipe = recipe_from_file(written(tmp_path, KOHYA, TENSORS | te))
+    found = composed(recipe)
+    expected = Config(name="Food_v2", seed=1337)
+    expected.network.rank, expected.network.alpha = 16, 8.0
+    expected.network.attention = expected.network.feed_forward = False  # the file has proj_in alone
+    expected.optimizer.lr, expected.optimizer.text_encoder_lr = 1e-4, 5e-5
+    expected.optimizer.name, expected.optimizer.weight_decay, expected.optimizer.beta2 = (
+        "adamw8bit",
+        0.1,
+        0.99,
+    )
+    expected.scheduler.name, expected.scheduler.warmup_steps = "constant", 405
+    expected.training.batch_size, expected.training.epochs, expected.training.max_steps = 4, 20, 4050
+    expected.training.mixed_precision = "bf16"
+    expected.dataset.keep_tokens, expected.dataset.max_tokens, expected.dataset.repeats = 1, 225, 30
+    expected.dataset.trigger = "food thing"
+    expected.loss.min_snr_gamma, expected.loss.noise_offset = 5.0, 0.0357
+    assert asdict(OmegaConf.to_object(found)) == asdict(expected)
+    for note in (
+        "ss_ip_noise_gamma=0.1",
+        "dataset.path",
+        "juggernaut.safetensors",
+        "e" * 64,
+        "a guess",
+        "ranks [8, 16]",
+    ):
+        assert note in comments(recipe)
+    assert "multires" not in recipe
+    assert "base_model=sdxl base_model.path=<juggernaut.safetensors>" in comments(recipe)
+
+
+def test_epochs_alone_are_enough_where_they_give_the_steps(tmp_path: Path) -> None:
+    steps = {"ss_max_train_steps": str(20 * math.ceil(203 / 2)), "ss_gradient_accumulation_steps": "2"}
+    found = composed(recipe_from_file(written(tmp_path, KOHYA | steps)))
+    assert (found.training.epochs, found.training.max_steps) == (20, None)
+
+
+def test_learning_rates_fall_back_as_in_sd_scripts(tmp_path: Path) -> None:
+    silent = {"ss_unet_lr": "None", "ss_text_encoder_lr": "None", "ss_learning_rate": "0.0003"}
+    te2 = {"lora_te2_text_model_encoder_layers_0_mlp_fc1.lora_down.weight": torch.zeros(8, 4)}
+    found = composed(recipe_from_file(written(tmp_path, KOHYA | silent, TENSORS | te2))).optimizer
+    assert (found.lr, found.text_encoder_lr, found.text_encoder_2_lr) == (3e-4, 0.0, 3e-4)
+    found = composed(recipe_from_file(written(tmp_path, KOHYA | silent))).optimizer
+    assert (found.text_encoder_lr, found.text_encoder_2_lr) == (0.0, None)
+
+
+def test_a_file_without_metadata_still_tells_rank_and_alpha(tmp_path: Path) -> None:
+    recipe = recipe_from_file(written(tmp_path, {}))
+    found = composed(recipe)
+    assert (found.name, found.network.rank, found.network.alpha) == ("Some_v3", 8, 3.0)
+    assert found.network.projections
+    assert not found.network.attention
+    for unknown in (
+        "the learning rate",
+        "the optimizer",
+        "the schedule",
+        "the number of steps",
+        "dataset.repeats",
+    ):
+        assert unknown in comments(recipe)
+
+
+def test_damaged_or_foreign_values_become_notes(tmp_path: Path) -> None:
+    odd = {
+        "ss_network_dim": "many",
+        "ss_text_encoder_lr": "[1e-4",
+        "ss_dataset_dirs": '{"a": 3}',
+        "ss_optimizer": "prodigyopt.prodigy.Prodigy(d_coef=2)",
+        "ss_network_module": "lycoris.kohya",
+        "ss_resolution": "(768, 1344)",
+        "ss_lr_scheduler": "cosine_with_restarts",
+        "ss_reg_dataset_dirs": '{"1_bear": {"n_repeats": 1, "img_count": 100}}',
+    }
+    recipe = recipe_from_file(written(tmp_path, KOHYA | odd))
+    found = composed(recipe)
+    assert found.network.rank == 8  # of the tensors
+    assert found.dataset.resolution == 1024  # sqrt(768 * 1344) = 1016, to a multiple of 64
+    for note in (
+        "ss_network_dim=many",
+        "Prodigy",
+        "lycoris",
+        "scheduler.cycles",
+        "regularisation_path",
+        "[1e-4",
+    ):
+        assert note in comments(recipe)
+
+
+def test_a_strangers_metadata_stays_text(tmp_path: Path) -> None:
+    evil = {
+        "ss_sd_model_name": "x\nseed: 666\u2028seed: 667\x85seed: 668\x07",
+        "ss_output_name": "${oc.env:HOME}",
+    }
+    found = composed(recipe_from_file(written(tmp_path, KOHYA | evil)))
+    assert found.seed == 1337
+    assert found.name == "${oc.env:HOME}"
+
+
+def test_what_holds_no_recipe_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="sd_v1"):
+        recipe_from_file(written(tmp_path, {"ss_base_model_version": "sd_v1"}))
+    with pytest.raises(UserError, match="no recipe"):
+        recipe_from_file(written(tmp_path, {}, {"unet.conv_in.weight": torch.zeros(1)}))
+    for broken in ("{", "[]", "3"):
+        with pytest.raises(UserError, match="damaged"):
+            recipe_from_file(written(tmp_path, {"lorasweep.config": broken}))

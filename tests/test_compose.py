@@ -1,0 +1,253 @@
+"""From command lines to configs: what wins, what is refused, and in which words; and what resuming may change."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
+
+from lorasweep import files
+from lorasweep.compose import composing, load
+from lorasweep.config import Config, schema_keys
+from lorasweep.errors import UserError
+from lorasweep.overrides import _KOHYA, judge, variants
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _composing() -> Iterator[None]:
+    with composing():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def problems(*line: str) -> list[str]:
+    with pytest.raises(UserError) as caught:
+        load(line)
+    return caught.value.problems
+
+
+def test_without_arguments_fuzzybear_on_the_toy_base():
+    config = load([])
+    assert (config.name, config.recipe, config.base_model.path) == ("FuzzyBear", "fuzzybear", None)
+    assert (config.dataset.theme, config.dataset.resolution, config.network.rank) == ("fuzzybear", 64, 8)
+    assert (config.sampling.steps, config.sampling.guidance) == (20, 3.0)
+
+
+def test_recipe_then_preset_then_command_line():
+    quality = load(["lora=fuzzybear", "preset=quality"])
+    assert (quality.network.rank, quality.network.alpha, quality.dataset.repeats) == (64, 64, 50)
+    assert load(["network.rank=5", "preset=quality", "lora=fuzzybear"]).network.rank == 5  # whatever the order
+
+
+def test_choices_of_groups_follow_the_same_order():
+    anime = load(["lora=food", "preset=anime"])  # food alone has a plain cosine and plain L2
+    assert (anime.scheduler.name, anime.scheduler.cycles) == ("cosine_with_restarts", 3)
+    assert (anime.loss.min_snr_gamma, anime.loss.noise_offset) == (5, 0.05)
+    mixed = load(["lora=food", "preset=anime", "scheduler=linear", "dataset=robots", "optimizer=adafactor"])
+    assert (mixed.scheduler.name, mixed.scheduler.cycles) == ("linear", 1)
+    assert (mixed.dataset.theme, mixed.optimizer.name, mixed.optimizer.beta1) == ("robots", "adafactor", None)
+
+
+def test_sizes_and_sampling_follow_the_base():
+    toy, sdxl = load(["lora=starwars"]), load(["lora=starwars", "base_model=sdxl"])
+    assert [getattr(toy.dataset, f"bucket_{part}") for part in ("min", "max", "step")] == [32, 64, 4]
+    assert [getattr(sdxl.dataset, f"bucket_{part}") for part in ("min", "max", "step")] == [512, 1024, 64]
+    assert (toy.dataset.resolution, sdxl.dataset.resolution) == (64, 1024)
+    assert (toy.sampling.steps, sdxl.sampling.steps, sdxl.sampling.guidance) == (20, 30, 5.0)
+
+
+def test_evaluation_none_measures_nothing_and_holds_nothing_out():
+    config = load(["evaluation=none"])
+    assert (config.objective, config.dataset.holdout) == ("train/loss", 0.0)
+
+
+JUDGED = [
+    ("network.rnak=4", "there is no key network.rnak; did you mean network.rank?"),
+    ("+network.rnak=4", "there is no key network.rnak; did you mean network.rank?"),
+    ("rank=4", "there is no key rank; did you mean network.rank?"),
+    ("nework.rank=4", "did you mean network.rank?"),
+    ("datset.pth=x", "did you mean dataset.path?"),
+    ("train_batch_size=4", "what kohya calls train_batch_size is training.batch_size here"),
+    ("xyzzy=4", "there is no key xyzzy; docs/config-reference.md lists all keys"),
+    ("lora=fuzzybaer", "one of animal, custom, food, fuzzybear, robots, starwars; did you mean fuzzybear?"),
+    ("lora=robots/v3", "expected one of robots/v1, robots/v2; did you mean robots/v2?"),
+    ("lora=_seed", "expected one of animal, custom"),
+    ("preset=null", "leave it out"),
+    ("optimizer=lion", "expected one of adafactor, adamw, adamw8bit"),
+    ("hydra/launcher=joblib", "expected one of basic"),
+    ("network.rank=4,8", "add -m to train a version for each"),
+    ("network", "expected key=value"),
+    ("name=[a", "expected key=value; text with commas or spaces is quoted: 'name=\"a, b\"'"),
+    ("~network.rank", "a key cannot be taken away"),
+    ("network._target_=os.system", "a config cannot name code to run"),
+    ("+network._target_=os.system", "a config cannot name code to run"),
+    ("+_target_=os.system", "a config cannot name code to run"),
+]
+
+
+@pytest.mark.parametrize(("override", "expected"), JUDGED, ids=[override for override, _ in JUDGED])
+def test_an_override_that_cannot_be_meant(override, expected):
+    [problem] = judge([override]).problems
+    assert problem.startswith(f"{override}: ") and expected in problem and "\n" not in problem
+
+
+def test_good_overrides_pass():
+    line = ["lora=food/v8", "~preset", "+network.rank=4", "sampling.seeds.0=3", "hydra.verbose=true", "name='a: b'"]
+    judged = judge(line)
+    assert not judged.problems and [*judged.groups, *judged.values] == ["lora=food/v8", "~preset", *line[2:]]
+
+
+def test_wrong_types():
+    expected = {
+        "network.rank=many": "expected a whole number (rank of the update",
+        "network.alpha=big": "expected a number",
+        "training.max_steps=1.5": "expected a whole number or null",
+        "dataset.flip=maybe": "expected true or false",
+        "sampling.seeds=3": "expected a list such as [a,b], each a whole number",
+        "sampling.prompts={a: 1}": "expected a list such as [a,b], each text",
+    }
+    for problem, (override, words) in zip(problems(*expected), expected.items(), strict=True):
+        assert problem.startswith(f"{override}: {words}")
+
+
+FOREIGN = [
+    "hydra.launcher._target_=os.system",
+    "+hydra.callbacks.x={_target_: os.system}",
+    "hydra.sweeper._target_=${oc.env:HOME}",
+]
+
+
+@pytest.mark.parametrize("override", FOREIGN)
+def test_code_of_others_is_never_named(override):
+    [problem] = problems(override)
+    assert problem.startswith("hydra.") and "only parts of lorasweep, Hydra and its plugins" in problem
+
+
+def test_references_to_nothing_and_unknown_keys_of_hydra():
+    assert problems("network.rank=${nothing}") == ["network.rank: Interpolation key 'nothing' not found"]
+    assert "hydra.nothing" in problems("hydra.nothing=1")[0]
+
+
+def test_model_paths_of_every_bad_kind(tmp_path):
+    (tmp_path / "sdxl.ckpt").write_bytes(b"\x80")
+    for path, expected in {"/no/such/model": "nothing is there", "sdxl.ckpt": "pickled"}.items():
+        [problem] = problems("base_model=sdxl", f"base_model.path={path}")
+        assert problem.startswith(f"base_model.path={path}: ") and expected in problem
+
+
+def test_a_path_given_as_a_choice(tmp_path):
+    (tmp_path / "photos").mkdir()
+    assert problems("dataset=photos")[0].endswith("give it as dataset.path=photos")
+
+
+def test_everything_wrong_is_said_at_once(tmp_path):
+    (tmp_path / "file").touch()
+    line = [
+        "lora=fod",
+        "network.rnak=4",
+        "network.rank=x",
+        "optimizer.lr=0",
+        "output_root=file/out",
+        "training.epochs=-1",
+    ]
+    found = problems(*line)
+    assert [problem.split(":")[0].split(" cannot")[0] for problem in found] == [
+        "lora=fod",
+        "network.rnak=4",
+        "network.rank=x",
+        "optimizer.lr=0",
+        "training.epochs=-1",
+        "output_root=file/out",
+    ]
+
+
+def test_own_images_need_name_folder_and_trigger(tmp_path):
+    found = problems("lora=custom")
+    assert [problem.split(" ")[0] for problem in found] == ["name", "dataset.path", "dataset.trigger"]
+    line = ["lora=custom", "name=Sage", f"dataset.path={tmp_path}", "dataset.trigger=sage_character"]
+    assert load(line).recipe == "custom"
+
+
+def test_a_mistake_in_somebodys_own_recipe_names_the_file_and_the_key(tmp_path):
+    (tmp_path / "lora").mkdir()
+    (tmp_path / "lora" / "mine.yaml").write_text("# @package _global_\nname: Mine\nnetwork:\n  rnak: 4\n")
+    [problem] = problems(f"hydra.searchpath=['file://{tmp_path}']", "lora=mine")
+    assert "In 'lora/mine'" in problem and "did you mean network.rank?" in problem
+
+
+def test_every_name_of_kohya_points_to_something_here():
+    with_groups = set(schema_keys()) | {"optimizer", "scheduler"}
+    assert set(_KOHYA.values()) <= with_groups
+
+
+def test_variants_use_every_swept_value_once():
+    line = ["lora=food,animal", "network.rank=range(4,17,4)", "optimizer.lr=tag(log,interval(1e-5,1e-3))", "seed=1"]
+    assert variants(line) == [
+        ["lora=food", "network.rank=4", "optimizer.lr=1e-05", "seed=1"],
+        ["lora=animal", "network.rank=4", "optimizer.lr=1e-05", "seed=1"],
+        ["lora=food", "network.rank=16", "optimizer.lr=1e-05", "seed=1"],
+        ["lora=food", "network.rank=4", "optimizer.lr=0.001", "seed=1"],
+    ]
+    assert variants(["seed=1", "lora=glob(*)", "a b c"]) == [["seed=1", "a b c"]]
+    assert OverridesParser.create().parse_override("a=1,2").is_sweep_override()  # what all of this stands on
+
+
+def version(root: Path, number: int, *line: str) -> Path:
+    """Write what a finished start of a version leaves behind."""
+    config = load([*line, f"output_root={root}"])
+    folder = root / config.name.lower() / f"v{number}"
+    files.write_atomic(folder / ".hydra" / "config.yaml", OmegaConf.to_yaml(OmegaConf.structured(config)))
+    files.write_json(folder / "record.json", {"name": config.name, "version": number})
+    return folder
+
+
+def resumed(root: Path, *line: str) -> Config:
+    return load([*line, f"output_root={root}"])
+
+
+def test_resume_takes_the_saved_config_not_the_recipes(tmp_path):
+    version(tmp_path, 6, "lora=fuzzybear/v1", "network.rank=11", "seed=7")
+    config = resumed(tmp_path, "lora=fuzzybear", "resume=latest")
+    assert (config.network.rank, config.network.alpha, config.seed, config.recipe) == (11, 16, 7, "fuzzybear/v1")
+    assert (config.resume, config.output_root) == ("v6", str(tmp_path))
+
+
+def test_resume_lets_some_keys_change(tmp_path):
+    version(tmp_path, 6)
+    line = ["training.epochs=30", "training.device=cpu", "tracker=none", "sampling.prompts=[a,b]", "resume=v6"]
+    config = resumed(tmp_path, *line)
+    assert (config.training.epochs, config.training.device, config.tracker.tensorboard) == (30, "cpu", False)
+    assert config.sampling.prompts == ["a", "b"]
+
+
+def test_resume_refuses_the_others_one_line_each(tmp_path):
+    version(tmp_path, 6, "network.rank=11")
+    with pytest.raises(UserError) as caught:
+        resumed(tmp_path, "resume=v6", "network.rank=8", "loss=min_snr", "seed=42", "training.epochs=30")
+    assert caught.value.problems == [
+        # 8 is what the recipe says too, but it is not what v6 has
+        "resume=v6 keeps v6's network.rank=11; you gave 8: start a new version without resume",
+        "resume=v6 keeps v6's loss.min_snr_gamma=null; you gave 5: start a new version without resume",
+    ]
+
+
+def test_resume_says_which_versions_there_are(tmp_path):
+    folder = version(tmp_path, 6)
+    shutil.copytree(folder, folder.with_name("v8"))
+    with pytest.raises(UserError, match="has v6, v8"):
+        resumed(tmp_path, "resume=v7")
+    assert resumed(tmp_path, "resume=latest").resume == "v8"
+    assert "holds no version to resume" in problems("resume=latest")[0]  # in outputs/, that is
+    assert "expected a version such as v6, or latest" in problems("resume=6")[0]
+    assert "Give its lora=... or name=..." in problems("lora=custom", "resume=v6")[0]
+
+
+def test_resume_needs_nothing_but_the_name_of_own_images(tmp_path):
+    version(tmp_path, 1, "lora=custom", "name=Sage", f"dataset.path={tmp_path}", "dataset.trigger=sage_character")
+    assert resumed(tmp_path, "lora=custom", "name=Sage", "resume=v1").dataset.path == str(tmp_path)

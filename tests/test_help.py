@@ -1,0 +1,49 @@
+"""`train.py --help` and the config reference list what is really there, and the help is quick."""
+
+import subprocess
+import sys
+import time
+
+from lorasweep import help
+from lorasweep.compose import CONF
+from lorasweep.config import schema_keys
+from lorasweep.reference import markdown
+
+ROOT = CONF.parent
+
+
+def test_help_lists_every_group_and_choice_that_exists():
+    text = help.text(CONF)
+    for group in (path.name for path in CONF.iterdir() if path.is_dir() and path.name != "hydra"):
+        assert f"\n  {group} " in text
+        for file in (CONF / group).glob("[!_]*.yaml"):
+            assert file.stem in text, file
+    assert "food/v1..v9" in text and "_seed" not in text
+    assert text.count("python train.py") >= 4
+    assert max(map(len, text.splitlines())) <= 110
+
+
+def test_a_new_choice_appears_by_itself(tmp_path):
+    (tmp_path / "loss").mkdir()
+    (tmp_path / "loss" / "hinge.yaml").write_text("type: hinge\n")
+    (tmp_path / "colour").mkdir()
+    assert help.choices(tmp_path) == {"loss": ["hinge"], "colour": []}
+
+
+def test_versions_are_counted_not_spelled():
+    names = ["food", "food/v1", "food/v2", "food/v10", "sage", "sage/v1"]
+    assert help.folded(names) == ["food", "food/v1..v10", "sage", "sage/v1"]
+
+
+def test_train_help_is_quick_and_needs_nothing():
+    started = time.monotonic()
+    done = subprocess.run([sys.executable, "train.py", "--help"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.strip() == help.text(CONF).strip() and not done.stderr
+    assert time.monotonic() - started < 10  # 0.5 s on an idle machine; the rest is for a busy one
+
+
+def test_the_reference_is_up_to_date():
+    page = (ROOT / "docs" / "config-reference.md").read_text()
+    assert page == markdown(CONF), "run `lorasweep reference`"
+    for key in schema_keys().values():
+        assert f"| `{key.name}` |" in page and key.doc in page

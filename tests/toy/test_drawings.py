@@ -1,0 +1,135 @@
+"""The drawings: deterministic, of the size asked for, as many and as captioned as the themes say."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lorasweep.toy.attributes import CHOICES, caption_of, phrase, questions
+from lorasweep.toy.draw import main as draw_command
+from lorasweep.toy.everything import draw_anything
+from lorasweep.toy.humanoids import HELD_OUT, TRAINING, draw_humanoid, draw_humanoids, humanoid
+from lorasweep.toy.themes import THEMES, draw_theme, theme_attributes, write_theme
+
+COUNTS = {"animal": 42, "food": 27, "fuzzybear": 8, "robots": 15, "starwars": 19}
+
+
+def pixels(image: Image.Image) -> np.ndarray:
+    return np.asarray(image, dtype=float) / 255
+
+
+def test_a_drawing_is_a_function_of_seed_and_index() -> None:
+    first, again = draw_humanoid(7), draw_humanoid(7)
+    assert first.caption == again.caption and first.attributes == again.attributes
+    assert np.array_equal(pixels(first.image), pixels(again.image))
+    assert draw_humanoid(8).attributes != first.attributes
+    assert draw_humanoid(7, seed=1).attributes != first.attributes
+    # A slice of a longer list shows the same characters.
+    assert [d.caption for d in draw_humanoids(3, start=5)][2] == first.caption
+
+
+@pytest.mark.parametrize("size", [(64, 64), (48, 80), (80, 48), (200, 120), (1024, 768)])
+def test_every_size_shows_the_same_character(size: tuple[int, int]) -> None:
+    drawing = draw_humanoid(11, size=size)
+    assert drawing.image.size == size and drawing.image.mode == "RGB"
+    assert drawing.attributes == draw_humanoid(11).attributes
+
+
+def test_a_large_drawing_is_the_small_one_in_more_detail() -> None:
+    small = pixels(draw_humanoid(3).image)
+    large = draw_humanoid(3, size=(512, 512)).image.resize((64, 64), Image.Resampling.BOX)
+    assert np.abs(small - pixels(large)).mean() < 0.02
+    assert np.abs(small - pixels(draw_humanoid(4).image)).mean() > 0.1
+
+
+def test_the_world_has_thousands_of_different_characters() -> None:
+    trained = [tuple(asdict(humanoid(index)).values()) for index in range(TRAINING)]
+    assert len(set(trained)) > 0.999 * TRAINING >= 1486
+    held_out = {tuple(asdict(humanoid(index)).values()) for index in range(HELD_OUT, HELD_OUT + 1000)}
+    assert not held_out & set(trained)
+
+
+def test_every_choice_of_every_attribute_occurs_and_is_a_valid_answer() -> None:
+    seen = [asdict(humanoid(index)) for index in range(1500)]
+    for attribute, choices in CHOICES.items():
+        assert {who[attribute] for who in seen} == set(choices)
+        assert len(set(questions(attribute))) == len(choices)
+    with pytest.raises(ValueError, match="no choice 'plaid'"):
+        phrase("pattern", "plaid")
+
+
+def test_captions_are_tags_that_begin_with_the_subject() -> None:
+    for drawing in draw_humanoids(30):
+        tags = drawing.caption.split(", ")
+        complete = set(caption_of(drawing.attributes).split(", "))
+        assert tags[:2] == ["humanoid", "nice_hands"]
+        assert set(tags) <= complete and len(tags) == len(set(tags))
+
+
+@pytest.mark.parametrize("theme", COUNTS)
+def test_themes_have_the_real_sets_sizes_and_triggers(theme: str) -> None:
+    drawings = draw_theme(theme)
+    assert len(drawings) == COUNTS[theme] == THEMES[theme].images
+    trigger = THEMES[theme].trigger
+    assert trigger.startswith("fortnite_") and trigger.endswith("_character")
+    assert all(d.caption.startswith(f"{trigger}, nice_hands, ") for d in drawings)
+    again = draw_theme(theme)
+    assert all(np.array_equal(pixels(a.image), pixels(b.image)) for a, b in zip(drawings, again, strict=True))
+    held_out = draw_theme(theme, 4, start=THEMES[theme].images)
+    known = {(d.caption, d.image.tobytes()) for d in drawings}
+    assert not any((d.caption, d.image.tobytes()) in known for d in held_out)
+
+
+def test_eight_bears_show_every_pose() -> None:
+    assert len({theme_attributes("fuzzybear", index)["pose"] for index in range(8)}) == 6
+
+
+def test_the_base_knows_no_theme() -> None:
+    world = {tag for index in range(500) for tag in caption_of(asdict(humanoid(index))).split(", ")}
+    words = {word for tag in world for word in tag.split()}
+    identity = {"bear", "fuzzy", "robot", "robots", "animal", "food", "wars", "trooper", "fortnite", "snout", "burger"}
+    identity |= {kind for theme in THEMES.values() for kind in theme.kinds}
+    assert not words & identity
+    assert not any(theme.trigger in tag for theme in THEMES.values() for tag in world)
+
+
+def test_no_caption_gives_a_theme_away() -> None:
+    for theme, about in THEMES.items():
+        for drawing in draw_theme(theme):
+            tags = drawing.caption.split(", ")[1:]
+            assert not any(kind in tag.split() for kind in about.kinds for tag in tags)
+
+
+def test_write_theme_makes_pairs(tmp_path: Path) -> None:
+    folder = write_theme("fuzzybear", tmp_path / "bear", size=(96, 64), start=8, count=2)
+    assert sorted(p.name for p in folder.iterdir()) == ["001.png", "001.txt", "002.png", "002.txt"]
+    assert Image.open(folder / "001.png").size == (96, 64)
+    expected = draw_theme("fuzzybear", 2, size=(96, 64), start=8)[0]
+    assert (folder / "001.txt").read_text(encoding="utf-8").strip() == expected.caption
+
+
+def test_the_command_draws_themes_and_humanoids(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert draw_command(["robots", str(tmp_path / "r"), "--resolution", "128x96"]) == 0
+    assert "15 drawings of robots, 128x96" in capsys.readouterr().out
+    assert draw_command(["humanoid", str(tmp_path / "h"), "--count", "3"]) == 0
+    assert len(list((tmp_path / "h").glob("*.txt"))) == 3
+    with pytest.raises(SystemExit):
+        draw_command(["robots", str(tmp_path), "--resolution", "big"])
+    assert "neither a number" in capsys.readouterr().err
+
+
+def test_impossible_requests_are_explained() -> None:
+    with pytest.raises(KeyError, match="no theme is called 'bears'"):
+        draw_theme("bears")
+    with pytest.raises(ValueError, match="8x8"):
+        draw_humanoid(0, size=(4, 64))
+
+
+def test_anything_is_deterministic_and_varied() -> None:
+    pictures = [pixels(draw_anything(index)) for index in range(12)]
+    assert np.array_equal(pictures[0], pixels(draw_anything(0)))
+    assert np.std([p.mean() for p in pictures]) > 0.05
