@@ -1,5 +1,6 @@
-"""`train.py --help` and the config reference list what is really there, and the help is quick."""
+"""`train.py --help`, the config reference and the page on kohya tell of what is really there; the help is quick."""
 
+import re
 import subprocess
 import sys
 import time
@@ -7,6 +8,7 @@ import time
 from lorasweep import help
 from lorasweep.compose import CONF
 from lorasweep.config import schema_keys
+from lorasweep.data.plan import total_steps
 from lorasweep.reference import markdown
 
 ROOT = CONF.parent
@@ -47,3 +49,21 @@ def test_the_reference_is_up_to_date():
     assert page == markdown(CONF), "run `lorasweep reference`"
     for key in schema_keys().values():
         assert f"| `{key.name}` |" in page and key.doc in page
+
+
+def test_the_page_on_kohya_names_keys_that_exist():
+    page = (ROOT / "docs" / "coming-from-kohya.md").read_text()
+    groups = {name.partition(".")[0] for name in schema_keys()}
+    named = [key for key in re.findall(r"[ `]([a-z_0-9]+(?:\.[a-z_0-9]+)+)[=`]", page) if key.split(".")[0] in groups]
+    assert len(set(named)) > 40 and set(named) <= set(schema_keys())
+
+
+def test_the_page_on_kohya_counts_steps_as_the_program_does():
+    page = (ROOT / "docs" / "coming-from-kohya.md").read_text()
+    rows = [row.split("|") for row in re.findall(r"^\| \w+ v\d.*", page, re.MULTILINE)]
+    assert len(rows) == 10
+    for _, _, how, steps, _ in rows:
+        counts = [tuple(map(int, count)) for count in re.findall(r"(\d+) x (\d+) x (\d+) / (\d)", how)]
+        told = [int(number.replace(",", "")) for number in steps.split(", ")]
+        computed = [total_steps(images, repeats, batch, epochs) for images, repeats, epochs, batch in counts]
+        assert list(dict.fromkeys(computed)) == told

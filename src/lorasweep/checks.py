@@ -191,13 +191,12 @@ def _network(config: Config) -> Iterator[str]:
 
 
 def _optimizer(config: Config) -> Iterator[str]:
-    optimizer = config.optimizer
-    for key in ("optimizer.beta1", "optimizer.beta2", "optimizer.eps"):
-        value = value_at(config, key)
-        if optimizer.name == "adafactor" and value is not None:
-            yield f"{key}={value}: adafactor has none; choose it whole with optimizer=adafactor, or set null"
-        if optimizer.name != "adafactor" and value is None:
-            yield f"{key}=null: {optimizer.name} needs a number, such as {_default(key)}"
+    name, beta2 = config.optimizer.name, config.optimizer.beta2
+    if name == "adafactor" and beta2 is not None:
+        yield f"optimizer.beta2={beta2}: adafactor has none; choose it whole with optimizer=adafactor, or set null"
+    for key in ("optimizer.beta1", "optimizer.beta2"):
+        if name != "adafactor" and value_at(config, key) is None:
+            yield f"{key}=null: {name} needs a number, such as {_default(key)}"
 
 
 def _scheduler(config: Config) -> Iterator[str]:

@@ -41,7 +41,7 @@ RESUMABLE = (
 """Keys (and groups of keys) that may change when a version is resumed: none changes what a step does."""
 
 _WHERE = ("name", "recipe", "resume", "output_root")  # which version to resume, not how
-_TARGETS = ("os.", "lorasweep.", "hydra._internal.core_plugins.", "hydra.experimental.callbacks.", "hydra_plugins.")
+_TARGETS = ("lorasweep.", "hydra._internal.core_plugins.", "hydra.experimental.callbacks.", "hydra_plugins.")
 _ERRORS = (HydraException, OmegaConfBaseException, ValueError)  # all that composing raises
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 

@@ -119,6 +119,16 @@ def test_adapters_side_by_side_are_as_alone(base: SimpleNamespace) -> None:
             parameter.grad = None
 
 
+def test_the_newest_adapter_alone_is_active_on_all_components(base: SimpleNamespace) -> None:
+    with torch.no_grad():
+        bare = text_output(base.modules["text_encoder"])
+        first = lora(base, name="v1", components=ALL)
+        randomise(first)
+        assert not torch.allclose(text_output(base.modules["text_encoder"]), bare)
+        lora(base, name="v2", components=("unet",))
+        assert torch.equal(text_output(base.modules["text_encoder"]), bare)
+
+
 def test_disabled_is_the_bare_base_and_ends(base: SimpleNamespace) -> None:
     bare = unet_output(base.modules["unet"])
     adapter = lora(base)

@@ -131,7 +131,7 @@ def test_diffusers_loads_the_file_and_samples_the_same_images(folder: Path, toy_
     from diffusers import StableDiffusionXLPipeline
 
     pipeline = StableDiffusionXLPipeline.from_pretrained(
-        BASE_PATH, torch_dtype=torch.float32, add_watermarker=False
+        BASE_PATH, dtype=torch.float32, add_watermarker=False
     )
     pipeline.set_progress_bar_config(disable=True)
     pipeline.load_lora_weights(folder / "FuzzyBear_v6-000002.safetensors")

@@ -2,16 +2,16 @@
 
 import json
 import math
+import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
+from lorasweep.compose import CONF, composing, load
 from lorasweep.config import Config
 from lorasweep.errors import UserError
 from lorasweep.export.metadata import metadata
@@ -108,14 +108,15 @@ def test_our_file_gives_the_config_back(tmp_path: Path) -> None:
     assert "d" * 64 in comments(recipe)
 
 
-def test_hydra_composes_the_recipe(tmp_path: Path) -> None:
-    recipe = recipe_from_file(written(tmp_path, metadata(config(), FACTS)))
-    (tmp_path / "conf" / "lora").mkdir(parents=True)
-    (tmp_path / "conf" / "lora" / "fuzzybear.yaml").write_text(recipe)
-    (tmp_path / "conf" / "main.yaml").write_text("defaults: [schema, _self_, lora: fuzzybear]\nseed: 1\n")
-    ConfigStore.instance().store(name="schema", node=Config)
-    with initialize_config_dir(str(tmp_path / "conf"), version_base="1.3"):
-        assert asdict(OmegaConf.to_object(compose("main"))) == asdict(config())
+@pytest.mark.parametrize("line", [["lora=fuzzybear", "network.rank=8"], ["lora=food/v8", "base_model=sdxl"]])
+def test_the_recipe_trains_the_same_run_again(tmp_path: Path, line: list[str]) -> None:
+    with composing(CONF):
+        settings = load(line)
+    recipe = recipe_from_file(written(tmp_path, metadata(settings, FACTS)))
+    shutil.copytree(CONF, tmp_path / "conf")
+    (tmp_path / "conf" / "lora" / "again.yaml").write_text(recipe)
+    with composing(tmp_path / "conf"):
+        assert asdict(load(["lora=again"])) == asdict(settings)
 
 
 def test_a_file_of_sd_scripts_gives_what_it_tells(tmp_path: Path) -> None:
@@ -148,7 +149,7 @@ def test_a_file_of_sd_scripts_gives_what_it_tells(tmp_path: Path) -> None:
     ):
         assert note in comments(recipe)
     assert "multires" not in recipe
-    assert "base_model=sdxl base_model.path=<juggernaut.safetensors>" in comments(recipe)
+    assert "base_model=sdxl base_model.path=<its base>" in comments(recipe)
 
 
 def test_epochs_alone_are_enough_where_they_give_the_steps(tmp_path: Path) -> None:

@@ -74,6 +74,7 @@ def test_an_alpha_that_fp16_would_round_keeps_its_value() -> None:
     state["text_encoder.text_model.encoder.layers.0.mlp.fc1.lora_B"] = torch.zeros(2, 1)
     tensors = export_tensors(state, network, SDXL_BLOCKS)
     assert tensors["lora_te1_text_model_encoder_layers_0_mlp_fc1.alpha"].item() == pytest.approx(1.2, rel=1e-7)
+    assert import_tensors(tensors, network, SDXL_BLOCKS).keys() == state.keys()
 
 
 def test_full_size_sdxl_has_kohyas_tensors_and_file_size() -> None:

@@ -193,8 +193,11 @@ def test_gradient_checkpointing_computes_again_and_changes_nothing(
 
 def test_bf16_on_the_cpu_trains(short_config: Config) -> None:
     short_config.training.mixed_precision, short_config.training.epochs = "bf16", 1
+    short_config.sampling.every_epochs, short_config.sampling.prompts = 1, ["humanoid"]
+    short_config.sampling.steps = 2
     value = run(short_config)
     assert value is not None and 0 < value < 1.2
+    assert (folder_of(short_config) / "samples" / "000001_00.png").exists()
 
 
 def test_fp16_on_the_cpu_is_refused(short_config: Config) -> None:

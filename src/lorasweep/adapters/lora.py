@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
 
 class LoraAdapter:
-    """W + alpha / rank * B @ A at every adapted module; only A (`lora_A`) and B (`lora_B`) are trained, in
-    fp32.
+    """W + alpha / rank * B @ A at every adapted module, with A (`lora_A`) and B (`lora_B`) trained in fp32.
 
     A starts as kaiming_uniform(a=sqrt(5)), that is U(-1/sqrt(fan_in), 1/sqrt(fan_in)), drawn per module from
     `(seed, "adapter init", module name)`; B starts at zero, so a new adapter changes nothing. The same seed

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import torch
 
 from lorasweep import files
-from lorasweep.bases.quiet import quiet_libraries
 from lorasweep.config import BaseModelConfig
 from lorasweep.errors import UserError
 from lorasweep.toy import BASE_PATH
@@ -30,7 +29,6 @@ def load_base(config: BaseModelConfig, device: str, dtype: torch.dtype) -> SDXL:
     Raises:
         UserError: nothing there, parts missing, pickled or corrupt weights, no network.
     """
-    quiet_libraries()
     name = config.path or str(BASE_PATH)
     folder = _folder(name, config.variant)
     _check(folder, name)
@@ -59,8 +57,7 @@ def _load_sdxl(
     from lorasweep.bases.sdxl import SDXL
 
     # Half-precision files are read into 32 bit; `to` narrows them again where the device calls for it.
-    options = {"torch_dtype": torch.float32, "use_safetensors": True, "variant": config.variant}
-    text_options = {"dtype": torch.float32, "use_safetensors": True, "variant": config.variant}
+    options = {"dtype": torch.float32, "use_safetensors": True, "variant": config.variant}
     return SDXL(
         path=name,
         sha256=sha256,
@@ -68,8 +65,8 @@ def _load_sdxl(
         vae=AutoencoderKL.from_pretrained(folder, subfolder="vae", **options),
         unet=UNet2DConditionModel.from_pretrained(folder, subfolder="unet", **options),
         text_encoders=(
-            CLIPTextModel.from_pretrained(folder, subfolder="text_encoder", **text_options),
-            CLIPTextModelWithProjection.from_pretrained(folder, subfolder="text_encoder_2", **text_options),
+            CLIPTextModel.from_pretrained(folder, subfolder="text_encoder", **options),
+            CLIPTextModelWithProjection.from_pretrained(folder, subfolder="text_encoder_2", **options),
         ),
         tokenizers=(
             CLIPTokenizer.from_pretrained(folder, subfolder="tokenizer"),

@@ -124,7 +124,8 @@ class SDXL:
         tokens = self.tokens_needed([*prompts, negative_prompt], max_tokens)
         positive = self.encode_text(prompts, tokens)
         negative = self.encode_text([negative_prompt] * len(prompts), tokens)
-        images = self._pipeline()(
+        pipeline = self._pipeline()
+        denoised = pipeline(
             prompt_embeds=positive.hidden,
             pooled_prompt_embeds=positive.pooled,
             negative_prompt_embeds=negative.hidden,
@@ -134,8 +135,12 @@ class SDXL:
             width=latents.shape[-1] * self.latent_factor,
             num_inference_steps=steps,
             guidance_scale=guidance,
+            output_type="latent",
         ).images
-        return list(images)
+        # The pipeline would decode in the UNet's precision, in which SDXL's VAE overflows to black images.
+        with torch.autocast(self.device.type, enabled=False):
+            pixels = self.vae.decode(denoised.to(self.vae.dtype) / self.scaling_factor).sample
+        return list(pipeline.image_processor.postprocess(pixels))
 
     def _pipeline(self) -> StableDiffusionXLPipeline:
         """Put the parts together; the scheduler keeps state while sampling, so each pipeline has its own."""

@@ -15,8 +15,6 @@ from fractions import Fraction
 
 from PIL import Image, ImageOps
 
-from lorasweep.errors import UserError
-
 Size = tuple[int, int]  # width, height in pixels
 
 
@@ -57,13 +55,10 @@ def bucket_sizes(resolution: int, minimum: int, maximum: int, step: int) -> list
         step: every side is a multiple of this.
 
     Raises:
-        UserError: not minimum <= resolution <= maximum, or the resolution is below one step.
+        ValueError: not minimum <= resolution <= maximum, or the resolution is below one step.
     """
     if not (minimum <= resolution <= maximum and step <= resolution):
-        raise UserError(
-            f"dataset: bucket_min={minimum}, bucket_step={step}, resolution={resolution}, bucket_max={maximum}:"
-            " expected bucket_min <= resolution <= bucket_max and bucket_step <= resolution; change the odd one"
-        )
+        raise ValueError(f"no buckets of {minimum}..{maximum} in steps of {step} hold a square of {resolution}")
     area = resolution * resolution
     shortest = max(step, minimum // step * step)
     longest = -(-maximum // step) * step

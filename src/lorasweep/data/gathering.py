@@ -1,4 +1,4 @@
-"""From the config to the items of a run: scan the folders, split, place in buckets, refuse with every problem at once."""
+"""From the config to the items of a run: scan the folders, split, place in buckets, refuse all problems at once."""
 
 from __future__ import annotations
 
@@ -74,30 +74,35 @@ def gather(config: Config, look: Callable[[Path], Facts], latent_factor: int, pr
     faults: list[str] = []  # of single files, which may be skipped
     refusals: list[str] = []  # of the whole, which may not
 
-    def collect(key: str, path: str | None, repeats: int | None) -> list[Item]:
+    def collect(
+        key: str, path: str | None, affixes: tuple[str, str], repeats: int | None, repeats_key: str = "dataset.repeats"
+    ) -> list[Item]:
         if path is None:
             return []
         found = scan(
             Path(path),
             look,
             key=key,
-            repeats_key="dataset.regularisation_repeats" if key == "dataset.regularisation_path" else "dataset.repeats",
+            repeats_key=repeats_key,
             repeats=repeats,
             caption_extension=rules.caption_extension,
             progress=progress,
         )
-        # The prefix usually holds the trigger, which regularisation images must not learn.
-        affixes = ("", "") if key == "dataset.regularisation_path" else (rules.caption_prefix, rules.caption_suffix)
         items = _placed(found, affixes, bucket_of)
         (faults if items else refusals).extend(found.problems)
-        if key != "dataset.validation_path":
+        if key != "dataset.validation_path":  # where repeats mean nothing
             gathered.notes += found.notes
         return items
 
-    samples = collect("dataset.path", rules.path, rules.repeats)
-    validation = collect("dataset.validation_path", rules.validation_path, 1)
+    affixes = (rules.caption_prefix, rules.caption_suffix)
+    samples = collect("dataset.path", rules.path, affixes, rules.repeats)
+    validation = collect("dataset.validation_path", rules.validation_path, affixes, 1)
     gathered.regularisation = collect(
-        "dataset.regularisation_path", rules.regularisation_path, rules.regularisation_repeats
+        "dataset.regularisation_path",
+        rules.regularisation_path,
+        ("", ""),  # the prefix usually holds the trigger, which these images must not learn
+        rules.regularisation_repeats,
+        "dataset.regularisation_repeats",
     )
     refusals += _shared(samples, validation, gathered.regularisation)
     if rules.on_bad_file == "skip":

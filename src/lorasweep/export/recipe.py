@@ -40,7 +40,7 @@ def recipe_from_file(path: Path) -> str:
             f"it adapts a base of the kind {kind}; expected one of SDXL",
             title=f"{path} is no LoRA that can be trained again",
         )
-    return _foreign(path, *settings_of(path.stem, metadata, tensors), metadata.get("ss_sd_model_name", "SDXL"))
+    return _foreign(path, *settings_of(path.stem, metadata, tensors))
 
 
 def _own(path: Path, metadata: Mapping[str, str]) -> str:
@@ -60,14 +60,15 @@ def _own(path: Path, metadata: Mapping[str, str]) -> str:
     return _document(config, comments, "")
 
 
-def _foreign(path: Path, settings: Mapping[str, Any], notes: list[str], base: str) -> str:
+def _foreign(path: Path, settings: Mapping[str, Any], notes: list[str]) -> str:
     comments = [
         f"Recipe of {path.name}, put together from the metadata of sd-scripts and the tensors.",
         "What they do not tell, or what lorasweep does not do:",
         *(f"- {note}" for note in notes),
     ]
-    more = f" base_model=sdxl base_model.path=<{base}> dataset.path=<its images>"
-    return _document(_nested(settings), comments, more)
+    return _document(
+        _nested(settings), comments, " base_model=sdxl base_model.path=<its base> dataset.path=<its images>"
+    )
 
 
 def _document(config: Mapping[str, Any], comments: list[str], more: str) -> str:

@@ -12,6 +12,7 @@ writes no metadata.
 from __future__ import annotations
 
 import json
+import math
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -84,7 +85,7 @@ def import_tensors(
             continue
         rank = down.shape[0]
         alpha = tensors[module + ALPHA].item() if module + ALPHA in tensors else rank
-        if (rank, alpha) != (network.rank, network.alpha):
+        if rank != network.rank or not math.isclose(alpha, network.alpha, rel_tol=1e-3):  # fp16 rounds alpha
             problems.append(
                 f"{module} has rank {rank}, alpha {alpha:g}; the run {network.rank} and {network.alpha:g}: "
                 f"set network.rank={rank} network.alpha={alpha:g}"

@@ -1,8 +1,8 @@
 """The command that makes the toy's weights: `python -m lorasweep.toy.build`.
 
-Three parts, each resumable (run the command again after a stop): the VAE, the CLIP, and the UNet with its text
-encoders, which needs the finished VAE. `build.json` beside the weights tells with which seeds, steps and batch sizes
-they were made, how long it took, and what they can do on drawings that they were not trained on.
+Four parts, each resumable (run the command again after a stop): the VAE, more training for its decoder alone, the
+CLIP, and the UNet with its text encoders, which needs the VAE. `build.json` beside the weights tells with which seeds,
+steps and batch sizes they were made, how long it took, and what they can do on drawings that they were not trained on.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 from lorasweep.toy import WEIGHTS_PATH
 
-PARTS = ("vae", "clip", "unet")
+PARTS = ("vae", "decoder", "clip", "unet")
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,12 @@ class Recipe:
     lr: float
 
 
-RECIPES = {"vae": Recipe(1700, 8, 2e-3), "clip": Recipe(3500, 64, 1e-3), "unet": Recipe(6000, 16, 1e-3)}
+RECIPES = {
+    "vae": Recipe(1700, 8, 1.5e-3),
+    "decoder": Recipe(1500, 16, 1e-3),
+    "clip": Recipe(2500, 64, 1e-3),
+    "unet": Recipe(4000, 16, 1e-3),
+}
 """What made the shipped weights, with two workers for VAE and UNet and one for the CLIP."""
 
 
@@ -58,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for part in (options.only,) if options.only else PARTS:
         recipe = RECIPES[part]
         steps = options.steps or recipe.steps
-        workers = 1 if part == "clip" else options.workers
+        workers = 1 if part in ("clip", "decoder") else options.workers
         helpers = []
         if workers > 1 and options.worker == 0:
             prepare(part, options.out, options.cache, options.seed)
@@ -94,6 +99,10 @@ def train(part: str, recipe: Recipe, options: argparse.Namespace, workers: int) 
 
     torch.set_num_threads(1)
     common: dict[str, Any] = {"seed": options.seed, "steps": recipe.steps, "batch": recipe.batch, "lr": recipe.lr}
+    if part == "decoder":
+        from lorasweep.toy.train_vae import train_decoder
+
+        return train_decoder(options.out / "base" / "vae", options.cache, **common)
     if part == "clip":
         from lorasweep.toy.train_clip import train_clip
 
@@ -113,7 +122,7 @@ def figures(part: str, out: Path) -> dict[str, Any]:
     from lorasweep.toy import measure
     from lorasweep.toy.humanoids import HELD_OUT, draw_humanoids
 
-    if part == "vae":
+    if part in ("vae", "decoder"):
         error = measure.reconstruct(draw_humanoids(256, start=HELD_OUT), out / "base")[1]
         return {"held_out_error": round(error, 4)}
     if part == "clip":

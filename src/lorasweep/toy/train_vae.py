@@ -86,17 +86,31 @@ def edges(pixels: Tensor) -> tuple[Tensor, Tensor]:
     return pixels[..., 1:] - pixels[..., :-1], pixels[..., 1:, :] - pixels[..., :-1, :]
 
 
-def vae_loss(vae: AutoencoderKL, pixels: Tensor, noise: Tensor) -> Tensor:
-    """Return L1 + L2 + colour + edges + a tiny KL for `pixels` (images, 3, height, width) in -1..1."""
-    posterior = vae.encode(pixels).latent_dist
-    latents = posterior.mean + posterior.std * noise
-    decoded = vae.decode(latents).sample.float()
+def picture_loss(decoded: Tensor, pixels: Tensor) -> Tensor:
+    """Return L1 + L2 + colour + edges for pictures (images, 3, height, width) in -1..1."""
     error = decoded - pixels
-    loss = 0.5 * error.abs().mean() + 2 * error.square().mean() + KL_WEIGHT * posterior.kl().mean()
+    loss = 0.5 * error.abs().mean() + 2 * error.square().mean()
     loss = loss + COLOR_WEIGHT * functional.avg_pool2d(error, 4).square().mean()
     for mine, theirs in zip(edges(decoded), edges(pixels), strict=True):
         loss = loss + EDGE_WEIGHT * (mine - theirs).abs().mean()
     return loss
+
+
+def vae_loss(vae: AutoencoderKL, pixels: Tensor, noise: Tensor) -> Tensor:
+    """Return the loss of giving `pixels` back from noised latents, with a tiny KL."""
+    posterior = vae.encode(pixels).latent_dist
+    decoded = vae.decode(posterior.mean + posterior.std * noise).sample.float()
+    return picture_loss(decoded, pixels) + KL_WEIGHT * posterior.kl().mean()
+
+
+def _batch(sets: list[Pixels], seed: int, purpose: str, step: int, rows: int, worker: int = 0) -> Tensor:
+    """Return a batch (rows, 3, 64, 64) in -1..1, half of the batches mirrored."""
+    draw = random_for(seed, purpose, step, worker)
+    picked = draw.choices(sets, SHARES, k=rows)
+    pixels = as_tensor(np.stack([pictures[draw.randrange(len(pictures))] for pictures in picked]))
+    if draw.random() < 0.5:
+        pixels = pixels.flip(-1)
+    return pixels.contiguous(memory_format=torch.channels_last)
 
 
 def train_vae(out: Path, cache: Path, *, seed: int, steps: int, batch: int = 16, lr: float = 1.5e-3,
@@ -111,15 +125,11 @@ def train_vae(out: Path, cache: Path, *, seed: int, steps: int, batch: int = 16,
     sets = vae_pictures(cache, seed, humanoids)
 
     def loss_of(step: int) -> Tensor:
-        draw = random_for(seed, "vae-batch", step, worker)
-        picked = draw.choices(sets, SHARES, k=batch)
-        pixels = as_tensor(np.stack([pictures[draw.randrange(len(pictures))] for pictures in picked]))
-        if draw.random() < 0.5:
-            pixels = pixels.flip(-1)
+        pixels = _batch(sets, seed, "vae-batch", step, batch, worker)
         noise = torch.randn(batch, 4, 16, 16, generator=generator(seed, "vae-noise", step, worker))
         # Half the time on a CPU that knows bfloat16; the last rounding is less than one step of 8 bits.
         with torch.autocast("cpu", torch.bfloat16):
-            return vae_loss(vae, pixels.contiguous(memory_format=torch.channels_last), noise)
+            return vae_loss(vae, pixels, noise)
 
     def export(model: nn.Module) -> None:
         measure = as_tensor(sets[0][:256])
@@ -133,3 +143,33 @@ def train_vae(out: Path, cache: Path, *, seed: int, steps: int, batch: int = 16,
     return fit(vae, loss_of, export,
                Plan(steps=steps, lr=lr, decay=0.995, export_every=200, state=cache / "vae.pt", worker=worker,
                     workers=workers))  # fmt: skip
+
+
+def train_decoder(out: Path, cache: Path, *, seed: int, steps: int, batch: int = 16, lr: float = 1e-3,
+                  humanoids: int = HUMANOIDS) -> float:  # fmt: skip
+    """Train the decoder of the finished VAE in `out` further; latents, and so the UNet, stay as they are.
+
+    Returns:
+        Seconds of training.
+    """
+    vae: AutoencoderKL = AutoencoderKL.from_pretrained(out, local_files_only=True)
+    vae = vae.float().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    vae.encoder.requires_grad_(False)
+    vae.quant_conv.requires_grad_(False)
+    sets = vae_pictures(cache, seed, humanoids)
+
+    def loss_of(step: int) -> Tensor:
+        pixels = _batch(sets, seed, "decoder-batch", step, batch)
+        noise = torch.randn(batch, 4, 16, 16, generator=generator(seed, "decoder-noise", step))
+        with torch.autocast("cpu", torch.bfloat16):
+            with torch.no_grad():
+                posterior = vae.encode(pixels).latent_dist
+            return picture_loss(vae.decode(posterior.mean + posterior.std * noise).sample.float(), pixels)
+
+    def export(model: nn.Module) -> None:
+        half = new_vae()
+        half.register_to_config(scaling_factor=vae.config.scaling_factor)
+        write_half(vae, half, out)
+
+    plan = Plan(steps=steps, lr=lr, decay=0.995, export_every=200, state=cache / "decoder.pt")
+    return fit(vae, loss_of, export, plan)

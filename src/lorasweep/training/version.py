@@ -75,7 +75,7 @@ class Version:
         self.scaled_optimizer = accelerator.prepare_optimizer(self.optimizer)
         self.step = 0
         self.schedule = self._schedule()
-        self._checkpointing(config.training.gradient_checkpointing)
+        self._checkpointing(True)
 
     @property
     def epoch(self) -> int:
@@ -208,15 +208,17 @@ class Version:
         self._checkpointing(False)
 
     def _checkpointing(self, on: bool) -> None:
-        """Let the trained parts keep fewer activations and compute them again in the backward pass, or not."""
+        """Let the trained parts keep fewer activations and compute them again in the backward pass, if asked for."""
+        if not self.config.training.gradient_checkpointing:
+            return
         for part in self.components:
             module: Any = self.base.modules[part]
             if isinstance(module, ModelMixin):  # diffusers
                 (module.enable_gradient_checkpointing if on else module.disable_gradient_checkpointing)()
             elif on:  # transformers
-                module.gradient_checkpointing_enable({"use_reentrant": False})
+                module.activation_checkpointing_enable({"use_reentrant": False})
             else:
-                module.gradient_checkpointing_disable()
+                module.activation_checkpointing_disable()
 
     def _schedule(self) -> LambdaLR:
         """Build the learning rates from the current step on; they are a function of the step alone."""
