@@ -182,7 +182,7 @@ def test_a_mistake_in_somebodys_own_recipe_names_the_file_and_the_key(tmp_path):
 
 
 def test_every_name_of_kohya_points_to_something_here():
-    with_groups = set(schema_keys()) | {"optimizer", "scheduler"}
+    with_groups = set(schema_keys()) | {"optimizer", "scheduler", "loss", "tracker"}
     assert set(_KOHYA.values()) <= with_groups
 
 

@@ -28,9 +28,7 @@ def imports_of(path: Path) -> list[str]:
     found = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("lorasweep"):
-            found += (
-                [node.module] if node.module != "lorasweep" else [f"lorasweep.{a.name}" for a in node.names]
-            )
+            found += [node.module] if node.module != "lorasweep" else [f"lorasweep.{a.name}" for a in node.names]
         elif isinstance(node, ast.Import):
             found += [alias.name for alias in node.names if alias.name.startswith("lorasweep.")]
     return found

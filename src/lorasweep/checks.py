@@ -165,9 +165,7 @@ def _captions(config: Config) -> Iterator[str]:
     if not data.caption_separator:
         yield "dataset.caption_separator='': expected what separates tags, such as ','"
     if data.keep_tokens and not (data.shuffle_tags or data.tag_dropout):
-        yield _inert(
-            config, "dataset.keep_tokens", "without dataset.shuffle_tags=true or dataset.tag_dropout"
-        )
+        yield _inert(config, "dataset.keep_tokens", "without dataset.shuffle_tags=true or dataset.tag_dropout")
 
 
 def _is_color(text: str) -> bool:
@@ -217,9 +215,7 @@ def _loss(config: Config) -> Iterator[str]:
             if value_at(config, key) != _default(key):
                 yield _inert(config, key, "while loss.type is l2: choose loss=huber or loss=smooth_l1")
     elif loss.huber_schedule == "snr" and loss.huber_scale != _default("loss.huber_scale"):
-        yield _inert(
-            config, "loss.huber_scale", "with loss.huber_schedule snr: choose constant or exponential"
-        )
+        yield _inert(config, "loss.huber_scale", "with loss.huber_schedule snr: choose constant or exponential")
 
 
 def _measures(config: Config) -> Iterator[str]:
@@ -230,8 +226,7 @@ def _measures(config: Config) -> Iterator[str]:
         yield f"evaluation.bins={bins}: expected at most evaluation.timesteps={timesteps}"
     if evaluation.clip_path is not None:
         yield from (
-            f"evaluation.clip_path={evaluation.clip_path}: {p}"
-            for p in weights.clip_problems(evaluation.clip_path)
+            f"evaluation.clip_path={evaluation.clip_path}: {p}" for p in weights.clip_problems(evaluation.clip_path)
         )
         if not evaluation.clip:
             yield _inert(config, "evaluation.clip_path", "while evaluation.clip is false")

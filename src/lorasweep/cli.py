@@ -24,35 +24,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="lorasweep", description="Everything about LoRA versions but training them."
-    )
+    parser = argparse.ArgumentParser(prog="lorasweep", description="Everything about LoRA versions but training them.")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
 
-    recipe = verbs.add_parser(
-        "recipe", help="write the config that trains a weights file again, from the file alone"
-    )
-    recipe.add_argument(
-        "file", type=Path, metavar="FILE", help="a .safetensors file of ours or of kohya's scripts"
-    )
+    recipe = verbs.add_parser("recipe", help="write the config that trains a weights file again, from the file alone")
+    recipe.add_argument("file", type=Path, metavar="FILE", help="a .safetensors file of ours or of kohya's scripts")
     recipe.add_argument("-o", "--out", type=Path, help="where to write it; default: print it")
     recipe.set_defaults(verb=_recipe)
 
     versions = verbs.add_parser("versions", help="list the versions trained so far and how good they are")
     versions.add_argument("name", nargs="?", help="only those of one LoRA, such as FuzzyBear")
-    versions.add_argument(
-        "--output-root", default="outputs", help="folder of all versions (default: %(default)s)"
-    )
+    versions.add_argument("--output-root", default="outputs", help="folder of all versions (default: %(default)s)")
     versions.set_defaults(verb=_versions)
 
     themes = verbs.add_parser("themes", help="draw the themed datasets, images and captions")
     themes.add_argument("folder", type=Path, metavar="FOLDER", help="gets a folder per theme")
-    themes.add_argument(
-        "--resolution", type=int, default=64, help="side in pixels, 8 or more (default: %(default)s)"
-    )
-    themes.add_argument(
-        "--theme", choices=THEMES, action="append", help="only this one (may be given several times)"
-    )
+    themes.add_argument("--resolution", type=int, default=64, help="side in pixels, 8 or more (default: %(default)s)")
+    themes.add_argument("--theme", choices=THEMES, action="append", help="only this one (may be given several times)")
     themes.set_defaults(verb=_themes)
 
     reference = verbs.add_parser("reference", help="write the config reference from the schema")
@@ -104,16 +92,12 @@ def _themes(args: argparse.Namespace) -> None:
     from lorasweep.toy.themes import write_theme
 
     if args.resolution < 8:
-        raise UserError(
-            f"--resolution {args.resolution}: expected 8 pixels or more", title="Nothing was drawn"
-        )
+        raise UserError(f"--resolution {args.resolution}: expected 8 pixels or more", title="Nothing was drawn")
     for theme in args.theme or THEMES:
         try:
             folder = write_theme(theme, args.folder / theme, size=(args.resolution, args.resolution))
         except OSError as error:
-            raise UserError(
-                f"{args.folder} cannot be written ({error.strerror})", title="Nothing was drawn"
-            ) from error
+            raise UserError(f"{args.folder} cannot be written ({error.strerror})", title="Nothing was drawn") from error
         print(f"{theme}: {len(list(folder.glob('*.png')))} images in {folder}")
 
 
@@ -128,9 +112,7 @@ def _write(path: Path, text: str) -> None:
     try:
         files.write_atomic(path, text)
     except OSError as error:
-        raise UserError(
-            f"{path} cannot be written ({error.strerror})", title="Nothing was written"
-        ) from error
+        raise UserError(f"{path} cannot be written ({error.strerror})", title="Nothing was written") from error
     print(f"wrote {path}")
 
 

@@ -139,9 +139,7 @@ def _compose_what_works(line: Sequence[str], config_name: str) -> tuple[DictConf
 
 def _checked(config: DictConfig) -> Config:
     missing = OmegaConf.missing_keys(config)
-    problems = [
-        f"{key} is missing: {schema_keys()[key].doc}; give it as {key}=..." for key in sorted(missing)
-    ]
+    problems = [f"{key} is missing: {schema_keys()[key].doc}; give it as {key}=..." for key in sorted(missing)]
     filled = config.copy()
     for key in missing:  # every key without a default is a text; now all the others can be checked too
         OmegaConf.update(filled, key, "-")

@@ -30,9 +30,7 @@ def choices(conf: Path) -> dict[str, list[str]]:
         files = (path for path in folder.rglob("*.yaml") if not path.name.startswith("_"))
         found[folder.name] = sorted((str(file.relative_to(folder))[:-5] for file in files), key=_natural)
     order = list(GROUPS)
-    return dict(
-        sorted(found.items(), key=lambda item: order.index(item[0]) if item[0] in order else len(order))
-    )
+    return dict(sorted(found.items(), key=lambda item: order.index(item[0]) if item[0] in order else len(order)))
 
 
 def text(conf: Path) -> str:

@@ -74,9 +74,7 @@ def _look_ahead(args: argparse.Namespace, conf: Path) -> None:
         conf = conf.parent / args.config_path
     for folder in (conf, Path(args.config_dir or conf)):
         if not folder.is_dir():
-            raise UserError(
-                f"{folder}: there is no such folder of configs; check --config-path and --config-dir"
-            )
+            raise UserError(f"{folder}: there is no such folder of configs; check --config-path and --config-dir")
     if args.config_dir:
         line.append(f"hydra.searchpath=['file://{Path(args.config_dir).absolute()}']")
     several = args.multirun or any(text.strip() == "hydra.mode=MULTIRUN" for text in line)

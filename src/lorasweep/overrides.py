@@ -18,9 +18,16 @@ from lorasweep.config import Key, schema_keys
 
 # What people who come from kohya's scripts type first, where no name of ours is close enough to be guessed.
 _KOHYA = {
+    "bucket_reso_steps": "dataset.bucket_step",
+    "cache_latents_to_disk": "dataset.cache",
     "caption_dropout_rate": "dataset.caption_dropout",
     "caption_tag_dropout_rate": "dataset.tag_dropout",
+    "enable_bucket": "dataset.buckets",
+    "flip_aug": "dataset.flip",
+    "gradient_accumulation_steps": "training.gradient_accumulation",
     "learning_rate": "optimizer.lr",
+    "log_with": "tracker",
+    "loss_type": "loss",
     "lr_scheduler": "scheduler",
     "lr_scheduler_num_cycles": "scheduler.cycles",
     "lr_warmup_steps": "scheduler.warmup_steps",
@@ -32,15 +39,22 @@ _KOHYA = {
     "network_alpha": "network.alpha",
     "network_dim": "network.rank",
     "network_dropout": "network.dropout",
+    "num_repeats": "dataset.repeats",
     "optimizer_type": "optimizer",
     "output_dir": "output_root",
     "output_name": "name",
     "pretrained_model_name_or_path": "base_model.path",
     "reg_data_dir": "dataset.regularisation_path",
+    "sample_every_n_epochs": "sampling.every_epochs",
+    "sample_prompts": "sampling.prompts",
+    "save_every_n_epochs": "training.save_every_epochs",
+    "save_every_n_steps": "training.state_every_steps",
     "shuffle_caption": "dataset.shuffle_tags",
     "train_batch_size": "training.batch_size",
     "train_data_dir": "dataset.path",
     "unet_lr": "optimizer.lr",
+    "v_parameterization": "base_model.prediction_type",
+    "validation_split": "dataset.holdout",
 }
 
 

@@ -66,9 +66,7 @@ def _groups(choices: dict[str, list[str]], conf: Path) -> str:
 
 def _table(keys: list[Key]) -> str:
     rows = ["| key | value | default | meaning |", "|---|---|---|---|"]
-    rows += [
-        f"| `{key.name}` | {_value(key)} | {_default(key)} | {key.doc.replace('|', '/')} |" for key in keys
-    ]
+    rows += [f"| `{key.name}` | {_value(key)} | {_default(key)} | {key.doc.replace('|', '/')} |" for key in keys]
     return "\n".join(rows) + "\n"
 
 

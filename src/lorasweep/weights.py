@@ -34,9 +34,7 @@ def is_hub_id(path: str) -> bool:
     It is a local path if it exists, if its parent folder does, or if it has any other form.
     """
     return (
-        bool(re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", path))
-        and not Path(path).exists()
-        and not Path(path).parent.exists()
+        bool(re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", path)) and not Path(path).exists() and not Path(path).parent.exists()
     )
 
 
@@ -90,9 +88,7 @@ def base_problems(path: str) -> Iterator[str]:
         command = _CONVERT_FILE.format(path=path, target=folder.with_suffix(""))
         kind = "a pickled file, which could run any code" if folder.suffix in PICKLES else "a single file"
         yield f"this is {kind}; expected a diffusers folder of .safetensors. Convert it with: {command}"
-    elif not (folder / "model_index.json").exists() and not any(
-        (folder / part).is_dir() for part in BASE_PARTS
-    ):
+    elif not (folder / "model_index.json").exists() and not any((folder / part).is_dir() for part in BASE_PARTS):
         yield "this folder is no diffusers model; expected one with model_index.json, unet/, vae/ and so on"
     else:
         pickled = [part for part in BASE_PARTS if _only_pickles(folder / part)]

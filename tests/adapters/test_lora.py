@@ -218,8 +218,8 @@ def test_dropout_acts_in_training_mode_only_and_follows_global_draws(base: Simpl
 
 def test_parameters_are_fp32_on_a_bf16_base(base: SimpleNamespace) -> None:
     base.modules["unet"].to(torch.bfloat16)
-    adapter = lora(base)
-    assert {parameter.dtype for parameter in adapter.parameters("unet")} == {torch.float32}
+    for adapter in (lora(base, name="v1"), lora(base, name="v2")):
+        assert {parameter.dtype for parameter in adapter.parameters("unet")} == {torch.float32}
     layer = base.modules["unet"].get_submodule(PROJ_IN)
     assert layer(torch.zeros(1, 8, dtype=torch.bfloat16)).dtype == torch.bfloat16
 

@@ -88,9 +88,11 @@ def test_every_part_of_the_row_and_the_seed_counts_and_nothing_else_does():
 
 
 def test_rules_draw_apart():
-    """Dropout does not change how the surviving captions are shuffled (runs stay paired), nor which orders survive."""
+    """Dropout neither changes how a surviving caption is shuffled (runs stay paired) nor favours any order."""
     shuffled = DatasetConfig(shuffle_tags=True, keep_tokens=2)
-    both = DatasetConfig(shuffle_tags=True, keep_tokens=2, caption_dropout=0.9)
-    pairs = [(drawn(TAGS, shuffled, 0, row), drawn(TAGS, both, 0, row)) for row in rows(600)]
+    both = DatasetConfig(shuffle_tags=True, keep_tokens=2, caption_dropout=0.5)
+    pairs = [(drawn(TAGS, shuffled, 0, row), drawn(TAGS, both, 0, row)) for row in rows(1200)]
     assert all(after in ("", before) for before, after in pairs)
-    assert len({after for _, after in pairs} - {""}) == 6
+    survivors = [after for _, after in pairs if after]
+    for last in ("blue scarf", "snow", "night"):
+        assert sum(text.endswith(last) for text in survivors) / len(survivors) == pytest.approx(1 / 3, abs=0.08)

@@ -151,7 +151,8 @@ class LoraAdapter:
             target_modules=target_pattern(component, network),
             init_lora_weights=False,
         )
-        # Weights on the meta device first: PEFT's own initialisation would draw from the global generator.
+        # Weights on the meta device first: PEFT's own initialisation would draw from the global generator and
+        # take over the base's precision; so they are fp32.
         inject_adapter_in_model(config, module, self._key, low_cpu_mem_usage=True)
         del module.peft_config  # PEFT's note of the last adapter only; nothing here reads it
         layers: dict[str, LoraLayer] = {}
@@ -166,8 +167,8 @@ class LoraAdapter:
     def _initialise(self, name: str, layer: LoraLayer, seed: int) -> None:
         device = layer.get_base_layer().weight.device
         down, up = layer.lora_A[self._key], layer.lora_B[self._key]
-        down.to_empty(device=device).float()
-        up.to_empty(device=device).float()
+        down.to_empty(device=device)
+        up.to_empty(device=device)
         with torch.no_grad():
             start = torch.empty(down.weight.shape)
             nn.init.kaiming_uniform_(start, a=math.sqrt(5), generator=generator(seed, "adapter init", name))

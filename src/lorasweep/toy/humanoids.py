@@ -6,7 +6,6 @@ Indices below `TRAINING` are the base's training set; those from `HELD_OUT` on a
 
 from __future__ import annotations
 
-import random
 from dataclasses import asdict, dataclass
 
 from lorasweep.randomness import random_for
@@ -139,8 +138,3 @@ def draw_humanoid(index: int, *, size: tuple[int, int] = (64, 64), seed: int = 0
 def draw_humanoids(count: int, *, size: tuple[int, int] = (64, 64), seed: int = 0, start: int = 0) -> list[Drawing]:
     """Draw `count` humanoids from number `start` on."""
     return [draw_humanoid(index, size=size, seed=seed) for index in range(start, start + count)]
-
-
-def other_caption(attributes: dict[str, str], draw: random.Random) -> str:
-    """Return another wording for a humanoid with these attributes."""
-    return caption_of(attributes, draw)

@@ -20,7 +20,7 @@ STEPS, GUIDANCE = 20, 2.5
 @lru_cache(maxsize=2)
 def load_base(folder: Path = BASE_PATH) -> StableDiffusionXLPipeline:
     """Return the pipeline of the base in `folder`, in single precision, without progress bars."""
-    pipeline = StableDiffusionXLPipeline.from_pretrained(folder, local_files_only=True, torch_dtype=torch.float32)
+    pipeline = StableDiffusionXLPipeline.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
