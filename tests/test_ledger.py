@@ -45,7 +45,7 @@ def _open_many(arguments: tuple[Path, Path]) -> list[int]:
 
 def test_parallel_starts_never_share_a_number(tmp_path: Path, recipes: Path) -> None:
     with ProcessPoolExecutor(4) as pool:
-        numbers = sum(pool.map(_open_many, [(tmp_path / "out", recipes)] * 4), [])
+        numbers = [number for some in pool.map(_open_many, [(tmp_path / "out", recipes)] * 4) for number in some]
     assert sorted(numbers) == list(range(6, 86))
 
 

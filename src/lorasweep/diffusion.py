@@ -26,9 +26,7 @@ def add_noise(latents: Tensor, noise: Tensor, timesteps: Tensor, alphas_cumprod:
     return alphas.sqrt() * latents.float() + (1 - alphas).sqrt() * noise.float()
 
 
-def target(
-    latents: Tensor, noise: Tensor, timesteps: Tensor, prediction_type: str, alphas_cumprod: Tensor
-) -> Tensor:
+def target(latents: Tensor, noise: Tensor, timesteps: Tensor, prediction_type: str, alphas_cumprod: Tensor) -> Tensor:
     """Return what the network should predict, (B, C, h, w) in fp32.
 
     `epsilon`: the noise (offset noise included). `v_prediction`: the velocity sqrt(a_t) e - sqrt(1 - a_t) x

@@ -58,9 +58,7 @@ def test_digests_follow_what_they_name(copied: Path, toy_base: SDXL) -> None:
         (lambda base: (base / "text_encoder_2" / "config.json").write_text("{"), ["cannot be loaded"]),
     ],
 )
-def test_a_damaged_base_is_refused_in_words(
-    damage: Callable[[Path], object], words: list[str], copied: Path
-) -> None:
+def test_a_damaged_base_is_refused_in_words(damage: Callable[[Path], object], words: list[str], copied: Path) -> None:
     damage(copied)
     with pytest.raises(UserError) as caught:
         load(copied)

@@ -15,6 +15,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -102,9 +103,7 @@ def weights(config: Config, epoch: int) -> dict[str, torch.Tensor]:
 
 
 def record(config: Config) -> dict[str, object]:
-    found: dict[str, object] = json.loads(
-        (Path(config.output_root) / "fuzzybear" / "v6" / "record.json").read_text()
-    )
+    found: dict[str, object] = json.loads((Path(config.output_root) / "fuzzybear" / "v6" / "record.json").read_text())
     return found
 
 
@@ -123,9 +122,8 @@ def test_killed_again_and_again_it_ends_with_the_same_bits(
     short_config.training.state_every_steps = 1
     draw = random_for(int(time.time()), "kill")  # new places at every run of this test
     steps = sorted(draw.sample(range(1, 12), 3))
-    deaths: list[Callable[[], None]] = [lambda number=number: die_at_step(number) for number in steps]
-    deaths += [lambda number=draw.randint(1, 3): die_in_save(number)]
-    deaths += [lambda number=draw.randint(2, 6): die_before_rename(number)]
+    deaths: list[Callable[[], None]] = [partial(die_at_step, number) for number in steps]
+    deaths += [partial(die_in_save, draw.randint(1, 3)), partial(die_before_rename, draw.randint(2, 6))]
     draw.shuffle(deaths)
     config = short_config
     for death in deaths:
@@ -171,9 +169,7 @@ def test_a_signal_finishes_the_step_and_saves_the_state(
     assert all(torch.equal(expected[name], found[name]) for name in expected)
 
 
-def test_a_size_limit_stops_cleanly_with_the_earlier_files_whole(
-    short_config: Config, toy_base: SDXL
-) -> None:
+def test_a_size_limit_stops_cleanly_with_the_earlier_files_whole(short_config: Config, toy_base: SDXL) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def no_more_room(step: int, metrics: dict[str, float]) -> None:

@@ -79,7 +79,7 @@ def test_a_damaged_entry_is_made_again(tmp_path, damage):
 
 
 def test_entries_own_their_memory(tmp_path):
-    large = torch.zeros(1000, 64)
+    large = torch.zeros(1000, 64, requires_grad=True)
     kept = TensorCache(tmp_path).fetch({"what": "x"}, lambda: {"row": large[3], "column": large[:, 3]})
     assert kept["row"].untyped_storage().nbytes() == 64 * 4
     assert kept["column"].is_contiguous()

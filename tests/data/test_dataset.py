@@ -140,6 +140,13 @@ def test_kohya_folders(build, draw, folder, config):
     assert any("2 repeats, from dataset.repeats (its name says 10)" in line for line in build.said)
 
 
+def test_mean_aspect_error(build, draw, folder):
+    draw(folder / "a.png", 1, size=(64, 64))
+    draw(folder / "b.png", 2, size=(200, 100))
+    # 64 x 64 fits its bucket; 2.0 in the bucket 88 x 40 is 0.2 off: (0 + 0.2) / 2
+    assert build().mean_aspect_error() == pytest.approx(0.1)
+
+
 def test_bucket_counts(build, bears):
     assert build().bucket_counts() == {(64, 64): 6, (88, 40): 2}
 

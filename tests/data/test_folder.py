@@ -195,6 +195,7 @@ def test_unreadable_encoding(tmp_path, draw):
 def test_kinds_of_pictures_that_are_not_read(tmp_path, draw):
     draw(tmp_path / "a.png")
     (tmp_path / "b.HEIC").write_bytes(b"x")
+    (tmp_path / "b.txt").write_text("its caption is no second problem")
     assert "b.HEIC: is of a kind that is not read here: convert it to PNG or JPEG" in only(read(tmp_path).problems)
 
 

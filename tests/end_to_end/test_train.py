@@ -89,9 +89,7 @@ def test_the_folder_says_exactly_what_it_is(folder: Path, record: dict[str, Any]
     assert samples == [f"{epoch:06d}_{index:02d}.png" for epoch in (0, 1, 2) for index in (0, 1, 2)]
 
 
-def test_wandb_offline_holds_config_metrics_images_and_the_artifact(
-    folder: Path, record: dict[str, Any]
-) -> None:
+def test_wandb_offline_holds_config_metrics_images_and_the_artifact(folder: Path, record: dict[str, Any]) -> None:
     (run,) = (folder / "wandb").glob("offline-run-*")
 
     def inspect(*options: str) -> str:
@@ -130,9 +128,7 @@ def test_tensorboard_holds_scalars_and_images(folder: Path) -> None:
 def test_diffusers_loads_the_file_and_samples_the_same_images(folder: Path, toy_base: SDXL) -> None:
     from diffusers import StableDiffusionXLPipeline
 
-    pipeline = StableDiffusionXLPipeline.from_pretrained(
-        BASE_PATH, dtype=torch.float32, add_watermarker=False
-    )
+    pipeline = StableDiffusionXLPipeline.from_pretrained(BASE_PATH, dtype=torch.float32, add_watermarker=False)
     pipeline.set_progress_bar_config(disable=True)
     pipeline.load_lora_weights(folder / "FuzzyBear_v6-000002.safetensors")
     record = json.loads((folder / "record.json").read_text())
@@ -155,9 +151,7 @@ def test_diffusers_loads_the_file_and_samples_the_same_images(folder: Path, toy_
     assert different > 4.0
 
 
-def test_the_file_alone_says_how_to_train_it_again(
-    folder: Path, record: dict[str, Any], tmp_path: Path
-) -> None:
+def test_the_file_alone_says_how_to_train_it_again(folder: Path, record: dict[str, Any], tmp_path: Path) -> None:
     file = folder / "FuzzyBear_v6.safetensors"
     with safe_open(file, "pt") as stream:
         about = stream.metadata()

@@ -16,9 +16,7 @@ WORDS = ["a", "red", "green", "bear", "cube"]
 def folder(tmp_path_factory):
     """A tiny random CLIP on disk."""
     path = tmp_path_factory.mktemp("clip")
-    vocabulary = {"<|startoftext|>": 0, "<|endoftext|>": 1} | {
-        f"{word}</w>": i + 2 for i, word in enumerate(WORDS)
-    }
+    vocabulary = {"<|startoftext|>": 0, "<|endoftext|>": 1} | {f"{word}</w>": i + 2 for i, word in enumerate(WORDS)}
     letters = sorted({letter for word in WORDS for letter in word})
     for token in [*letters, *(f"{letter}</w>" for letter in letters)]:
         vocabulary.setdefault(token, len(vocabulary))
@@ -49,9 +47,7 @@ def folder(tmp_path_factory):
         torch.nn.init.normal_(parameter, std=0.3)
     model.save_pretrained(path)
     tokenizer.save_pretrained(path)
-    CLIPImageProcessorPil(size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16}).save_pretrained(
-        path
-    )
+    CLIPImageProcessorPil(size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16}).save_pretrained(path)
     return path
 
 
@@ -89,9 +85,7 @@ def test_pixels_are_normalised_as_clip_was_trained(folder, clip):
     )
     pixels = ((1 - mean) / std).view(1, 3, 1, 1).expand(1, 3, 16, 16)
     expected = model.get_image_features(pixel_values=pixels).pooler_output[0]
-    torch.testing.assert_close(
-        clip.image_features(plain("white"))[0], expected / expected.norm(), rtol=1e-3, atol=1e-4
-    )
+    torch.testing.assert_close(clip.image_features(plain("white"))[0], expected / expected.norm(), rtol=1e-3, atol=1e-4)
 
 
 def test_any_image_mode_is_read(clip):

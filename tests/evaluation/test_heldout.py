@@ -50,8 +50,7 @@ class Recorder:
 
 def images(count: int, shapes=((4, 8, 8),)):
     return [
-        (torch.zeros(1, *shapes[i % len(shapes)]), "x" * (i + 1), torch.full((1, 6), float(i)))
-        for i in range(count)
+        (torch.zeros(1, *shapes[i % len(shapes)]), "x" * (i + 1), torch.full((1, 6), float(i))) for i in range(count)
     ]
 
 

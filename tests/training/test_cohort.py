@@ -96,9 +96,7 @@ def test_a_resumed_run_is_bit_equal_to_a_straight_one(
 
 
 @pytest.mark.parametrize("name", ["adamw8bit", "adafactor"])
-def test_resume_is_exact_with_every_optimizer(
-    name: str, short_config: Config, toy_base: SDXL, tmp_path: Path
-) -> None:
+def test_resume_is_exact_with_every_optimizer(name: str, short_config: Config, toy_base: SDXL, tmp_path: Path) -> None:
     short_config.optimizer.name = name
     if name == "adafactor":
         short_config.optimizer.beta1 = short_config.optimizer.beta2 = short_config.optimizer.eps = None

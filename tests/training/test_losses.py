@@ -49,9 +49,7 @@ def test_exponential_threshold_falls_geometrically():
 
 
 def test_snr_threshold_of_each_sample():
-    config = LossConfig(
-        type="huber", huber_schedule="snr", huber_c=0.2, huber_scale=7.0
-    )  # the scale plays no part
+    config = LossConfig(type="huber", huber_schedule="snr", huber_c=0.2, huber_scale=7.0)  # the scale plays no part
     # 0.8 / (1 + sigma)^2 + 0.2: 0.8/2.25 + 0.2, 0.8/4 + 0.2, 0.8/9 + 0.2
     expected = torch.tensor([0.5555556, 0.4, 0.2888889])
     torch.testing.assert_close(losses.huber_threshold(config, torch.arange(3), ALPHAS), expected)
@@ -100,9 +98,7 @@ def test_per_sample_is_mean_times_weight_times_min_snr():
 
 def test_without_gamma_there_is_no_min_snr():
     prediction, target = differing_by(2.0)
-    values = losses.per_sample(
-        prediction, target, LossConfig(), torch.tensor([0]), ALPHAS, "epsilon", torch.ones(1)
-    )
+    values = losses.per_sample(prediction, target, LossConfig(), torch.tensor([0]), ALPHAS, "epsilon", torch.ones(1))
     torch.testing.assert_close(values, torch.tensor([4.0]))
 
 
@@ -110,9 +106,7 @@ def test_half_precision_predictions_are_measured_in_fp32():
     # (1 + 2^-7)^2 = 1 + 2^-6 + 2^-14 needs 15 bits, and bf16 has 8
     target = torch.zeros(1, 1, 1, 1)
     prediction = torch.full((1, 1, 1, 1), 1 + 2**-7, dtype=torch.bfloat16)
-    values = losses.per_sample(
-        prediction, target, LossConfig(), torch.tensor([0]), ALPHAS, "epsilon", torch.ones(1)
-    )
+    values = losses.per_sample(prediction, target, LossConfig(), torch.tensor([0]), ALPHAS, "epsilon", torch.ones(1))
     assert values.dtype == torch.float32
     assert values.item() == 1 + 2**-6 + 2**-14
 

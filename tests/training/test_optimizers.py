@@ -28,9 +28,7 @@ def parameters(dtype: torch.dtype = torch.float32) -> dict[str, Parameter]:
     """Two tensors large enough for 8 bits (one with a ragged last block), two small, one without gradient."""
     draws = torch.Generator().manual_seed(1)
     values = {name: torch.randn(shape, generator=draws) for name, shape in SHAPES.items()}
-    return {
-        name: Parameter(value.to(dtype)) for name, value in (values | {"text.unused": torch.ones(3)}).items()
-    }
+    return {name: Parameter(value.to(dtype)) for name, value in (values | {"text.unused": torch.ones(3)}).items()}
 
 
 def build(config: OptimizerConfig, named: dict[str, Parameter]) -> torch.optim.Optimizer:

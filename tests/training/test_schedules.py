@@ -60,9 +60,7 @@ def test_restarts():
     # each cycle is 25 of 100 steps: (1 + cos(pi x part of the cycle)) / 2
     assert rates_at(config, 100, 0) == [1.0]
     assert rates_at(config, 100, 10)[0] == pytest.approx(0.654508)  # part 0.4: (1 + cos 72 deg) / 2
-    assert rates_at(config, 100, 24)[0] == pytest.approx(
-        0.003943, abs=1e-6
-    )  # part 0.96: (1 + cos 172.8 deg) / 2
+    assert rates_at(config, 100, 24)[0] == pytest.approx(0.003943, abs=1e-6)  # part 0.96: (1 + cos 172.8 deg) / 2
     assert rates_at(config, 100, 25)[0] == pytest.approx(1.0)
     assert rates_at(config, 100, 35)[0] == pytest.approx(0.654508)
     assert rates_at(config, 100, 100) == [0.0]
@@ -71,9 +69,7 @@ def test_restarts():
 def test_linear():
     config = SchedulerConfig(name="linear", warmup_ratio=0.2)
     # warmup 10 of 50 steps, then down over 40
-    assert [rates_at(config, 50, step)[0] for step in (0, 5, 10, 20, 50)] == pytest.approx(
-        [0, 0.5, 1, 0.75, 0]
-    )
+    assert [rates_at(config, 50, step)[0] for step in (0, 5, 10, 20, 50)] == pytest.approx([0, 0.5, 1, 0.75, 0])
 
 
 def test_constant_with_and_without_warmup():

@@ -34,9 +34,7 @@ def load_base(config: BaseModelConfig, device: str, dtype: torch.dtype) -> SDXL:
     _check(folder, name)
     digests = {part: _digest(folder / part) for part in PARTS}
     tokenizers = _digest(folder / "tokenizer") + _digest(folder / "tokenizer_2")
-    text = hashlib.sha256(
-        (digests["text_encoder"] + digests["text_encoder_2"] + tokenizers).encode()
-    ).hexdigest()
+    text = hashlib.sha256((digests["text_encoder"] + digests["text_encoder_2"] + tokenizers).encode()).hexdigest()
     try:
         base = _load_sdxl(config, name, folder, {"vae": digests["vae"], "text": text}, _join(digests))
     except Exception as error:  # any loader's complaint about a part becomes one line that names the folder
@@ -48,9 +46,7 @@ def load_base(config: BaseModelConfig, device: str, dtype: torch.dtype) -> SDXL:
     return base.to(device, dtype)
 
 
-def _load_sdxl(
-    config: BaseModelConfig, name: str, folder: Path, digests: dict[str, str], sha256: str
-) -> SDXL:
+def _load_sdxl(config: BaseModelConfig, name: str, folder: Path, digests: dict[str, str], sha256: str) -> SDXL:
     from diffusers import AutoencoderKL, EulerDiscreteScheduler, UNet2DConditionModel
     from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
@@ -101,9 +97,7 @@ def _check(folder: Path, name: str) -> None:
     problems = []
     for part in PARTS:
         if not (folder / part / "config.json").exists():
-            problems.append(
-                f"base_model.path={name} has no {part}/config.json: expected an SDXL in diffusers layout"
-            )
+            problems.append(f"base_model.path={name} has no {part}/config.json: expected an SDXL in diffusers layout")
         elif not list((folder / part).glob("*.safetensors")):
             pickled = next((folder / part).glob("*.bin"), None)
             held = f"only the pickled {pickled.name}" if pickled else "no weights"
@@ -123,6 +117,4 @@ def _digest(folder: Path) -> str:
 
 
 def _join(digests: dict[str, str]) -> str:
-    return hashlib.sha256(
-        "\n".join(f"{name} {digest}" for name, digest in digests.items()).encode()
-    ).hexdigest()
+    return hashlib.sha256("\n".join(f"{name} {digest}" for name, digest in digests.items()).encode()).hexdigest()

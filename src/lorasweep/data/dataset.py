@@ -175,18 +175,24 @@ class Dataset:
             frequency.setdefault(item.sample.folder, Counter()).update(tags)
         return {folder: dict(counts) for folder, counts in frequency.items()}
 
-    def folders(self) -> dict[str, dict[str, int]]:
-        """Return {folder: {"n_repeats": .., "img_count": ..}} of the training images, as kohya's metadata has it."""
+    def folders(self, *, regularisation: bool = False) -> dict[str, dict[str, int]]:
+        """Return {folder: {"n_repeats": .., "img_count": ..}} as kohya's metadata has it.
+
+        Args:
+            regularisation: of the regularisation images instead of the training images.
+        """
+        count = len(self._training)
         found: dict[str, dict[str, int]] = {}
-        for item in self._training:
+        for item in self._items[count:] if regularisation else self._items[:count]:
             entry = found.setdefault(item.sample.folder, {"n_repeats": item.sample.repeats, "img_count": 0})
             entry["img_count"] += 1
         return found
 
-    @property
-    def regularisation_images(self) -> int:
-        """Draws of regularisation images per epoch."""
-        return sum(item.sample.repeats for item in self._items[len(self._training) :])
+    def mean_aspect_error(self) -> float:
+        """Return the mean of |aspect ratio of an image - that of its bucket| over the training images."""
+        placements = [item.placement for item in self._training]
+        errors = [abs(p.original[0] / p.original[1] - p.bucket[0] / p.bucket[1]) for p in placements]
+        return sum(errors) / len(errors)
 
     def bucket_counts(self) -> dict[Size, int]:
         """Return {(width, height): number of training and regularisation images}, sorted."""

@@ -199,15 +199,18 @@ class _Reader:
     def _pair(self, paths: list[Path], label: _Label | None) -> None:
         """Sort the files of one folder into images and captions."""
         images: dict[str, list[Path]] = {}
+        named = set()  # stems that a caption may have
         for path in paths:
             if path.suffix.lower() in EXTENSIONS:
                 images.setdefault(path.stem, []).append(path)
+                named.add(path.stem)
             elif path.suffix.lower() in UNREADABLE:
+                named.add(path.stem)
                 self._problem(path, "is of a kind that is not read here: convert it to PNG or JPEG, or delete it")
         for path in paths:
             if path.name.lower().endswith(self._extension):
                 stem = path.name[: -len(self._extension)]
-                if stem in images:
+                if stem in named:
                     self._texts[path.with_name(stem)] = path
                 else:
                     self._problem(path, "is a caption without an image: add the image, or rename or delete the caption")

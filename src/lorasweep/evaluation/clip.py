@@ -83,9 +83,7 @@ class Clip:
         output = self._model.get_text_features(tokens["input_ids"].to(self._model.device))
         return normalize(output.pooler_output.float(), dim=-1).cpu()
 
-    def image_similarity(
-        self, samples: Sequence[Image.Image], references: Sequence[Image.Image] | Tensor
-    ) -> float:
+    def image_similarity(self, samples: Sequence[Image.Image], references: Sequence[Image.Image] | Tensor) -> float:
         """Return CLIP-I: the mean cosine similarity over all pairs of a sample and a reference.
 
         Args:

@@ -74,9 +74,7 @@ class HeldoutLoss:
         self._draws = [
             _Draw(image, stratum, timestep)
             for image in chosen
-            for stratum, timestep in enumerate(
-                stratified_timesteps(seed, image, config.timesteps, self._count)
-            )
+            for stratum, timestep in enumerate(stratified_timesteps(seed, image, config.timesteps, self._count))
         ]
         self._base_losses: dict[str, float] | None = None
 
@@ -106,8 +104,7 @@ class HeldoutLoss:
     def _with_ratios(self, losses: dict[str, float]) -> dict[str, float]:
         assert self._base_losses is not None
         return losses | {
-            key.replace("val/loss", "val/loss_ratio"): value / self._base_losses[key]
-            for key, value in losses.items()
+            key.replace("val/loss", "val/loss_ratio"): value / self._base_losses[key] for key, value in losses.items()
         }
 
     def _losses(self, predict: Predict, embed: Embed) -> dict[str, float]:
@@ -140,9 +137,7 @@ class HeldoutLoss:
             for start in range(0, len(draws), self._batch_rows):
                 yield draws[start : start + self._batch_rows]
 
-    def _batch_losses(
-        self, draws: list[_Draw], predict: Predict, text: dict[str, TextEmbeddings]
-    ) -> list[float]:
+    def _batch_losses(self, draws: list[_Draw], predict: Predict, text: dict[str, TextEmbeddings]) -> list[float]:
         images = [self._images[draw.image] for draw in draws]
         device = next(self._base.modules["unet"].parameters()).device
         latents = torch.cat([image[0] for image in images]).to(device)

@@ -22,9 +22,7 @@ def open_accelerator(training: TrainingConfig) -> Accelerator:
     """
     cuda = torch.cuda.is_available()
     if training.device == "cuda" and not cuda:
-        raise UserError(
-            "training.device=cuda, but torch sees no CUDA device: use training.device=auto or cpu"
-        )
+        raise UserError("training.device=cuda, but torch sees no CUDA device: use training.device=auto or cpu")
     cpu = training.device == "cpu" or not cuda
     precision = training.mixed_precision
     if precision == "auto":

@@ -26,11 +26,7 @@ PACKAGES = (
 def environment(device: torch.device) -> dict[str, str | None]:
     """Return package versions, Python, the git commit of the checkout (with `+` if it has changes) and the device."""
     found: dict[str, str | None] = {name: _version(name) for name in PACKAGES}
-    name = (
-        torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else platform.processor() or platform.machine()
-    )
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
     return found | {
         "python": platform.python_version(),
         "git_commit": git_commit(),

@@ -23,16 +23,12 @@ class Evaluator:
             CLIP metrics off. stopwatch: gets the seconds of sampling and evaluating.
     """
 
-    def __init__(
-        self, config: Config, version: Version, folder: Path, clip: Clip | None, stopwatch: Stopwatch
-    ) -> None:
+    def __init__(self, config: Config, version: Version, folder: Path, clip: Clip | None, stopwatch: Stopwatch) -> None:
         self.config, self.version, self.clip, self.stopwatch = config, version, clip, stopwatch
         self.samples = Samples(config, version.base, folder)
         heldout = version.dataset.heldout() if config.evaluation.heldout_loss else []
         prediction_type, seed = config.base_model.prediction_type, config.evaluation.seed
-        self.heldout = (
-            HeldoutLoss(version.base, heldout, config.evaluation, prediction_type, seed) if heldout else None
-        )
+        self.heldout = HeldoutLoss(version.base, heldout, config.evaluation, prediction_type, seed) if heldout else None
         references = version.dataset.heldout_images()
         self.references = clip.image_features(references) if clip and references else None
 
@@ -71,9 +67,7 @@ class Evaluator:
         """CLIP-I of the samples that call the trigger to held-out images; CLIP-T of all samples to their prompts."""
         if self.clip is None:
             return {}
-        called = [
-            image for image, prompt in zip(images, self.samples.prompts, strict=True) if prompt.triggered
-        ]
+        called = [image for image, prompt in zip(images, self.samples.prompts, strict=True) if prompt.triggered]
         metrics = {"image/clip_text": self.clip.text_similarity(images, self._texts())}
         if self.references is not None and called:
             metrics["image/clip_image"] = self.clip.image_similarity(called, self.references)

@@ -154,11 +154,7 @@ class Member:
         due["sample"] = due["sample"] and bool(config.sampling.every_epochs)
         if due["save"]:
             write_epoch_weights(self.weights(epoch), self.version, self.record.values, now())
-        measured = (
-            self.evaluator.epoch_metrics(epoch, sample=due["sample"])
-            if due["measure"] or due["sample"]
-            else {}
-        )
+        measured = self.evaluator.epoch_metrics(epoch, sample=due["sample"]) if due["measure"] or due["sample"] else {}
         metrics = {"train/loss": self._epoch_loss(epoch), **measured}
         entry = {
             "epoch": epoch,

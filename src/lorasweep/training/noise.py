@@ -18,9 +18,7 @@ from lorasweep.randomness import generator, random_for
 __all__ = ["add_noise", "noise_for", "timesteps_for"]
 
 
-def noise_for(
-    rows: Sequence[Row], shape: tuple[int, int, int], seed: int, noise_offset: float = 0.0
-) -> Tensor:
+def noise_for(rows: Sequence[Row], shape: tuple[int, int, int], seed: int, noise_offset: float = 0.0) -> Tensor:
     """Return noise (B, C, h, w), fp32 on the CPU, for rows of latents of `shape` (C, h, w).
 
     With `noise_offset` o, the noise is e + o z with one more standard normal draw z per row and channel,
@@ -32,9 +30,7 @@ def noise_for(
         index = (row.item, row.repeat, row.epoch)
         draw = torch.randn(shape, generator=generator(seed, "noise", *index))
         if noise_offset:
-            draw += noise_offset * torch.randn(
-                (shape[0], 1, 1), generator=generator(seed, "noise offset", *index)
-            )
+            draw += noise_offset * torch.randn((shape[0], 1, 1), generator=generator(seed, "noise offset", *index))
         noise.append(draw)
     return torch.stack(noise)
 

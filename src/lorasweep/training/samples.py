@@ -99,9 +99,7 @@ class Samples:
 
     def _denoise(self, prompts: Sequence[Prompt]) -> list[Image.Image]:
         sampling, size = self.config.sampling, self.config.dataset.resolution // self.base.latent_factor
-        noise = [
-            torch.randn((1, 4, size, size), generator=generator(prompt.seed, "sample")) for prompt in prompts
-        ]
+        noise = [torch.randn((1, 4, size, size), generator=generator(prompt.seed, "sample")) for prompt in prompts]
         return self.base.sample(
             [prompt.text for prompt in prompts],
             negative_prompt=sampling.negative_prompt,

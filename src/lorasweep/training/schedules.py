@@ -19,9 +19,7 @@ def warmup_steps(config: SchedulerConfig, total_steps: int) -> int:
     return config.warmup_steps or round(config.warmup_ratio * total_steps)
 
 
-def build_schedule(
-    config: SchedulerConfig, optimizer: Optimizer, total_steps: int, step: int = 0
-) -> LambdaLR:
+def build_schedule(config: SchedulerConfig, optimizer: Optimizer, total_steps: int, step: int = 0) -> LambdaLR:
     """Return the schedule of `optimizer`, its learning rates set for optimizer step `step`.
 
     The rate is a function of the step alone (each group's own rate times one factor), so a schedule built at
@@ -49,6 +47,4 @@ def build_schedule(
             return get_constant_schedule_with_warmup(optimizer, warmup, last_epoch=last)
         case "linear":
             return get_linear_schedule_with_warmup(optimizer, warmup, total_steps, last_epoch=last)
-    raise ValueError(
-        f"scheduler.name is {config.name!r}, expected cosine, cosine_with_restarts, constant or linear"
-    )
+    raise ValueError(f"scheduler.name is {config.name!r}, expected cosine, cosine_with_restarts, constant or linear")

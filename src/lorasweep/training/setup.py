@@ -238,9 +238,7 @@ def _clip(config: Config) -> Clip | None:
         return None
     path = config.evaluation.clip_path or (str(CLIP_PATH) if config.base_model.path is None else None)
     if path is None:
-        say(
-            "no CLIP metrics: give a transformers CLIP with evaluation.clip_path=FOLDER_OR_HUB_ID to have them"
-        )
+        say("no CLIP metrics: give a transformers CLIP with evaluation.clip_path=FOLDER_OR_HUB_ID to have them")
         return None
     return Clip.load(path)
 
@@ -259,9 +257,7 @@ def _lock(folder: Path) -> IO[str]:
         stream.seek(0)
         holder = stream.read().strip() or "unknown"
         stream.close()
-        raise UserError(
-            f"{folder} is being trained by process {holder}: wait for it, or stop it first"
-        ) from None
+        raise UserError(f"{folder} is being trained by process {holder}: wait for it, or stop it first") from None
     stream.seek(0)
     stream.truncate()
     stream.write(f"{os.getpid()}\n")

@@ -13,7 +13,7 @@ class Stopwatch:
     """Seconds by phase; runs from when it is made."""
 
     def __init__(self) -> None:
-        self.seconds = {phase: 0.0 for phase in PHASES}
+        self.seconds = dict.fromkeys(PHASES, 0.0)
         self._earlier = 0.0
         self._started = time.monotonic()
 

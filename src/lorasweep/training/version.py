@@ -119,23 +119,15 @@ class Version:
         config, device = self.config, self.accelerator.device
         prediction_type, alphas = config.base_model.prediction_type, self.base.alphas_cumprod
         latents = batch.latents.to(device)
-        drawn = noise.noise_for(
-            batch.rows, tuple(latents.shape[1:]), config.seed, config.loss.noise_offset
-        ).to(device)
+        drawn = noise.noise_for(batch.rows, tuple(latents.shape[1:]), config.seed, config.loss.noise_offset).to(device)
         timesteps = noise.timesteps_for(batch.rows, config.seed).to(device)
         noisy = noise.add_noise(latents, drawn, timesteps, alphas)
-        dropout = (
-            global_draws(config.seed, "dropout", self.step, index)
-            if config.network.dropout
-            else nullcontext()
-        )
+        dropout = global_draws(config.seed, "dropout", self.step, index) if config.network.dropout else nullcontext()
         with self.accelerator.autocast(), dropout:
             text = self.embed(batch.captions)
             prediction = self.base.predict(noisy, timesteps, text, batch.size_ids.to(device))
         target = losses.target(latents, drawn, timesteps, prediction_type, alphas)
-        return losses.per_sample(
-            prediction, target, config.loss, timesteps, alphas, prediction_type, batch.weights
-        )
+        return losses.per_sample(prediction, target, config.loss, timesteps, alphas, prediction_type, batch.weights)
 
     def update(self, loss: float) -> float:
         """Clip, step the optimizer and the schedule, clear the gradients; return the gradient's norm."""
@@ -225,9 +217,7 @@ class Version:
         rates = optimizers.learning_rates(self.config.optimizer)
         for group in self.optimizer.param_groups:
             group["lr"] = rates[group["name"]]
-        return schedules.build_schedule(
-            self.config.scheduler, self.optimizer, self.plan.total_steps, self.step
-        )
+        return schedules.build_schedule(self.config.scheduler, self.optimizer, self.plan.total_steps, self.step)
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -25,9 +25,8 @@ def write_epoch_weights(path: Path, version: Version, record: dict[str, Any], fi
         OSError: the disk is full or the like.
     """
     config, plan, dataset = version.config, version.plan, version.dataset
-    folders = {
-        name: Folder(entry["n_repeats"], entry["img_count"]) for name, entry in dataset.folders().items()
-    }
+    folders = _folders(dataset.folders())
+    regularisation = _folders(dataset.folders(regularisation=True))
     facts = TrainingFacts(
         output_name=path.stem,
         session=f"{record['started']} {config.name} v{version.number}",
@@ -40,7 +39,9 @@ def write_epoch_weights(path: Path, version: Version, record: dict[str, Any], fi
         warmup_steps=schedules.warmup_steps(config.scheduler, plan.total_steps),
         images=sum(folder.repeats * folder.images for folder in folders.values()),
         validation_images=len(dataset.heldout()),
-        regularisation_images=dataset.regularisation_images,
+        regularisation_images=sum(folder.repeats * folder.images for folder in regularisation.values()),
+        regularisation_folders=regularisation,
+        mean_aspect_error=dataset.mean_aspect_error(),
         batches_per_epoch=plan.batches_per_epoch,
         mixed_precision=version.accelerator.mixed_precision,
         folders=folders,
@@ -54,3 +55,7 @@ def write_epoch_weights(path: Path, version: Version, record: dict[str, Any], fi
     )
     tensors = export_tensors(version.adapter.state(), config.network, version.base.modules["unet"].config)
     write_weights(path, tensors, metadata(config, facts))
+
+
+def _folders(found: dict[str, dict[str, int]]) -> dict[str, Folder]:
+    return {name: Folder(entry["n_repeats"], entry["img_count"]) for name, entry in found.items()}
