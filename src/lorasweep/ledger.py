@@ -41,8 +41,8 @@ def open_version(output_root: Path | str, name: str, recipes: Path = RECIPES) ->
     try:
         claims.mkdir(parents=True, exist_ok=True)
         while True:
-            taken = [documented(name, recipes), *map(_number, os.listdir(home))]
-            taken += [int(claim) for claim in os.listdir(claims) if claim.isdigit()]
+            taken = [documented(name, recipes), *(_number(path.name) for path in home.iterdir())]
+            taken += [int(claim.name) for claim in claims.iterdir() if claim.name.isdigit()]
             number = max(taken) + 1
             try:
                 os.close(os.open(claims / str(number), os.O_CREAT | os.O_EXCL | os.O_WRONLY))

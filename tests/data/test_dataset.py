@@ -269,6 +269,7 @@ def test_regularisation_images(build, bears, draw, config):
     assert all(text.startswith("fzb, bear") for text, weight in seen if weight == 1)
     assert "creature" in dataset.captions()
     assert dataset.folders().keys() == {"images"}
+    assert dataset.folders(regularisation=True) == {"9_creature": {"n_repeats": 2, "img_count": 3}}
     assert any("9_creature: 2 repeats, from dataset.regularisation_repeats" in line for line in build.said)
 
 

@@ -34,8 +34,8 @@ class Recipe:
 RECIPES = {
     "vae": Recipe(1700, 8, 1.5e-3),
     "decoder": Recipe(1500, 16, 1e-3),
-    "clip": Recipe(2500, 64, 1e-3),
-    "unet": Recipe(4000, 16, 1e-3),
+    "clip": Recipe(4000, 64, 1e-3),
+    "unet": Recipe(8000, 16, 1e-3),
 }
 """What made the shipped weights, with two workers for VAE and UNet and one for the CLIP."""
 

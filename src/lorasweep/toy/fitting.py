@@ -15,7 +15,10 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from safetensors import safe_open
 from torch import Tensor, nn
+
+from lorasweep import files
 
 
 @dataclass(frozen=True)
@@ -117,19 +120,27 @@ def _export_average(model: nn.Module, parameters: list[nn.Parameter], average: l
 def _save(plan: Plan, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, average: list[Tensor]) -> None:
     if plan.state is None:
         return
-    plan.state.parent.mkdir(parents=True, exist_ok=True)
-    partial = plan.state.with_suffix(".partial")
-    state = {"step": step, "model": model.state_dict(), "optimizer": optimizer.state_dict(), "average": average}
-    torch.save(state, partial)
-    partial.replace(plan.state)
+    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+    tensors |= {f"average.{number}": value for number, value in enumerate(average)}
+    for number, entry in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{number}.{key}": value for key, value in entry.items()}
+    copies = {name: value.detach().clone() for name, value in tensors.items()}  # no two sharing memory
+    files.write_safetensors(plan.state, copies, {"step": str(step)})
 
 
 def _restore(plan: Plan, model: nn.Module, optimizer: torch.optim.Optimizer, average: list[Tensor]) -> int:
     if plan.state is None or not plan.state.exists():
         return 0
-    state = torch.load(plan.state, weights_only=True)
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    for mine, saved in zip(average, state["average"], strict=True):
-        mine.copy_(saved)
-    return int(state["step"])
+    with safe_open(plan.state, "pt") as stream:
+        step = int(stream.metadata()["step"])
+        tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+    model.load_state_dict({name[6:]: value for name, value in tensors.items() if name.startswith("model.")})
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        if name.startswith("optimizer."):
+            _, number, key = name.split(".")
+            moments.setdefault(int(number), {})[key] = value
+    optimizer.load_state_dict(optimizer.state_dict() | {"state": moments})
+    for number, mine in enumerate(average):
+        mine.copy_(tensors[f"average.{number}"])
+    return step

@@ -148,4 +148,9 @@ def train_clip(out: Path, cache: Path, *, seed: int, steps: int, batch: int = 64
     def export(_: nn.Module) -> None:
         write_half(clip, new_clip(len(tokenizer)), out)
 
-    return fit(model, loss_of, export, Plan(steps=steps, lr=lr, warmup=200, weight_decay=0.05, state=cache / "clip.pt"))
+    return fit(
+        model,
+        loss_of,
+        export,
+        Plan(steps=steps, lr=lr, warmup=200, weight_decay=0.05, state=cache / "clip.safetensors"),
+    )

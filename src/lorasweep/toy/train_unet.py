@@ -15,8 +15,10 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderKL
 from PIL import Image
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from lorasweep import files
 from lorasweep.randomness import generator, random_for
 from lorasweep.toy.attributes import caption_of
 from lorasweep.toy.captions import tokenizer_texts
@@ -85,12 +87,12 @@ def encode(vae: AutoencoderKL, pixels: Tensor) -> Tensor:
 
 def _latent_set(vae: AutoencoderKL, cache: Path, name: str, rows: range, draw: Callable[[int], Image.Image],
                 sizes: Tensor) -> LatentSet:  # fmt: skip
-    path = cache / f"latents_{name}.pt"
+    path = cache / f"latents_{name}.safetensors"
     if path.exists():
-        return LatentSet(torch.load(path, weights_only=True).float(), sizes, rows)
+        return LatentSet(load_file(path)["latents"].float(), sizes, rows)
     pixels = as_tensor(drawn(cache, name, len(rows), lambda i: draw(rows[i])))
     latents = torch.stack([encode(vae, pixels), encode(vae, pixels.flip(-1))])
-    torch.save(latents.half(), path)
+    files.write_safetensors(path, {"latents": latents.half().contiguous()}, {})
     return LatentSet(latents, sizes, rows)
 
 
@@ -197,6 +199,6 @@ def train_unet(base: Path, cache: Path, *, seed: int, steps: int, batch: int = 1
     def export(trained: nn.Module) -> None:
         write_denoiser(model, vocabulary, base)
 
-    plan = Plan(steps=steps, lr=lr, warmup=300, decay=0.999, export_every=250, state=cache / "unet.pt",
+    plan = Plan(steps=steps, lr=lr, warmup=300, decay=0.999, export_every=250, state=cache / "unet.safetensors",
                 worker=worker, workers=workers)  # fmt: skip
     return fit(model, loss_of, export, plan)

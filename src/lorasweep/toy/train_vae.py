@@ -141,7 +141,7 @@ def train_vae(out: Path, cache: Path, *, seed: int, steps: int, batch: int = 16,
         write_half(vae, half, out)
 
     return fit(vae, loss_of, export,
-               Plan(steps=steps, lr=lr, decay=0.995, export_every=200, state=cache / "vae.pt", worker=worker,
+               Plan(steps=steps, lr=lr, decay=0.995, export_every=200, state=cache / "vae.safetensors", worker=worker,
                     workers=workers))  # fmt: skip
 
 
@@ -171,5 +171,5 @@ def train_decoder(out: Path, cache: Path, *, seed: int, steps: int, batch: int =
         half.register_to_config(scaling_factor=vae.config.scaling_factor)
         write_half(vae, half, out)
 
-    plan = Plan(steps=steps, lr=lr, decay=0.995, export_every=200, state=cache / "decoder.pt")
+    plan = Plan(steps=steps, lr=lr, decay=0.995, export_every=200, state=cache / "decoder.safetensors")
     return fit(vae, loss_of, export, plan)
