@@ -67,3 +67,11 @@ def test_the_page_on_kohya_counts_steps_as_the_program_does():
         told = [int(number.replace(",", "")) for number in steps.split(", ")]
         computed = [total_steps(images, repeats, batch, epochs) for images, repeats, epochs, batch in counts]
         assert list(dict.fromkeys(computed)) == told
+
+
+def test_the_readme_lists_every_choice_of_every_group() -> None:
+    readme = (CONF.parent / "README.md").read_text()
+    for group, found in help.choices(CONF).items():
+        (row,) = [line for line in readme.splitlines() if line.startswith(f"| `{group}` |")]
+        for choice in found:
+            assert f"`{choice}`" in row or "/" in choice, f"README's table of groups lacks {group}={choice}"

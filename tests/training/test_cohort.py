@@ -189,6 +189,17 @@ def test_gradient_checkpointing_computes_again_and_changes_nothing(
     assert same(weights_of(short_config, 1), weights_of(spared, 1))
 
 
+def test_epochs_shorter_than_a_step_share_its_end(short_config: Config, toy_base: SDXL) -> None:
+    # 8 images / batch 2 = 4 batches an epoch; 8 batches a step: epochs 1 and 2 end at step 1, 3 and 4 at step 2
+    short_config.training.gradient_accumulation, short_config.training.epochs = 8, 4
+    short_config.training.save_every_epochs = 3
+    run(short_config, base=toy_base)
+    entries = record_of(short_config)["epochs"]
+    assert [(entry["epoch"], entry["step"]) for entry in entries] == [(2, 1), (4, 2)]
+    assert [bool(entry["file"]) for entry in entries] == [False, True], "epoch 3 is in the second"
+    assert all(entry["metrics"]["train/loss"] > 0 for entry in entries)
+
+
 def test_bf16_on_the_cpu_trains(short_config: Config) -> None:
     short_config.training.mixed_precision, short_config.training.epochs = "bf16", 1
     short_config.sampling.every_epochs, short_config.sampling.prompts = 1, ["humanoid"]

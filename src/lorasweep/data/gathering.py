@@ -113,7 +113,7 @@ def gather(config: Config, look: Callable[[Path], Facts], latent_factor: int, pr
         raise UserError(refusals)
 
     if rules.validation_path is None:
-        training, held = split([item.sample.facts.digest for item in samples], rules.holdout, config.seed)
+        training, held = split([item.sample.facts.digest for item in samples], rules.holdout, config.evaluation.seed)
         gathered.training, gathered.heldout = [samples[i] for i in training], [samples[i] for i in held]
         if held:
             gathered.notes.append(

@@ -142,36 +142,34 @@ class Member:
         A kill anywhere in between therefore repeats the whole epoch's end on resume, with the same results.
         """
         epoch, step, config = self.version.epoch, self.version.step, self.config
-        last = self.version.finished
-        due = {
-            key: last or epoch % every == 0
-            for key, every in (
-                ("save", config.training.save_every_epochs),
-                ("measure", config.evaluation.every_epochs),
-                ("sample", config.sampling.every_epochs or math.inf),
-            )
-        }
-        due["sample"] = due["sample"] and bool(config.sampling.every_epochs)
-        if due["save"]:
+        before = self.version.epochs_at(step - 1)  # short epochs can end at one step; they then share its results
+
+        def due(every: int) -> bool:
+            return bool(every) and (self.version.finished or epoch // every > before // every)
+
+        save, sample = due(config.training.save_every_epochs), due(config.sampling.every_epochs)
+        if save:
             write_epoch_weights(self.weights(epoch), self.version, self.record.values, now())
-        measured = self.evaluator.epoch_metrics(epoch, sample=due["sample"]) if due["measure"] or due["sample"] else {}
-        metrics = {"train/loss": self._epoch_loss(epoch), **measured}
+        measure = sample or due(config.evaluation.every_epochs)
+        measured = self.evaluator.epoch_metrics(epoch, sample=sample) if measure else {}
+        metrics = {"train/loss": self._epoch_loss(before), **measured}
         entry = {
             "epoch": epoch,
             "step": step,
-            "file": self.weights(epoch).name if due["save"] else None,
+            "file": self.weights(epoch).name if save else None,
             "metrics": metrics,
         }
         self.record.update(epochs=[*self.record.values["epochs"], entry], seconds=self.stopwatch.read())
         self._select()
-        if due["sample"] and self.evaluator.samples.prompts:
+        if sample and self.evaluator.samples.prompts:
             with self.stopwatch("sample"):
                 self.evaluator.samples.write_sheets(self.record.values["selected_epoch"])
             self._log_images(epoch)
         self.trackers.metrics({"epoch": epoch, **measured}, step)
         self.progress.epoch(epoch, metrics)
         self.version.save_state(self.folder)
-        if measured and self.report is not None and not last and (reason := self.report(step, metrics)):
+        reason = self.report(step, metrics) if measured and self.report is not None else None
+        if reason and not self.version.finished:
             self.close("pruned", reason)
 
     def close(self, status: str, reason: str | None = None) -> None:
@@ -258,11 +256,11 @@ class Member:
         self.trackers.metrics({"epoch": self.version.epoch, **values}, step)
         self._window.clear()
 
-    def _epoch_loss(self, epoch: int) -> float:
-        """Mean training loss over the epoch's steps, read back so that a resumed epoch is whole."""
-        ends = [0, *self.version.plan.epoch_ends]
+    def _epoch_loss(self, before: int) -> float:
+        """Mean training loss since the end of epoch `before`, read back so that a resumed epoch is whole."""
+        start = [0, *self.version.plan.epoch_ends][before]
         rows = [row for row in read_rows(self.folder / "metrics.jsonl") if "train/loss" in row]
-        values = [row["train/loss"] for row in rows if ends[epoch - 1] < row["step"] <= ends[epoch]]
+        values = [row["train/loss"] for row in rows if start < row["step"] <= self.version.step]
         return fmean(values) if values else math.nan
 
     def _log_images(self, epoch: int) -> None:

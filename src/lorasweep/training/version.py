@@ -7,6 +7,7 @@ of the config. A cohort holds several versions on one base; nothing here knows o
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -80,7 +81,11 @@ class Version:
     @property
     def epoch(self) -> int:
         """Epochs completed."""
-        return sum(end <= self.step for end in self.plan.epoch_ends)
+        return self.epochs_at(self.step)
+
+    def epochs_at(self, step: int) -> int:
+        """Return how many epochs are complete after `step` optimizer steps."""
+        return bisect_right(self.plan.epoch_ends, step)
 
     @property
     def finished(self) -> bool:
