@@ -27,12 +27,12 @@ from lorasweep.toy.themes import THEMES, draw_theme  # noqa: E402
 from lorasweep.toy.tokenizer import LENGTH, load_tokenizer  # noqa: E402
 
 VAE_ERROR = 0.05
-"""Mean absolute error of held-out humanoids, black 0 to white 1; measured: 0.043."""
+"""Mean absolute error of held-out humanoids, black 0 to white 1; measured: 0.042."""
 
 CLIP_AIM, BASE_AIM = 0.95, 0.9
 """Aims: the CLIP's share of right answers on drawings, and the share of right attributes in samples of the base."""
 
-CLIP_OVERALL, CLIP_WORST, BASE_OVERALL = 0.7, 0.4, 0.5
+CLIP_OVERALL, CLIP_WORST, BASE_OVERALL = 0.9, 0.5, 0.65
 """What the shipped weights reach for certain, while the aims are missed: docs/toy.md has the figures."""
 
 
