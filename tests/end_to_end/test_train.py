@@ -133,7 +133,7 @@ def test_diffusers_loads_the_file_and_samples_the_same_images(folder: Path, toy_
     pipeline.load_lora_weights(folder / "FuzzyBear_v6-000002.safetensors")
     record = json.loads((folder / "record.json").read_text())
     config = record["config"]
-    different = 0.0
+    ours_theirs, ours_before = [], []
     for index, prompt in enumerate(config["sampling"]["prompts"]):
         latents = torch.randn((1, 4, 16, 16), generator=generator(config["sampling"]["seeds"][0], "sample"))
         ours = np.asarray(Image.open(folder / "samples" / f"000002_{index:02d}.png"), dtype=np.float32)
@@ -145,10 +145,11 @@ def test_diffusers_loads_the_file_and_samples_the_same_images(folder: Path, toy_
             guidance_scale=config["sampling"]["guidance"],
         ).images[0]
         before = np.asarray(Image.open(folder / "samples" / f"000000_{index:02d}.png"), dtype=np.float32)
-        # The file holds fp16: a few grey levels here and there, against a visible change from the base.
-        assert np.abs(ours - np.asarray(theirs, dtype=np.float32)).mean() < 1.0
-        different = max(different, np.abs(ours - before).mean())
-    assert different > 4.0
+        ours_theirs.append(np.abs(ours - np.asarray(theirs, dtype=np.float32)).mean())
+        ours_before.append(np.abs(ours - before).mean())
+    # The file holds fp16, the trainer fp32: hundredths of a grey level, against some levels of change from the base.
+    assert max(ours_theirs) < 0.2, ours_theirs
+    assert max(ours_before) > 1.5, ours_before
 
 
 def test_the_file_alone_says_how_to_train_it_again(folder: Path, record: dict[str, Any], tmp_path: Path) -> None:
