@@ -42,7 +42,7 @@ format: .venv/.installed-test  ## let ruff put the code in order
 bench: .venv/.installed-test  ## speed and memory tables
 	@for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
 
-toy: .venv/.installed  ## rebuild the toy base from nothing (about an hour and a half on 2 cores)
+toy: .venv/.installed  ## rebuild the toy base from nothing (hours on 2 cores)
 	@$(BIN)/python -m lorasweep.toy.build
 
 clean:  ## remove the environment and caches (never outputs/)

@@ -200,6 +200,16 @@ def test_epochs_shorter_than_a_step_share_its_end(short_config: Config, toy_base
     assert all(entry["metrics"]["train/loss"] > 0 for entry in entries)
 
 
+def test_measuring_and_sampling_have_rhythms_of_their_own(short_config: Config, toy_base: SDXL) -> None:
+    short_config.training.epochs, short_config.evaluation.every_epochs = 3, 2
+    short_config.sampling.every_epochs, short_config.sampling.prompts = 1, ["humanoid"]
+    short_config.sampling.steps = 1
+    run(short_config, base=toy_base)
+    measured = ["val/loss_ratio" in entry["metrics"] for entry in record_of(short_config)["epochs"]]
+    assert measured == [False, True, True], "every second epoch, and the last"
+    assert len(list((folder_of(short_config) / "samples").glob("0*.png"))) == 4
+
+
 def test_bf16_on_the_cpu_trains(short_config: Config) -> None:
     short_config.training.mixed_precision, short_config.training.epochs = "bf16", 1
     short_config.sampling.every_epochs, short_config.sampling.prompts = 1, ["humanoid"]

@@ -151,6 +151,11 @@ class Dataset:
             for item in self._heldout
         ]
 
+    @property
+    def heldout_count(self) -> int:
+        """Number of held-out images."""
+        return len(self._heldout)
+
     def heldout_images(self) -> list[Image.Image]:
         """Return the held-out images as the model sees them: RGB, scaled and cropped to their buckets."""
         return [

@@ -43,10 +43,10 @@ class Evaluator:
             return metrics | self._look(0, draw=0 not in self.samples.epochs())
 
     @torch.no_grad()
-    def epoch_metrics(self, epoch: int, *, sample: bool) -> dict[str, float]:
-        """Measure the adapter after `epoch`, with samples if it is an epoch for samples."""
+    def epoch_metrics(self, epoch: int, *, measure: bool, sample: bool) -> dict[str, float]:
+        """Measure the adapter after `epoch`: the held-out loss, and samples with their similarities, as asked for."""
         self.version.adapter.activate()
-        metrics = self._measure()
+        metrics = self._measure() if measure else {}
         return metrics | (self._look(epoch, draw=True) if sample else {})
 
     def _measure(self) -> dict[str, float]:

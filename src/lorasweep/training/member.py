@@ -148,10 +148,10 @@ class Member:
             return bool(every) and (self.version.finished or epoch // every > before // every)
 
         save, sample = due(config.training.save_every_epochs), due(config.sampling.every_epochs)
+        measure = due(config.evaluation.every_epochs)
         if save:
             write_epoch_weights(self.weights(epoch), self.version, self.record.values, now())
-        measure = sample or due(config.evaluation.every_epochs)
-        measured = self.evaluator.epoch_metrics(epoch, sample=sample) if measure else {}
+        measured = self.evaluator.epoch_metrics(epoch, measure=measure, sample=sample)
         metrics = {"train/loss": self._epoch_loss(before), **measured}
         entry = {
             "epoch": epoch,
@@ -168,7 +168,7 @@ class Member:
         self.trackers.metrics({"epoch": epoch, **measured}, step)
         self.progress.epoch(epoch, metrics)
         self.version.save_state(self.folder)
-        reason = self.report(step, metrics) if measured and self.report is not None else None
+        reason = self.report(step, metrics) if measure and self.report is not None else None
         if reason and not self.version.finished:
             self.close("pruned", reason)
 

@@ -212,7 +212,7 @@ def _first_record(
         "dataset": {
             "path": config.dataset.path or f"theme:{config.dataset.theme}",
             "images": dataset.images,
-            "heldout": len(dataset.heldout()),
+            "heldout": dataset.heldout_count,
             "sha256": dataset.sha256,
             "skipped": dataset.skipped,
         },

@@ -38,7 +38,7 @@ def write_epoch_weights(path: Path, version: Version, record: dict[str, Any], fi
         total_steps=plan.total_steps,
         warmup_steps=schedules.warmup_steps(config.scheduler, plan.total_steps),
         images=sum(folder.repeats * folder.images for folder in folders.values()),
-        validation_images=len(dataset.heldout()),
+        validation_images=dataset.heldout_count,
         regularisation_images=sum(folder.repeats * folder.images for folder in regularisation.values()),
         regularisation_folders=regularisation,
         mean_aspect_error=dataset.mean_aspect_error(),
