@@ -3,13 +3,14 @@
 import io
 import logging
 import re
+import threading
 import time
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from lorasweep.console import Progress, clock_time, closing_table, duration, open_log, phase, say, say_pairs
+from lorasweep.console import Progress, clock_time, closing_table, duration, open_log, phase, say, say_pairs, silenced
 
 LONG = "outputs/" + "a_folder_with_a_long_name/" * 6 + "FuzzyBear_v6.safetensors"
 
@@ -254,3 +255,46 @@ def test_a_full_disk_does_not_fill_the_terminal_with_log_errors(capfd):
 def test_durations(seconds, long, short):
     assert duration(seconds) == long
     assert clock_time(seconds) == short
+
+
+def speak(console: Console | None = None) -> None:
+    """Use everything that writes."""
+    say("a line", console=console)
+    say_pairs("pairs", {"name": "value"}, console=console)
+    progress = Progress("FuzzyBear v6", 2, console=console)
+    progress.step(1, 0.1, 1e-4)
+    progress.epoch(1, {})
+    progress.close()
+    with phase("caching", 1, console=console) as advance:
+        advance()
+    closing_table(record(), {}, {"next": "a command"}, console=console)
+
+
+@pytest.mark.parametrize("make", [pipe, terminal])
+def test_silenced_nothing_reaches_the_terminal_and_the_log_has_it_all(tmp_path, monkeypatch, make):
+    console = make()
+    monkeypatch.setattr("rich.get_console", lambda: console)
+    with open_log(tmp_path / "train.log"), silenced():
+        with silenced():
+            speak()
+        speak()
+    assert text_of(console) == ""
+    logged = (tmp_path / "train.log").read_text()
+    for part in ("a line", "pairs", "epoch 1,", "caching: 1 in", "complete", "a command"):
+        assert logged.count(part) == 2, part
+    speak()
+    assert "a line" in text_of(console) and "a command" in text_of(console)
+
+
+def test_silenced_is_over_after_an_error_and_spares_named_consoles_and_other_threads(monkeypatch):
+    console, named = pipe(), pipe()
+    monkeypatch.setattr("rich.get_console", lambda: console)
+    with pytest.raises(RuntimeError), silenced():
+        say("named", console=named)
+        thread = threading.Thread(target=say, args=("from another thread",))
+        thread.start()
+        thread.join()
+        raise RuntimeError
+    say("afterwards")
+    assert text_of(named) == "named\n"
+    assert text_of(console) == "from another thread\nafterwards\n"

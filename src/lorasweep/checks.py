@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lorasweep import weights
-from lorasweep.config import OBJECTIVES, Config, Key, schema_keys, slug, value_at
+from lorasweep.config import LAST, OBJECTIVES, Config, Key, schema_keys, slug, value_at
 
 _BOUNDS = (
     ("above", "more than", operator.gt),
@@ -126,10 +126,30 @@ def _images(config: Config) -> Iterator[str]:
             yield f"dataset.{key}={folder}: this is a file; expected the folder of images and captions"
     if data.validation_path is not None and data.holdout not in (0, _default("dataset.holdout")):
         yield _inert(config, "dataset.holdout", "while dataset.validation_path is set: take one of them away")
+    yield from _folds(config)
     if data.regularisation_path is None:
         for key in ("dataset.regularisation_repeats", "loss.prior_loss_weight"):
             if value_at(config, key) != _default(key):
                 yield _inert(config, key, "without dataset.regularisation_path=FOLDER")
+
+
+def _folds(config: Config) -> Iterator[str]:
+    data = config.dataset
+    if data.folds is None:
+        if data.fold is not None:
+            yield f"dataset.fold={data.fold}: of how many? Give dataset.folds=K too, or set dataset.fold=null"
+        return
+    if data.fold is None:
+        yield f"dataset.folds={data.folds}: which one is held out? Give dataset.fold=1 to {data.folds} too"
+    elif data.fold > data.folds:
+        yield f"dataset.fold={data.fold}: expected 1 to dataset.folds={data.folds}"
+    if data.validation_path is not None:
+        yield (
+            f"dataset.folds={data.folds} and dataset.validation_path={data.validation_path} both say what is held "
+            "out: take one of them away"
+        )
+    if data.holdout not in (0, _default("dataset.holdout")):
+        yield _inert(config, "dataset.holdout", "while dataset.folds is set: take one of them away")
 
 
 def _sizes(config: Config) -> Iterator[str]:
@@ -230,12 +250,13 @@ def _measures(config: Config) -> Iterator[str]:
         )
         if not evaluation.clip:
             yield _inert(config, "evaluation.clip_path", "while evaluation.clip is false")
-    for key in ("objective", "evaluation.select_by"):
-        metric = value_at(config, key)
-        if metric is None:
+    wanted = [(key, value_at(config, key)) for key in ("objective", "evaluation.select_by")]
+    for key, metric in [*wanted, *(("further_objectives", metric) for metric in config.further_objectives)]:
+        if metric is None or (metric == LAST and key == "evaluation.select_by"):
             continue
         if metric not in OBJECTIVES:
-            yield f"{key}={metric}: expected one of {', '.join(OBJECTIVES)}{did_you_mean(metric, OBJECTIVES)}"
+            known = [*OBJECTIVES, *([LAST] if key == "evaluation.select_by" else [])]
+            yield f"{key}={metric}: expected one of {', '.join(known)}{did_you_mean(metric, known)}"
             continue
         needs = " and ".join(_unmeasured(config, metric))
         if needs:
@@ -260,7 +281,7 @@ def _unmeasured(config: Config, metric: str) -> Iterator[str]:
     """Yield the settings that `metric` needs and the config lacks."""
     data, evaluation = config.dataset, config.evaluation
     drawn = data.path is None  # themes come with held-out drawings of their own
-    heldout = drawn or data.validation_path is not None or data.holdout > 0
+    heldout = drawn or data.validation_path is not None or data.folds is not None or data.holdout > 0
     if metric in ("val/loss", "val/loss_ratio", "image/clip_image") and not heldout:
         yield "dataset.holdout=0.1"
     if metric.startswith("val/") and not evaluation.heldout_loss:

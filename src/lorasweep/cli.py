@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lorasweep import files, ledger
 from lorasweep.config import THEMES
 from lorasweep.errors import UserError
+
+if TYPE_CHECKING:
+    import optuna
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,6 +47,27 @@ def _parser() -> argparse.ArgumentParser:
     themes.add_argument("--resolution", type=int, default=64, help="side in pixels, 8 or more (default: %(default)s)")
     themes.add_argument("--theme", choices=THEMES, action="append", help="only this one (may be given several times)")
     themes.set_defaults(verb=_themes)
+
+    study = verbs.add_parser("study", help="show what a search found: leaderboard, plots, the best version")
+    study.add_argument("name", nargs="?", help="the study; without it all studies are listed")
+    study.add_argument(
+        "--output-root", type=Path, default=Path("outputs"), help="folder of all versions (default: %(default)s)"
+    )
+    study.add_argument("--storage", metavar="URL", help="where the study is kept, if not in its own folder")
+    study.add_argument("--top", type=int, metavar="N", help="print only the best N trials")
+    study.add_argument("--plots", type=Path, metavar="FOLDER", help="draw the study's plots there")
+    form = study.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print the leaderboard as JSON")
+    form.add_argument("--csv", action="store_true", help="print the leaderboard as comma-separated values")
+    study.set_defaults(verb=_study)
+
+    storage = verbs.add_parser("storage", help="serve a study's storage to other machines as grpc://HOST:PORT")
+    storage.add_argument("url", metavar="URL", help="journal:///study.log, sqlite:///study.db, postgresql://...")
+    storage.add_argument(
+        "--host", default="localhost", help="address to listen on; 0.0.0.0 for all (default: %(default)s)"
+    )
+    storage.add_argument("--port", type=int, default=13000, help="1 to 65535 (default: %(default)s)")
+    storage.set_defaults(verb=_storage)
 
     reference = verbs.add_parser("reference", help="write the config reference from the schema")
     reference.add_argument("-o", "--out", type=Path, default=Path("docs/config-reference.md"))
@@ -99,6 +125,71 @@ def _themes(args: argparse.Namespace) -> None:
         except OSError as error:
             raise UserError(f"{args.folder} cannot be written ({error.strerror})", title="Nothing was drawn") from error
         print(f"{theme}: {len(list(folder.glob('*.png')))} images in {folder}")
+
+
+def _study(args: argparse.Namespace) -> None:
+    from lorasweep.sweeping import leaderboard, lookup
+
+    if args.name is None:
+        _studies(args)
+        return
+    found = lookup.find(args.name, args.output_root, args.storage)
+    rows = leaderboard.rows(found.study, found.finals)
+    top = None if args.top is None else max(1, args.top)
+    if args.json:
+        print(json.dumps(leaderboard.as_json(found.study, rows[:top]), indent=2, ensure_ascii=False, allow_nan=False))
+    elif args.csv:
+        print(leaderboard.as_csv(found.study, rows[:top]), end="")
+    else:
+        leaderboard.show(found.study, rows, top=top)
+        dashboard = found.dashboard()
+        more = {"dashboard": dashboard} if dashboard is not None else {}
+        leaderboard.show_pairs("", leaderboard.next_steps(rows) | more)
+    if args.plots is not None:
+        _plots(args, found.study)
+
+
+def _studies(args: argparse.Namespace) -> None:
+    """List the studies: how many trials each has, and its best."""
+    from lorasweep.sweeping import leaderboard, lookup
+
+    places = lookup.places(args.output_root, args.storage)
+    if not places:
+        raise UserError(
+            f"{args.storage or args.output_root / 'studies'} holds no study: "
+            "start one with python train.py -m hydra/sweeper=optuna, or give --output-root or --storage",
+            title="There is nothing to list",
+        )
+    lines = {}
+    for name in places:
+        found = lookup.find(name, args.output_root, args.storage)
+        rows = leaderboard.rows(found.study, found.finals)
+        lines[name] = leaderboard.summary(rows)
+    leaderboard.show_pairs("studies", lines)
+
+
+def _plots(args: argparse.Namespace, study: optuna.Study) -> None:
+    from lorasweep.sweeping import plots
+
+    # What the program prints as JSON or CSV must stay that alone.
+    out = sys.stderr if args.json or args.csv else sys.stdout
+    try:
+        drawn = plots.draw(study, args.plots)
+    except OSError as error:
+        raise UserError(f"{args.plots} cannot be written ({error.strerror})", title="Nothing was drawn") from error
+    for path in drawn.files:
+        print(f"wrote {path}", file=out)
+    for name, reason in drawn.left_out.items():
+        print(f"left out {name}: {reason}", file=out)
+
+
+def _storage(args: argparse.Namespace) -> None:
+    from lorasweep.sweeping import storage
+
+    if not 1 <= args.port <= 65535:
+        raise UserError(f"--port {args.port}: expected 1 to 65535", title="The storage cannot be served")
+    print(f"serving {storage.shown(args.url)} as grpc://{args.host}:{args.port} (Ctrl-C ends it)", flush=True)
+    storage.serve(args.url, args.host, args.port)
 
 
 def _reference(args: argparse.Namespace) -> None:

@@ -8,7 +8,7 @@ keeps the config that it was started with.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lorasweep import ledger, overrides
 from lorasweep.checks import check, did_you_mean, written
-from lorasweep.config import Config, schema_keys
+from lorasweep.config import OBJECTIVES, Config, schema_keys, slug
 from lorasweep.errors import UserError
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -41,7 +41,14 @@ RESUMABLE = (
 """Keys (and groups of keys) that may change when a version is resumed: none changes what a step does."""
 
 _WHERE = ("name", "recipe", "resume", "output_root")  # which version to resume, not how
-_TARGETS = ("lorasweep.", "hydra._internal.core_plugins.", "hydra.experimental.callbacks.", "hydra_plugins.")
+_TARGETS = (
+    "lorasweep.",
+    "hydra._internal.core_plugins.",
+    "hydra.experimental.callbacks.",
+    "hydra_plugins.",
+    "optuna.samplers.",
+    "optuna.pruners.",
+)
 _ERRORS = (HydraException, OmegaConfBaseException, ValueError)  # all that composing raises
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
@@ -51,10 +58,32 @@ def native(pixels: float, *, _root_: DictConfig) -> int:
     return round(pixels * _root_.base_model.resolution / 1024)
 
 
+def of_lr(share: float, *, _root_: DictConfig) -> float:
+    """Resolve `${of_lr:0.5}`: half of `optimizer.lr`, for a learning rate that follows the UNet's."""
+    return float(share * _root_.optimizer.lr)
+
+
+def of_rank(share: float, *, _root_: DictConfig) -> float:
+    """Resolve `${of_rank:0.5}`: half of `network.rank`, for an alpha that follows the rank."""
+    return float(share * _root_.network.rank)
+
+
+def directions(objective: str, further: Sequence[str] | None = None) -> str | list[str]:
+    """Resolve `${directions:${objective},${further_objectives}}`: what a search does with each of them."""
+    found = [OBJECTIVES.get(name, "minimize") for name in (objective, *(further or ()))]
+    return found[0] if len(found) == 1 else found
+
+
+def study_name(name: str, sweeps: str | None = None) -> str:
+    """Resolve `${study_name:${name},${hydra.runtime.choices.sweeps}}`: `fuzzybear-rank_lr`."""
+    return slug(name) + (f"-{sweeps}" if sweeps not in (None, "null") else "")
+
+
 def register() -> None:
-    """Make the schema and the `native` resolver known to Hydra and OmegaConf."""
+    """Make the schema and our resolvers known to Hydra and OmegaConf."""
     ConfigStore.instance().store(name="schema", node=Config)
-    OmegaConf.register_new_resolver("native", native, replace=True)
+    for resolver in (native, of_lr, of_rank, directions, study_name):
+        OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)
 
 
 @contextmanager
@@ -92,6 +121,32 @@ def load(line: Sequence[str], config_name: str = "config") -> Config:
         raise UserError(problems)
     assert result is not None
     return result
+
+
+def searched(line: Sequence[str], config_name: str = "config") -> list[str]:
+    """Return what a search tries beyond the sweeps on its command line: `hydra.sweeper.params`, as overrides.
+
+    Where nothing is searched at all, the overrides that the sweeper then falls back on come first.
+    """
+    parsed = {text: overrides.parsed(text) for text in line}
+    plain = [text for text, override in parsed.items() if override and not override.is_sweep_override()]
+    swept = {override.get_key_element() for override in parsed.values() if override and override.is_sweep_override()}
+
+    def sweeper_with(fallback: Sequence[str]) -> Mapping[str, Any]:
+        found = hydra.compose(config_name, [*plain, *fallback], return_hydra_config=True).hydra.sweeper
+        return dict(OmegaConf.to_container(found, resolve=False) or {})  # type: ignore[arg-type]
+
+    fallback: list[str] = []
+    try:
+        sweeper = sweeper_with(fallback)
+        if not (swept or sweeper.get("params") or sweeper.get("params_from") or sweeper.get("custom_search_space")):
+            fallback = list(sweeper.get("when_empty") or [])
+            sweeper = sweeper_with(fallback)
+    except _ERRORS:
+        return []  # what is wrong is said where the command line is judged
+    fixed = {override.get_key_element() for override in parsed.values() if override}
+    params = sweeper.get("params") or {}
+    return [*fallback, *(f"{k}={v}" for k, v in params.items() if isinstance(v, str) and k not in fixed)]
 
 
 def settle(config: DictConfig, line: Sequence[str], config_name: str = "config") -> Config:
@@ -207,7 +262,7 @@ def _foreign_targets(node: Any, path: str = "") -> Iterator[str]:
     entries = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     for key, value in entries:
         if key == "_target_" and not str(value).startswith(_TARGETS):
-            yield f"{path}{key}={value}: only parts of lorasweep, Hydra and its plugins can be named"
+            yield f"{path}{key}={value}: only parts of lorasweep, Optuna, Hydra and its plugins can be named"
         yield from _foreign_targets(value, f"{path}{key}.")
 
 

@@ -92,6 +92,16 @@ class DatasetConfig:
         0.1, "share of images held out to measure the loss (at least one; 0: none)", at_least=0, at_most=0.9
     )
     validation_path: str | None = option(None, "folder of held-out images; then no training image is held out")
+    folds: int | None = option(
+        None,
+        "number of parts that cross-validation deals the images into, near-duplicates together; what is held out "
+        "does not train, so that an epoch has fewer steps",
+        at_least=2,
+        at_most=10,
+    )
+    fold: int | None = option(
+        None, "which of these parts is held out, 1 to dataset.folds, instead of dataset.holdout", at_least=1
+    )
     regularisation_path: str | None = option(None, "folder of regularisation (class) images")
     regularisation_repeats: int = option(1, "times each regularisation image is seen per epoch", at_least=1)
     on_bad_file: str = option("stop", "what a damaged or incomplete file does", choices=("stop", "skip"))
@@ -177,7 +187,7 @@ class EvaluationConfig:
     clip_path: str | None = option(
         None, "transformers CLIP folder or hub id; null: the toy's on the toy base, else off"
     )
-    select_by: str | None = option(None, "metric that chooses the epoch; null: the objective")
+    select_by: str | None = option(None, "metric that chooses the epoch, or last; null: the objective")
 
 
 @dataclass
@@ -246,6 +256,7 @@ class Config:
     output_root: str = option("outputs", "folder of all versions")
     resume: str | None = option(None, "continue a version: v6, or latest")
     objective: str = option("val/loss_ratio", "metric that a search optimises and train.py returns")
+    further_objectives: list[str] = option([], "metrics that a search optimises besides; it then shows a Pareto front")
     base_model: BaseModelConfig = field(default_factory=BaseModelConfig)
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
@@ -257,6 +268,8 @@ class Config:
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
+
+LAST = "last"  # value of evaluation.select_by that chooses the last epoch, whatever was measured
 
 # Every metric that can be an objective, and the direction in which it is better.
 OBJECTIVES = {

@@ -6,12 +6,14 @@ commands are never wrapped or cut, so that they can be copied.
 
 from __future__ import annotations
 
+import io
 import logging
 import statistics
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -37,6 +39,28 @@ REFRESH = 4  # times a second that bars are redrawn: more would slow a training 
 WINDOW = 50  # steps over which the bar's loss and seconds per step are taken
 
 LOGGER = logging.getLogger("lorasweep")
+# What stands in for the terminal inside `silenced`. Of the context, so that a thread beside it (the live table of a
+# study) goes on writing.
+_STAND_IN: ContextVar[Console | None] = ContextVar("console", default=None)
+
+
+@contextmanager
+def silenced() -> Iterator[None]:
+    """Keep everything below off the terminal: lines, bars, closing tables; an open train.log still gets its lines.
+
+    For versions that train inside something that has the terminal to itself, such as a study. Can be nested; a
+    console that a caller names is written to all the same.
+    """
+    token = _STAND_IN.set(Console(file=io.StringIO(), quiet=True))
+    try:
+        yield
+    finally:
+        _STAND_IN.reset(token)
+
+
+def _terminal() -> Console:
+    """Return the console of whoever names none."""
+    return _STAND_IN.get() or rich.get_console()
 
 
 def say(line: str | Text = "", *, console: Console | None = None) -> None:
@@ -44,9 +68,9 @@ def say(line: str | Text = "", *, console: Console | None = None) -> None:
 
     Args:
         line: taken as it is: no markup, no wrapping. Characters that the terminal's encoding lacks become `?`.
-        console: where to print; None is the process's own terminal or pipe.
+        console: where to print; None is the process's own terminal or pipe, unless `silenced`.
     """
-    console = console or rich.get_console()
+    console = console or _terminal()
     text = line if isinstance(line, Text) else Text(line)
     for part in text.plain.splitlines() if LOGGER.handlers else ():
         LOGGER.info(part)
@@ -72,7 +96,7 @@ class Progress:
         start_step: steps that an earlier process took already.
         epochs: number of epochs, for display; None where the training is counted in steps.
         start_epoch: epochs that are complete already.
-        console: where to show it; None is the process's own terminal or pipe.
+        console: where to show it; None is the process's own terminal or pipe, unless `silenced`.
         clock: seconds that only go forward.
     """
 
@@ -87,7 +111,7 @@ class Progress:
         console: Console | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._console = console or rich.get_console()
+        self._console = console or _terminal()
         self._clock = clock
         self._bar = _Bar(name, total_steps, start_step)
         self._start, self._total, self._started = start_step, total_steps, clock()
@@ -156,13 +180,13 @@ def phase(
         name: what is done, such as `caching latents`.
         total: how many pieces there are, if that is known.
         quiet: leave no line; for what happens at each epoch, which has a line already.
-        console: where to show it; None is the process's own terminal or pipe.
+        console: where to show it; None is the process's own terminal or pipe, unless `silenced`.
         clock: seconds that only go forward.
 
     Yields:
         A function to call after each piece.
     """
-    console = console or rich.get_console()
+    console = console or _terminal()
     bar, started = _Bar(name, total, 0), clock()
 
     def advance() -> None:
@@ -193,9 +217,9 @@ def closing_table(
             `metrics` (with `base`), `seconds`.
         paths: label -> file or folder; those that do not exist are left out.
         commands: what for -> command.
-        console: where to print; None is the process's own terminal or pipe.
+        console: where to print; None is the process's own terminal or pipe, unless `silenced`.
     """
-    console = console or rich.get_console()
+    console = console or _terminal()
     status = record["status"]
     say(console=console)
     say(

@@ -19,6 +19,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from lorasweep import compose, help, overrides
+from lorasweep.config import Config
 from lorasweep.errors import UserError
 
 USER_ERROR = 2
@@ -52,17 +53,22 @@ def train(config: DictConfig) -> float | None:
     choices = {str(group): str(choice) for group, choice in job.runtime.choices.items() if choice is not None}
     try:
         settled = compose.settle(config, line, job.job.config_name or "config")
-        from lorasweep import training  # torch and all the rest: only now that the config is good
-
-        return training.run(
-            settled,
-            overrides=line,
-            choices={group: choice for group, choice in choices.items() if not group.startswith("hydra/")},
-        )
+        choices = {group: choice for group, choice in choices.items() if not group.startswith("hydra/")}
+        return _run(settled, line, choices)
     except UserError as error:
         if job.mode is RunMode.MULTIRUN:  # the other jobs go on; Hydra repeats the message at the end
             raise CompactHydraException(error.render()) from error
         raise SystemExit(_told(error)) from error
+
+
+def _run(config: Config, line: list[str], choices: dict[str, str]) -> float | None:
+    """Train, as a trial of a study if this job is one."""
+    from lorasweep import studies, sweeping, training  # torch and all the rest: only now that the config is good
+
+    with sweeping.trial() as trial:
+        if trial is not None:
+            return studies.train_trial(trial, config, line, choices)
+    return training.run(config, overrides=line, choices=choices)
 
 
 def _look_ahead(args: argparse.Namespace, conf: Path) -> None:
@@ -80,7 +86,7 @@ def _look_ahead(args: argparse.Namespace, conf: Path) -> None:
     several = args.multirun or any(text.strip() == "hydra.mode=MULTIRUN" for text in line)
     problems: dict[str, None] = {}
     with compose.composing(conf):
-        for variant in overrides.variants(line) if several else [line]:
+        for variant in overrides.variants([*line, *compose.searched(line, name)]) if several else [line]:
             try:
                 compose.compose(variant, name) if args.cfg else compose.load(variant, name)
             except UserError as error:

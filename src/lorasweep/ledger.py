@@ -114,6 +114,11 @@ def versions(output_root: Path | str, name: str | None = None) -> list[Version]:
     return sorted(found, key=lambda version: (version.name, version.number))
 
 
+def number_of(folder: Path) -> int:
+    """Return the number of the version in a folder, 0 where its name is not `v<N>`."""
+    return _number(folder.name)
+
+
 def _number(text: str) -> int:
     """Return N of `vN`, or 0 for anything else."""
     match = re.fullmatch(r"v(\d+)", text)

@@ -71,9 +71,9 @@ def judge(overrides: Sequence[str]) -> Judged:
     """Judge each override by itself: its syntax, its group and choice, its key. Hydra must be initialized."""
     judged = Judged()
     choices = _Choices(elsewhere=any(text.lstrip("+").startswith("hydra.searchpath=") for text in overrides))
-    parser, known = OverridesParser.create(), schema_keys()
+    known = schema_keys()
     for text in overrides:
-        override = _parsed(text, parser)
+        override = parsed(text)
         if override is None or override.is_sweep_override():
             key = text.partition("=")[0]
             wrong = "add -m to train a version for each" if override else "expected key=value"
@@ -154,9 +154,10 @@ def _suggestion(key: str, known: Mapping[str, Key], groups: list[str]) -> str:
     return f"; did you mean {guess}?" if guess else "; docs/config-reference.md lists all keys"
 
 
-def _parsed(text: str, parser: OverridesParser) -> Override | None:
+def parsed(text: str) -> Override | None:
+    """Return an override as Hydra reads it; None if it cannot be read."""
     try:
-        return parser.parse_override(text)
+        return OverridesParser.create().parse_override(text)
     except (HydraException, ValueError):
         return None
 
@@ -178,9 +179,8 @@ def variants(overrides: Sequence[str]) -> list[list[str]]:
     Of a range or an interval the two ends stand for all. Overrides that cannot be read are passed on.
     """
     values: list[list[str]] = []
-    parser = OverridesParser.create()
     for text in overrides:
-        override = _parsed(text, parser)
+        override = parsed(text)
         values.append(list(_swept(override)) if override and override.is_sweep_override() else [text])
     values = [choices for choices in values if choices]
     first = [choices[0] for choices in values]

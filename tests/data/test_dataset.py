@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from omegaconf import OmegaConf
-from PIL import Image
+from PIL import Image, ImageOps
 
 from lorasweep.data.dataset import Dataset
 from lorasweep.data.plan import Row
@@ -441,3 +441,60 @@ def test_latents_beyond_memory_come_from_the_disk(build, bears, base):
     dataset.cache._recent.clear()
     assert torch.equal(dataset.batch([Row(0, 0, 0)]).latents, expected)
     assert base.encoded_images == 8
+
+
+@pytest.fixture
+def spots(folder) -> Path:
+    """Nine pictures of a spot at nine places, the last a mirrored copy of the first."""
+    folder.mkdir()
+    for number in range(8):
+        image = Image.new("RGB", (64, 64), "white")
+        image.paste((10 * number, 0, 60), (4 + 10 * (number % 4), 6 + 24 * (number // 4), 24 + 10 * (number % 4), 40))
+        image.save(folder / f"{number}.png")
+    with Image.open(folder / "0.png") as first:
+        ImageOps.mirror(first).save(folder / "8.png")
+    for image in folder.glob("*.png"):
+        image.with_suffix(".txt").write_text(f"bear {image.stem}")
+    return folder
+
+
+def test_folds_hold_each_image_out_once_and_near_duplicates_together(build, spots, config):
+    config.dataset.folds, config.dataset.holdout = 3, 0.1
+    held: list[set[str]] = []
+    for fold in (1, 2, 3):
+        config.dataset.fold = fold
+        dataset = build()
+        held.append({caption for _, caption, _ in dataset.heldout()})
+        rows = [
+            row for step in range(dataset.plan.total_steps) for batch in dataset.plan.batches(step) for row in batch
+        ]
+        assert not held[-1] & set(dataset.batch(rows).captions), "what is held out does not train"
+        assert len({row.item for row in rows}) == 9 - len(held[-1])
+        assert dataset.images == 9 and dataset.heldout_count == len(held[-1])
+        (note,) = [line for line in build.said if "held out" in line]
+        assert note.startswith(f"{len(held[-1])} of 9 images held out to measure the loss (fold {fold} of 3)")
+        assert "near-duplicates stay in one fold: 0.png, 8.png" in note
+    assert [len(fold) for fold in held] == [3, 3, 3]
+    assert set.union(*held) == {f"bear {number}" for number in range(9)}
+    (with_first,) = [fold for fold in held if "bear 0" in fold]
+    assert "bear 8" in with_first
+    before = [sorted(fold) for fold in held]
+    config.dataset.fold, config.seed = 1, 77
+    assert sorted(caption for _, caption, _ in build().heldout()) == before[0], "repeats with other seeds compare"
+    config.evaluation.seed = 5
+    assert sorted(caption for _, caption, _ in build().heldout()) != before[0]
+
+
+def test_more_folds_than_different_images_are_refused(build, spots, config):
+    config.dataset.folds, config.dataset.fold = 9, 1
+    message = refusal(build)
+    assert "dataset.folds=9" in message and "has 8 different images (9 images, near-duplicates counted once)" in message
+    config.dataset.folds = 8
+    assert build().heldout_count in (1, 2)
+
+
+def test_all_images_train_without_holdout_and_folds(build, spots, config):
+    config.dataset.holdout = 0.0
+    dataset = build()
+    assert dataset.heldout_count == 0 and dataset.images == 9
+    assert sum(len(rows) for step in range(dataset.plan.batches_per_epoch) for rows in dataset.plan.batches(step)) >= 9

@@ -78,7 +78,7 @@ class Dataset:
         """
         cache = TensorCache(config.dataset.cache or Path(config.output_root) / ".cache")
         pictures = ImageCache(base, cache, config.dataset.background)
-        gathered = gather(config, pictures.look, base.latent_factor, progress)
+        gathered = gather(config, pictures, base.latent_factor, progress)
         for line in gathered.skipped:
             say(f"skipped {line}")
         for line in gathered.notes:

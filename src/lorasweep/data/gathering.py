@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from lorasweep.config import Config, DatasetConfig
 from lorasweep.data.buckets import (
@@ -18,7 +19,9 @@ from lorasweep.data.buckets import (
 )
 from lorasweep.data.captions import affixed
 from lorasweep.data.folder import Progress, Sample, Scan, scan
+from lorasweep.data.folds import deal, grouped
 from lorasweep.data.images import Facts
+from lorasweep.data.likeness import Likeness, look_alike
 from lorasweep.data.split import split
 from lorasweep.errors import UserError
 
@@ -55,12 +58,22 @@ class Gathered:
     notes: list[str] = field(default_factory=list)
 
 
-def gather(config: Config, look: Callable[[Path], Facts], latent_factor: int, progress: Progress) -> Gathered:
+class Pictures(Protocol):
+    """What must be known of images before any is encoded; `ImageCache` knows it."""
+
+    def look(self, path: Path) -> Facts:
+        """Return an image's facts, or raise BadImage."""
+
+    def likeness(self, path: Path, digest: str) -> Likeness:
+        """Return what an image looks like from far away."""
+
+
+def gather(config: Config, pictures: Pictures, latent_factor: int, progress: Progress) -> Gathered:
     """Read all folders of a run and give each image its role and its bucket.
 
     Args:
         config: the run, checked; `config.dataset.path` is set.
-        look: returns an image's facts or raises BadImage.
+        pictures: knows the images.
         latent_factor: pixels per latent pixel of the base.
         progress: wraps lists that take long.
 
@@ -81,7 +94,7 @@ def gather(config: Config, look: Callable[[Path], Facts], latent_factor: int, pr
             return []
         found = scan(
             Path(path),
-            look,
+            pictures.look,
             key=key,
             repeats_key=repeats_key,
             repeats=repeats,
@@ -112,7 +125,11 @@ def gather(config: Config, look: Callable[[Path], Facts], latent_factor: int, pr
     if refusals:
         raise UserError(refusals)
 
-    if rules.validation_path is None:
+    if rules.folds is not None:
+        training, held, note = _fold(config, samples, pictures)
+        gathered.training, gathered.heldout = [samples[i] for i in training], [samples[i] for i in held]
+        gathered.notes.append(note)
+    elif rules.validation_path is None:
         training, held = split([item.sample.facts.digest for item in samples], rules.holdout, config.evaluation.seed)
         gathered.training, gathered.heldout = [samples[i] for i in training], [samples[i] for i in held]
         if held:
@@ -127,6 +144,30 @@ def gather(config: Config, look: Callable[[Path], Facts], latent_factor: int, pr
         raise UserError(_too_few(len(gathered.training), len(gathered.heldout), config))
     gathered.notes += _caption_notes(samples, rules.trigger) + _copies(samples)
     return gathered
+
+
+def _fold(config: Config, samples: Sequence[Item], pictures: Pictures) -> tuple[list[int], list[int], str]:
+    """Return which images are trained on and which are held out with `dataset.folds`, and how to say so."""
+    folds, fold = config.dataset.folds, config.dataset.fold
+    assert folds is not None and fold is not None
+    digests = [item.sample.facts.digest for item in samples]
+    seen = [pictures.likeness(item.sample.path, item.sample.facts.digest) for item in samples]
+    groups = grouped(len(samples), lambda one, other: look_alike(seen[one], seen[other]))
+    if len(groups) < folds:
+        alike = f" ({len(samples)} images, near-duplicates counted once)" if len(groups) < len(samples) else ""
+        raise UserError(
+            f"dataset.folds={folds}: {config.dataset.path} has {len(groups)} different images{alike}, and each fold "
+            f"holds at least one out: set dataset.folds to at most {len(groups)}, or add images"
+        )
+    held = deal(groups, digests, folds, config.evaluation.seed)[fold - 1]
+    training = sorted(set(range(len(samples))) - set(held))
+    note = f"{len(held)} of {len(samples)} images held out to measure the loss (fold {fold} of {folds})"
+    several = [group for group in groups if len(group) > 1]
+    if several:
+        names = _few([samples[number].sample.path.name for number in several[0]])
+        more = f", and {len(several) - 1} more such groups" if len(several) > 1 else ""
+        note += f"; near-duplicates stay in one fold: {names}{more}"
+    return training, held, note
 
 
 def _check_sizes(rules: DatasetConfig, latent_factor: int) -> None:

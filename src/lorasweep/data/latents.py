@@ -20,6 +20,7 @@ from lorasweep.data import images
 from lorasweep.data.buckets import Placement, prepare
 from lorasweep.data.cache import TensorCache, precision
 from lorasweep.data.images import BadImage, Facts
+from lorasweep.data.likeness import Likeness, likeness
 from lorasweep.errors import UserError
 
 # Part of every key: raise it when what an entry holds, or how it is made, changes.
@@ -64,6 +65,30 @@ class ImageCache:
         entry = self._cache.fetch(parts, decode)
         width, height = entry["size"].tolist()
         return Facts(width, height, bytes(entry["digest"].tolist()).hex())
+
+    def likeness(self, path: Path, digest: str) -> Likeness:
+        """Return what an image looks like from far away.
+
+        Args:
+            path: the image, opened only where that is not known. digest: its pixel digest.
+
+        Raises:
+            UserError: as `open`.
+        """
+
+        def see() -> dict[str, Tensor]:
+            seen = likeness(self.open(path, digest))
+            bits = [list(value.to_bytes(8, "big")) for value in (seen.bits, seen.mirrored)]
+            colours = [list(seen.colours), list(seen.mirrored_colours)]
+            return {
+                "bits": torch.tensor(bits, dtype=torch.uint8),
+                "colours": torch.tensor(colours, dtype=torch.uint8),
+            }
+
+        entry = self._cache.fetch({"kind": "likeness", "version": VERSION, "pixels": digest}, see)
+        bits = [int.from_bytes(bytes(value), "big") for value in entry["bits"].tolist()]
+        colours = [tuple(values) for values in entry["colours"].tolist()]
+        return Likeness(bits[0], bits[1], colours[0], colours[1])
 
     def open(self, path: Path, digest: str) -> Image.Image:
         """Return the image, which must still be the one that was looked at.

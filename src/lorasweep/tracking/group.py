@@ -39,6 +39,16 @@ class Trackers:
         self._rows.metrics(values, step)
         self._each(lambda tracker: tracker.metrics(values, step))
 
+    def replay(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Log rows that metrics.jsonl holds already to the other trackers: a continued version's earlier part."""
+
+        def log(tracker: Tracker) -> None:
+            for row in rows:
+                values = {name: value for name, value in row.items() if name != "step" and value is not None}
+                tracker.metrics(values, row["step"])
+
+        self._each(log)
+
     def images(self, images: Mapping[str, Path], step: int) -> None:
         """Log PNG files at an optimizer step (see `Tracker.images`)."""
         self._each(lambda tracker: tracker.images(images, step))
@@ -71,6 +81,7 @@ def open_trackers(
     say: Say,
     resumed_step: int | None,
     job_type: str = "train",
+    trial: Mapping[str, Any] | None = None,
 ) -> Trackers:
     """Open the trackers that `config.tracker` asks for; one that cannot be opened is reported and left out.
 
@@ -82,6 +93,7 @@ def open_trackers(
         resumed_step: the step that training continues from; None for a version that starts. What was logged beyond
             it is dropped (metrics.jsonl), hidden (TensorBoard) or logged again under the same run id (W&B).
         job_type: W&B's job type: train, trial or evaluate.
+        trial: {"study", "number"} and, where known, "params" of a search; None outside of one.
 
     Raises:
         OSError: metrics.jsonl cannot be written.
@@ -105,7 +117,8 @@ def open_trackers(
     def wandb() -> Tracker | None:
         from lorasweep.tracking.wandb import open_wandb
 
-        return open_wandb(config, folder, version, say=say, resumed=resumed_step is not None, job_type=job_type)
+        resumed = resumed_step is not None
+        return open_wandb(config, folder, version, say=say, resumed=resumed, job_type=job_type, trial=trial)
 
     rows = JsonLines(folder / "metrics.jsonl", resumed_step)
     if config.tracker.tensorboard:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
 import os
+import re
 import secrets
 import shlex
 import socket
@@ -15,14 +17,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from omegaconf import OmegaConf
+
 from lorasweep import files
-from lorasweep.config import slug
+from lorasweep.config import Config, slug
 from lorasweep.tracking.tracker import split_key
 
 if TYPE_CHECKING:
     import wandb
-
-    from lorasweep.config import Config
 
 GROUPS = ("train", "val", "image", "time")
 CONNECT_TIMEOUT = 2.0  # seconds to find out whether there is a network
@@ -38,13 +40,17 @@ class Wandb:
         name: name of the artifact that the weights belong to.
         sync: the command that uploads what is on disk.
         say: tells the user one line.
+        in_study: tag the run with how it ended whatever that is; else only with an end that is not `complete`.
     """
 
-    def __init__(self, run: wandb.Run, name: str, sync: str, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, run: wandb.Run, name: str, sync: str, say: Callable[[str], None], *, in_study: bool = False
+    ) -> None:
         self._run = run
         self._name = name
         self._sync = sync
         self._say = say
+        self._in_study = in_study
         # W&B's own step counts log() calls; ours is the optimizer step, so a resumed run draws over itself.
         run.define_metric("step")
         for group in (*GROUPS, "samples"):
@@ -65,7 +71,10 @@ class Wandb:
         self._run.log({**media, "step": step})
 
     def weights(self, path: Path, aliases: Sequence[str], metadata: Mapping[str, Any]) -> None:
-        """Log a weights file as an artifact of type model.
+        """Log a weights file as an artifact of type model; the alias `v6` becomes `fuzzybear-v6`.
+
+        W&B counts the versions of an artifact as v0, v1, ... by itself, and its client refuses to read an artifact
+        that has two aliases of that form.
 
         The file is read where it lies, now or at the sync: W&B would otherwise copy every one into the home folder.
         """
@@ -73,12 +82,13 @@ class Wandb:
 
         artifact = wandb.Artifact(self._name, "model", metadata=dict(metadata))
         artifact.add_file(str(path.absolute()), policy="immutable", skip_cache=True)
-        self._run.log_artifact(artifact, aliases=list(aliases))
+        named = [f"{self._name}-{alias}" if re.fullmatch(r"v\d+", alias) else alias for alias in aliases]
+        self._run.log_artifact(artifact, aliases=named)
 
     def finish(self, status: str, summary: Mapping[str, float]) -> None:
         """Set the summary and close the run, within `FINISH_TIMEOUT` seconds."""
         self._run.summary.update({**summary, "status": status})
-        if status != "complete":
+        if self._in_study or status != "complete":
             self._run.tags = (*(self._run.tags or ()), status)
         try:
             self._run.finish(exit_code=1 if status == "failed" else 0)
@@ -94,6 +104,7 @@ def open_wandb(
     say: Callable[[str], None],
     resumed: bool,
     job_type: str,
+    trial: Mapping[str, Any] | None = None,
     init_timeout: float = INIT_TIMEOUT,
 ) -> Wandb | None:
     """Start the W&B run of a version; `wandb/` comes to lie in `folder`.
@@ -108,6 +119,8 @@ def open_wandb(
         say: tells the user one line.
         resumed: continue the run whose id the folder keeps.
         job_type: train, trial or evaluate.
+        trial: {"study", "number"} and, where known, "params" of a search: the study is the group and a tag, all of
+            it comes to stand under `trial` in the run's config. None outside of one.
         init_timeout: seconds that the server may take to accept the run.
 
     Returns:
@@ -125,19 +138,21 @@ def open_wandb(
     reason = "you asked for it" if mode in ("offline", "dryrun") else _obstacle(settings)
 
     run_id = _run_id(folder / "wandb" / f"{job_type}.id", resumed)
+    if trial:  # for `crown`, which opens the run again
+        files.write_json(folder / "wandb" / "trial.json", dict(trial))
 
     def init(mode: Literal["online", "offline"], run_id: str) -> wandb.Run:
         return wandb.init(
             project=options.project,
             entity=options.entity,
-            group=options.group or config.name,
+            group=options.group or (trial["study"] if trial else config.name),
             job_type=job_type,
             name=f"{config.name} v{version}",
             id=run_id,
             # Offline W&B cannot look a run up: its parts are joined by their id at the sync.
             resume="allow" if mode == "online" else None,
-            tags=_tags(config),
-            config=dataclasses.asdict(config),
+            tags=_tags(config, trial),
+            config=dataclasses.asdict(config) | ({"trial": dict(trial)} if trial else {}),
             dir=str(folder),
             mode=mode,
             reinit="create_new",
@@ -165,7 +180,39 @@ def open_wandb(
         say(f"W&B: {run.url}")
     else:
         say(f"W&B logs offline ({reason}). Upload it later with: {sync}")
-    return Wandb(run, slug(config.name), sync, say)
+    return Wandb(run, slug(config.name), sync, say, in_study=trial is not None)
+
+
+def crown(folder: Path, *, say: Callable[[str], None] = lambda line: None) -> None:
+    """Give the alias `best` to the weights of the best version of a study: its run is resumed for that.
+
+    W&B knows the same file again by its content, so this moves the alias. Offline it adds a part of the same run,
+    which the same sync command uploads. Without effect where the version was not logged to W&B.
+
+    Args:
+        folder: the version folder of the best version, which has ended.
+        say: tells the user one line: where W&B logs to, or why it did not.
+    """
+    try:
+        record = json.loads((folder / "record.json").read_text())
+        kept = folder / "wandb" / "trial.json"
+        trial = json.loads(kept.read_text()) if kept.exists() else None
+        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), record["config"]))
+        assert isinstance(config, Config)
+        job_type = "trial" if trial else "train"
+        weights = folder / f"{record['name']}_v{record['version']}.safetensors"
+        logged = (folder / "wandb" / f"{job_type}.id").exists() and config.tracker.wandb.mode != "disabled"
+        if not logged or not weights.exists():
+            return
+        tracker = open_wandb(config, folder, record["version"], say=say, resumed=True, job_type=job_type, trial=trial)
+        if tracker is None:
+            return
+        metrics = record["metrics"]["selected"]
+        aliases = [f"v{record['version']}", "best"]
+        tracker.weights(weights, aliases, {"epoch": record["selected_epoch"], **metrics})
+        tracker.finish(record["status"], metrics)
+    except Exception as error:  # a finished study is not lost for an alias
+        say(f"W&B: {folder.name} cannot be marked as the best ({_first_line(error)})")
 
 
 def _run_id(path: Path, resumed: bool) -> str:
@@ -188,9 +235,10 @@ def _sync_command(folder: Path, run_id: str, *, offline: bool) -> str:
     return f"wandb sync {f'--id {run_id} ' if renamed else ''}{shlex.quote(os.path.relpath(folder))}/{parts}"
 
 
-def _tags(config: Config) -> list[str]:
+def _tags(config: Config, trial: Mapping[str, Any] | None) -> list[str]:
     base = config.base_model.family if config.base_model.path else "toy"
     tags = [slug(config.name), config.recipe, base, f"rank {config.network.rank}", *config.tracker.wandb.tags]
+    tags += [trial["study"]] if trial else []
     # W&B takes tags of 1 to 64 characters and refuses the whole run for another one.
     return list(dict.fromkeys(tag[:64] for tag in tags if tag))
 

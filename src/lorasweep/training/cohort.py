@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import torch
 
 from lorasweep.bases.load import load_base
 from lorasweep.bases.sdxl import SDXL
-from lorasweep.config import Config
+from lorasweep.config import BaseModelConfig, Config, TrainingConfig
 from lorasweep.errors import UserError
 from lorasweep.training.device import dtype_of, open_accelerator
 from lorasweep.training.interruption import Interruption
@@ -29,12 +31,24 @@ FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a version ended: its folder, its status, the objective at the selected epoch, and why it failed."""
+    """How a version ended.
+
+    Attributes:
+        folder: its version folder. status: the record's. value: the objective at the selected epoch, if measured.
+        error: why it failed, or None. reason: the record's, in words: why it was pruned, interrupted or failed.
+        number: N of vN. epoch: the selected epoch, or None before the first. steps: optimizer steps taken.
+        metrics: everything measured at the selected epoch, by name; values may be NaN.
+    """
 
     folder: Path
     status: str
     value: float | None
     error: Exception | None
+    reason: str | None
+    number: int
+    epoch: int | None
+    steps: int
+    metrics: dict[str, float]
 
 
 def run(
@@ -44,20 +58,21 @@ def run(
     choices: dict[str, str] | None = None,
     trial: dict[str, object] | None = None,
     report: Report | None = None,
+    start_from: Path | None = None,
     base: SDXL | None = None,
 ) -> float | None:
     """Train one version; return the objective's value, or None if it was not measured.
 
     Args:
         config: the checked config. overrides, choices: the command line's, for the record.
-        trial: {"study", "number"} of a search. report: asked after each evaluation whether to stop.
+        trial, report, start_from: as `Job` has them.
         base: an already loaded base; None loads it.
 
     Raises:
         UserError: it could not start or had to stop, and what to do; the record says so too.
         SystemExit: 130 or 143 after Ctrl-C or SIGTERM, with the state saved.
     """
-    outcome = run_cohort([Job(config, list(overrides), choices or {}, trial, report)], base=base)[0]
+    outcome = run_cohort([Job(config, list(overrides), choices or {}, trial, report, start_from)], base=base)[0]
     if outcome.error is not None:
         raise outcome.error
     return outcome.value
@@ -91,13 +106,38 @@ def run_cohort(jobs: Sequence[Job], *, base: SDXL | None = None) -> list[Outcome
         member.show_closing()
     if interruption.signal is not None:
         raise SystemExit(interruption.exit_code)
-    return [Outcome(m.folder, m.status, m.record.values["objective"]["value"], m.error) for m in members]
+    return [outcome(member) for member in members]
+
+
+def outcome(member: Member) -> Outcome:
+    """Return how a member that has left its cohort ended."""
+    record = member.record.values
+    return Outcome(
+        folder=member.folder,
+        status=member.status,
+        value=record["objective"]["value"],
+        error=member.error,
+        reason=record["reason"],
+        number=record["version"],
+        epoch=record["selected_epoch"],
+        steps=member.version.step,
+        metrics=dict(record["metrics"].get("selected", {})),
+    )
 
 
 def load(config: Config) -> SDXL:
-    """Load the base of a config in the precision that its training calls for."""
-    accelerator = open_accelerator(config.training)
-    return load_base(config.base_model, str(accelerator.device), dtype_of(accelerator))
+    """Return the base of a config in the precision that its training calls for.
+
+    It stays loaded: the next version of this process that wants the same one, a search's next trial, has it at once.
+    """
+    return _loaded(json.dumps(asdict(config.base_model)), config.training.device, config.training.mixed_precision)
+
+
+@lru_cache(maxsize=1)
+def _loaded(base_model: str, device: str, mixed_precision: str) -> SDXL:
+    training = TrainingConfig(device=device, mixed_precision=mixed_precision)
+    accelerator = open_accelerator(training)
+    return load_base(BaseModelConfig(**json.loads(base_model)), str(accelerator.device), dtype_of(accelerator))
 
 
 def train(members: Sequence[Member], interruption: Interruption) -> None:

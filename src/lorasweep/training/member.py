@@ -18,7 +18,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from lorasweep import files, ledger
-from lorasweep.config import OBJECTIVES, Config
+from lorasweep.config import LAST, OBJECTIVES, Config
 from lorasweep.console import Progress, closing_table
 from lorasweep.evaluation.selection import best_epoch
 from lorasweep.pictures import curves
@@ -40,7 +40,10 @@ class Job:
     Attributes:
         config: the checked config; `config.resume` continues a version instead of starting one.
         overrides: the command line's, for the record. choices: config group -> choice, likewise.
-        trial: {"study", "number"} of a search, or None. report: asked after each evaluation whether to stop.
+        trial: {"study", "number"} of a search, and "params" where they are known; None outside of one.
+        report: asked after each evaluation whether to stop.
+        start_from: version folder whose last saved state the new version begins with; it begins at step 0 where that
+            is impossible, and says so. Without effect when `config.resume` continues a version.
     """
 
     config: Config
@@ -48,6 +51,7 @@ class Job:
     choices: dict[str, str] = field(default_factory=dict)
     trial: dict[str, object] | None = None
     report: Report | None = None
+    start_from: Path | None = None
 
 
 @dataclass
@@ -113,8 +117,19 @@ class Member:
         base = self.evaluator.base_metrics()
         self.record.update(metrics=self.record.values["metrics"] | {"base": base})
         if self.version.step == 0:
-            self._log_images(0)
+            self._log_images(0, 0)
             self.trackers.metrics({"epoch": 0, **base}, 0)
+        else:
+            self._select(again=True)  # of the epochs that are left: a later one may have been chosen before the kill
+            if self.evaluator.samples.prompts and self.evaluator.samples.epochs():
+                self.evaluator.samples.write_sheets(self.record.values["selected_epoch"])
+
+    def replay(self) -> None:
+        """Tell the trackers what the version did that this one continues: they are new, its metrics are not."""
+        self.trackers.replay(read_rows(self.folder / "metrics.jsonl"))
+        steps = {0: 0} | {entry["epoch"]: entry["step"] for entry in self.record.values["epochs"]}
+        for epoch in self.evaluator.samples.epochs():
+            self._log_images(epoch, steps[epoch])
 
     def step(self) -> None:
         """Take one optimizer step, and finish the epoch if it ends here."""
@@ -134,7 +149,7 @@ class Member:
         if epoch_ends:
             self.finish_epoch()
         elif every and step % every == 0:
-            self.version.save_state(self.folder)
+            self._save_state()
 
     def finish_epoch(self) -> None:
         """Write the epoch's weights, measure, sample, choose the best so far; the state comes last.
@@ -164,12 +179,16 @@ class Member:
         if sample and self.evaluator.samples.prompts:
             with self.stopwatch("sample"):
                 self.evaluator.samples.write_sheets(self.record.values["selected_epoch"])
-            self._log_images(epoch)
+            self._log_images(epoch, step)
         self.trackers.metrics({"epoch": epoch, **measured}, step)
         self.progress.epoch(epoch, metrics)
         self.version.save_state(self.folder)
         reason = self.report(step, metrics) if measure and self.report is not None else None
         if reason and not self.version.finished:
+            if not save:  # this is its last epoch after all
+                write_epoch_weights(self.weights(epoch), self.version, self.record.values, now())
+                entry["file"] = self.weights(epoch).name
+                self._select()
             self.close("pruned", reason)
 
     def close(self, status: str, reason: str | None = None) -> None:
@@ -188,7 +207,9 @@ class Member:
         if self.record.values["epochs"]:
             self._draw_curves()
         if chosen and self.selected.exists():
-            aliases = [f"v{self.version.number}", "latest", "best"]
+            aliases = [f"v{self.version.number}", "latest"]
+            if not self.record.values["trial"]:  # of a study's versions only the winner is the best (`crown`)
+                aliases.append("best")
             self.trackers.weights(self.selected, aliases, {"epoch": chosen["epoch"], **chosen["metrics"]})
         self.trackers.finish(status, summary)
 
@@ -229,25 +250,39 @@ class Member:
 
     def interrupt(self) -> None:
         """Save the state of this very step and end as interrupted."""
-        self.version.save_state(self.folder)
+        self._save_state()
         self.close("interrupted", f"stopped by the user after step {self.version.step}")
 
-    def _select(self) -> None:
-        """Let the best epoch that has a file become the selected one."""
+    def _select(self, again: bool = False) -> None:
+        """Let the best epoch that has a file become the selected one.
+
+        Args:
+            again: write its file even where there is one already.
+        """
         saved = [entry for entry in self.record.values["epochs"] if entry["file"]]
         if not saved:
+            self.record.update(selected_epoch=None, selected_because=None)
             return
         metric = self.config.evaluation.select_by or self.config.objective
-        epoch, reason = best_epoch([SimpleNamespace(**entry) for entry in saved], metric, OBJECTIVES[metric])
+        if metric == LAST:
+            epoch, reason = saved[-1]["epoch"], "the last epoch (evaluation.select_by)"
+        else:
+            epoch, reason = best_epoch([SimpleNamespace(**entry) for entry in saved], metric, OBJECTIVES[metric])
         entry = self._entry(epoch)
         assert entry is not None
-        if epoch != self.record.values["selected_epoch"] or not self.selected.exists():
+        if again or epoch != self.record.values["selected_epoch"] or not self.selected.exists():
             with files.writing(self.selected) as temporary:
                 shutil.copyfile(self.folder / entry["file"], temporary)
         self.record.update(selected_epoch=epoch, selected_because=reason)
 
     def _entry(self, epoch: int | None) -> dict[str, Any] | None:
         return next((entry for entry in self.record.values["epochs"] if entry["epoch"] == epoch), None)
+
+    def _save_state(self) -> None:
+        """Save the state between two epochs; what was measured so far is logged, or a resumed run would lack it."""
+        if self._window:
+            self._log_window(self.version.step, self.version.rates())
+        self.version.save_state(self.folder)
 
     def _log_window(self, step: int, rates: dict[str, float]) -> None:
         names = ("train/loss", "train/grad_norm", "time/seconds_per_step")
@@ -263,7 +298,7 @@ class Member:
         values = [row["train/loss"] for row in rows if start < row["step"] <= self.version.step]
         return fmean(values) if values else math.nan
 
-    def _log_images(self, epoch: int) -> None:
+    def _log_images(self, epoch: int, step: int) -> None:
         samples = self.evaluator.samples
         images = {
             f"samples/{index} {prompt.text}": samples.path(epoch, index)
@@ -271,7 +306,7 @@ class Member:
             if samples.path(epoch, index).exists()
         }
         if images:
-            self.trackers.images(images, self.version.step)
+            self.trackers.images(images, step)
 
     def _draw_curves(self) -> None:
         bins, timesteps = self.config.evaluation.bins, len(self.version.base.alphas_cumprod)

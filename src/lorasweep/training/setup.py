@@ -23,6 +23,7 @@ from lorasweep.evaluation.clip import Clip
 from lorasweep.toy import CLIP_PATH
 from lorasweep.toy.themes import THEMES, write_theme
 from lorasweep.tracking.group import open_trackers
+from lorasweep.training.continuation import Unfit, reading, take_over
 from lorasweep.training.device import open_accelerator
 from lorasweep.training.environment import environment
 from lorasweep.training.evaluator import Evaluator
@@ -62,6 +63,8 @@ def set_up(job: Job, base: SDXL, stopwatch: Stopwatch) -> Member:
         record = ledger.Record(folder, _first_record(job, number, base, dataset, environment(base.device)))
     log = open_log(folder / "train.log")
     try:
+        if job.start_from is not None and not config.resume:
+            _begin_from(job.start_from, folder, record, stopwatch)
         return _assemble(job, number, folder, record, dataset, text_cache, base, stopwatch, held=(lock, log))
     except Exception as error:
         record.update(status="failed", reason=str(error) or type(error).__name__, finished=now())
@@ -85,6 +88,8 @@ def _assemble(
     try:
         if config.resume:
             _continue(version, record, folder)
+        elif record.values["continued_from"]:
+            version.load_state(folder)
         return _surround(version, job, folder, record, stopwatch, held)
     except BaseException:
         version.remove()
@@ -103,7 +108,7 @@ def _surround(
     config, number = version.config, version.number
     say(f"{config.name} v{number}: {folder}")
     say(version.plan.explain())
-    return Member(
+    member = Member(
         config=config,
         version=version,
         evaluator=Evaluator(config, version, folder, _clip(config), stopwatch),
@@ -116,6 +121,7 @@ def _surround(
             say=say,
             resumed_step=version.step if config.resume else None,
             job_type="trial" if job.trial else "train",
+            trial=job.trial,
         ),
         stopwatch=stopwatch,
         progress=Progress(
@@ -128,13 +134,16 @@ def _surround(
         report=job.report,
         held=held,
     )
+    if version.step and not config.resume:
+        member.replay()
+    return member
 
 
 def with_drawn_images(config: Config) -> Config:
     """Return a config whose dataset has a path: without one, its theme is drawn at the run's resolution.
 
     The held-out drawings are further ones of the same theme, so that every image of the set is trained on, as in the
-    runs that the recipes document.
+    runs that the recipes document; with `dataset.folds` a part of the set is held out instead.
     """
     dataset = config.dataset
     if dataset.path is not None:
@@ -143,6 +152,8 @@ def with_drawn_images(config: Config) -> Config:
     home = Path(config.output_root) / ".themes" / f"{dataset.theme}-{dataset.resolution}"
     count = THEMES[dataset.theme].images
     train = _drawn(home / "train", dataset.theme, dataset.resolution, start=0, count=count)
+    if dataset.folds is not None:
+        return replace(config, dataset=replace(dataset, path=str(train)))
     heldout = _drawn(home / "heldout", dataset.theme, dataset.resolution, start=count, count=HELDOUT_DRAWINGS)
     return replace(config, dataset=replace(dataset, path=str(train), validation_path=str(heldout)))
 
@@ -184,7 +195,21 @@ def _continue(version: Version, record: ledger.Record, folder: Path) -> None:
     version.load_state(folder)
     kept = [entry for entry in record.values["epochs"] if entry["step"] <= version.step]
     record.update(status="running", reason=None, finished=None, epochs=kept)
+    if version.step == 0:  # it was to continue another version, but was stopped before it had its state
+        record.update(continued_from=None)
     say(f"resumed after step {version.step} of {version.plan.total_steps}")
+
+
+def _begin_from(earlier: Path, folder: Path, record: ledger.Record, stopwatch: Stopwatch) -> None:
+    """Take over what the version in the folder `earlier` has done, as far as it has the same training to do."""
+    try:
+        with reading(earlier, record.values) as found:
+            record.update(**take_over(found, folder, f"{record.values['name']}_v{record.values['version']}"))
+            stopwatch.continue_from(found.record["seconds"])
+            say(f"continues {found.folder.name} after step {found.step}")
+    except Unfit as reason:
+        record.update(continued_from=None)
+        say(f"{earlier.name} cannot be continued ({reason}): starting from step 0")
 
 
 def _first_record(
@@ -216,7 +241,9 @@ def _first_record(
             "sha256": dataset.sha256,
             "skipped": dataset.skipped,
         },
-        "trial": job.trial,
+        "trial": {key: job.trial[key] for key in ("study", "number")} if job.trial else None,
+        # The step is set when everything is copied; until then this leads whoever continues the new version on.
+        "continued_from": job.start_from and {"version": ledger.number_of(job.start_from), "step": 0},
         "environment": surroundings,
         "seconds": Stopwatch().read(),
         "started": now(),

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +45,29 @@ def load_state(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
     states = _states(folder)
     if not states:
         return None
-    path = states[-1]
+    with _opened(states[-1]) as (stream, plain):
+        return {name: stream.get_tensor(name) for name in stream.keys()}, plain  # noqa: SIM118
+
+
+def latest(folder: Path) -> tuple[Path, int] | None:
+    """Return the path of the latest state and the optimizer steps done in it, or None where there is none.
+
+    Raises:
+        UserError: the state file is damaged.
+    """
+    states = _states(folder)
+    if not states:
+        return None
+    with _opened(states[-1]) as (_, plain):
+        return states[-1], plain["step"]
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Open a state file; give its tensors' reader and its plain values."""
     try:
         with safe_open(path, "pt") as stream:
-            plain = json.loads(stream.metadata()["plain"])
-            return {name: stream.get_tensor(name) for name in stream.keys()}, plain  # noqa: SIM118
+            yield stream, json.loads(stream.metadata()["plain"])
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{path} is damaged ({error}); start the version again without resume, its weights files are untouched"

@@ -1,0 +1,151 @@
+"""Versions as trials of a study: what the trainer tells the search, and what the user reads when it is over.
+
+The search (`lorasweep.sweeping`) knows nothing of training, the training nothing of searching; here they meet.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from lorasweep import ledger
+from lorasweep.config import Config
+from lorasweep.console import silenced
+
+if TYPE_CHECKING:
+    import optuna
+
+    from lorasweep.sweeping.leaderboard import Row
+    from lorasweep.sweeping.job import Trial
+
+
+def train_trial(trial: Trial, config: Config, line: Sequence[str], choices: Mapping[str, str]) -> float | None:
+    """Train the version that a trial asks for; tell the trial all there is to tell; return the objective.
+
+    Args:
+        trial: of the study. config: checked. line: the overrides. choices: config group -> choice.
+
+    Raises:
+        UserError: as `lorasweep.training.run`; the trial has then failed, with the reason.
+        SystemExit: interrupted, with the state saved.
+    """
+    from lorasweep.training import Job, run_cohort
+
+    mark = {"study": trial.study_name, "number": trial.number}
+    root, name = config.output_root, config.name
+    known = False
+
+    def introduce() -> None:
+        """Tell the trial which version it is, once the version has a folder."""
+        nonlocal known
+        folder = None if known else folder_of(mark, root, name)
+        if folder is not None:
+            known = True
+            trial.note(version=f"{name} {folder.name}", folder=str(folder))
+
+    def report(step: int, metrics: dict[str, float]) -> str | None:
+        introduce()
+        return trial.report(step, metrics.get(config.objective))
+
+    before = trial.predecessor
+    start_from = _earlier(trial, before, root, name) if before is not None else None
+    job = Job(config, list(line), dict(choices), mark | {"params": trial.params}, report, start_from)
+    try:
+        with silenced():
+            outcome = run_cohort([job])[0]
+    except BaseException:  # before its first step, or interrupted: its folder may be there
+        introduce()
+        raise
+    trial.note(
+        version=f"{name} v{outcome.number}",
+        folder=str(outcome.folder),
+        metrics={key: value for key, value in outcome.metrics.items() if value == value} | {"steps": outcome.steps},
+        command=command(line),
+    )
+    trial.attach(outcome.folder / "samples" / "grid.png")
+    if outcome.error is not None:
+        raise outcome.error
+    if outcome.status == "pruned":
+        trial.prune(outcome.reason or "pruned")
+        return None
+    trial.finish([outcome.value, *(outcome.metrics.get(key) for key in config.further_objectives)])
+    return outcome.value
+
+
+def folder_of(mark: Mapping[str, Any], output_root: str, name: str) -> Path | None:
+    """Return the newest version folder whose record belongs to a trial ({"study", "number"}); None without one."""
+    found = [version.folder for version in ledger.versions(output_root, name) if version.record.get("trial") == mark]
+    return found[-1] if found else None
+
+
+def command(line: Sequence[str]) -> str:
+    """Return the command that trains one version with these overrides."""
+    return " ".join(["python train.py", *(shlex.quote(text) for text in line)])
+
+
+def opening(config: DictConfig) -> list[str]:
+    """Return what a user should know as a search begins: how long each of its trainings is.
+
+    Args:
+        config: the search's.
+    """
+    steps, epochs = config.training.max_steps, config.training.epochs
+    length = f"{steps} steps" if steps else f"{epochs} epochs"
+    lines = [f"every trial trains {config.name} for {length}, and is stopped early if it falls behind"]
+    if config.hydra.runtime.choices.get("sweeps") == "default":
+        lines[0] += " (a short schedule, for a first look; sweeps=rank_lr keeps the recipe's own)"
+    return lines
+
+
+def closing(config: DictConfig, study: optuna.Study, rows: Sequence[Row], best: Row | None) -> list[str]:
+    """Move W&B's `best` to the best version, and return the last lines of a search: where it is, how to go on.
+
+    Args:
+        config: the search's. study: ended. rows: its leaderboard. best: its best row; None with several objectives,
+            or if no trial has completed.
+    """
+    if best is None:
+        front = [row for row in rows if row.pareto]
+        return [f"best      {row.version} in {row.folder}" for row in front] or ["best      none: no trial completed"]
+    folder = Path(best.folder) if best.folder else None
+    lines = [f"best      {best.version} in {folder}"]
+    if best.refit:
+        lines.append(f"refit     on all images in {best.refit}")
+    if folder is not None and (folder / "record.json").exists():
+        from lorasweep.tracking.wandb import crown
+
+        crown(folder)
+        lines += [f"again     {best.command}", f"continue  {_continue(config, folder)}"]
+    lines.append(f"review    lorasweep study {study.study_name}" + _root(config, " --output-root "))
+    return lines
+
+
+def _continue(config: DictConfig, folder: Path) -> str:
+    """Return the command that trains the best version longer."""
+    record = json.loads((folder / "record.json").read_text())
+    recipe = str(record["recipe"]).split("/")[0] or "custom"
+    name = "" if ledger.slug(record["name"]) == recipe else f" name={shlex.quote(record['name'])}"
+    epochs = record["config"]["training"]["max_steps"]
+    longer = f"training.max_steps={2 * epochs}" if epochs else f"training.epochs={2 * _epochs(record)}"
+    return f"python train.py lora={recipe}{name} resume=v{record['version']} {longer}" + _root(config, " output_root=")
+
+
+def _epochs(record: Mapping[str, Any]) -> int:
+    return int(record["config"]["training"]["epochs"] or 1)
+
+
+def _root(config: DictConfig, option: str) -> str:
+    root = str(OmegaConf.select(config, "output_root"))
+    return "" if root == "outputs" else option + shlex.quote(root)
+
+
+def _earlier(trial: Trial, before: Mapping[str, Any], root: str, name: str) -> Path | None:
+    """Return the version folder of the attempt that a trial retries; None if it died before it had one."""
+    if before.get("folder"):
+        return Path(before["folder"])
+    return folder_of({"study": trial.study_name, "number": trial.retry_of}, root, name)

@@ -1,0 +1,1 @@
+"""Hydra's configs of the search: `hydra/sweeper`, its samplers and pruners, `hydra/launcher=lanes`."""

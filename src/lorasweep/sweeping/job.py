@@ -1,0 +1,264 @@
+"""A trial as its job sees it: report, be pruned, note, attach, finish. The job itself tells the study how it ended,
+so that a result survives a dead sweeper."""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import RandomSampler
+from optuna.trial import FrozenTrial, TrialState
+
+from lorasweep.errors import UserError
+from lorasweep.sweeping.choices import build
+from lorasweep.sweeping.identity import Identity
+from lorasweep.sweeping.lease import LEASE, LeaseKeeper, signature
+from lorasweep.sweeping.storage import open_storage
+
+_ATTACHED: ContextVar[tuple[str, optuna.Study] | None] = ContextVar("study", default=None)
+
+_CONSTRAINT = re.compile(r"\s*([\w./-]+)\s*(<=|>=)\s*([-+0-9.eE]+)\s*")
+
+
+@contextmanager
+def attached(url: str, study: optuna.Study) -> Iterator[None]:
+    """Let trials of `study` that run in this process use the open study, instead of opening its storage again."""
+    token = _ATTACHED.set((url, study))
+    try:
+        yield
+    finally:
+        _ATTACHED.reset(token)
+
+
+@contextmanager
+def opened() -> Iterator[Trial | None]:
+    """Open the trial that this process's environment names; see `lorasweep.sweeping.trial`."""
+    identity = Identity.from_environment()
+    if identity is None:
+        yield None
+        return
+    trial = Trial(_study(identity), identity)
+    try:
+        yield trial
+    except Exception as error:
+        trial.fail(one_line(error))
+        raise
+    except BaseException:  # SystemExit after SIGTERM, KeyboardInterrupt
+        trial.interrupt()
+        raise
+    finally:
+        trial.close()
+
+
+def one_line(error: BaseException) -> str:
+    """Return an exception as one line: its kind and its text; of an error meant for the user, what is wrong."""
+    if isinstance(error, UserError):
+        return "; ".join(error.problems)
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+class Trial:
+    """One trial of a study, from inside its job. Made by `lorasweep.sweeping.trial`.
+
+    Args:
+        study: its study. identity: which trial.
+    """
+
+    def __init__(self, study: optuna.Study, identity: Identity) -> None:
+        self._study, self._identity = study, identity
+        self._storage = study._storage
+        self._trial = optuna.trial.Trial(study, identity.trial_id)
+        self._began = time.monotonic()
+        self._told = self._frozen().state.is_finished()
+        lease = self._frozen().user_attrs.get(LEASE) or {}
+        mine = signature()
+        # In the sweeper's own process the sweeper's keeper signs already.
+        signed = (lease.get("host"), lease.get("pid")) == (mine["host"], mine["pid"])
+        self._keeper = None if signed else LeaseKeeper(self._storage, identity.lease_s)
+        if self._keeper is not None and not self._told:
+            self._keeper.take(identity.trial_id)
+        self._go_on_from_predecessor()
+
+    @property
+    def number(self) -> int:
+        """The trial's number in its study."""
+        return self._identity.number
+
+    @property
+    def study_name(self) -> str:
+        """The study's name."""
+        return self._identity.study
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The trial's parameters by key."""
+        return dict(self._trial.params)
+
+    @property
+    def predecessor(self) -> Mapping[str, Any] | None:
+        """Attributes (`folder` among them) of the trial that this one retries; None for a first attempt."""
+        found = self._predecessor()
+        return None if found is None else found.user_attrs
+
+    @property
+    def retry_of(self) -> int | None:
+        """Number of the trial that this one retries; None for a first attempt."""
+        number: int | None = self._frozen().user_attrs.get("retry_of")
+        return number
+
+    def report(self, step: int, value: float | None) -> str | None:
+        """Report an intermediate value; return why to stop now, or None to go on.
+
+        Studies of several objectives do not prune: Optuna's pruners compare one value.
+
+        Args:
+            step: what the value belongs to, ascending; a step reported before is ignored.
+            value: None is not reported.
+        """
+        if self._frozen().state.is_finished():
+            return "the study has given this trial up: it had shown no sign of life"
+        if value is None or len(self._study.directions) > 1:
+            return None
+        if step not in self._frozen().intermediate_values:
+            self._trial.report(value, step)
+        if self._identity.pruner is None or not self._trial.should_prune():
+            return None
+        kind = str(self._identity.pruner["_target_"]).rpartition(".")[2]
+        return f"pruned by the study: {value:.4g} at step {step} ({kind})"
+
+    def note(self, **attributes: Any) -> None:
+        """Keep facts with the trial: `version`, `folder`, `seconds`, `metrics`, and whatever JSON can hold."""
+        if not self._frozen().state.is_finished():
+            for key, value in attributes.items():
+                self._trial.set_user_attr(key, value)
+
+    def attach(self, path: Path) -> None:
+        """Attach a picture, for optuna-dashboard; without a folder for artifacts it does nothing."""
+        if self._identity.artifacts is None or self._frozen().state.is_finished() or not path.is_file():
+            return
+        folder = Path(self._identity.artifacts)
+        folder.mkdir(parents=True, exist_ok=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            store = optuna.artifacts.FileSystemArtifactStore(folder)
+            optuna.artifacts.upload_artifact(
+                artifact_store=store, file_path=str(path), study_or_trial=self._trial, storage=self._storage
+            )
+
+    def finish(self, value: float | Sequence[float] | None) -> None:
+        """Tell the study the result; a value that is no finite number fails the trial, never scores it."""
+        values = list(value) if isinstance(value, Sequence) else [value]
+        wanted = len(self._study.directions)
+        if len(values) != wanted:
+            self.fail(f"{len(values)} values for {wanted} objectives")
+            return
+        if any(v is None or not math.isfinite(v) for v in values):
+            self.fail(f"the objective is {', '.join(str(v) for v in values)}, not a number")
+            return
+        if self._finished():
+            return
+        missing = self._set_constraints()
+        if missing:
+            self.fail(missing)
+            return
+        self._tell(TrialState.COMPLETE, values)
+
+    def prune(self, reason: str) -> None:
+        """Tell the study that this trial stopped early, and why."""
+        self._close_with(TrialState.PRUNED, reason=reason)
+
+    def fail(self, reason: str) -> None:
+        """Tell the study that this trial has no result, and why."""
+        self._close_with(TrialState.FAIL, reason=reason)
+
+    def interrupt(self) -> None:
+        """Tell the study that this trial was interrupted; the sweeper queues it again."""
+        self._close_with(TrialState.FAIL, reason="interrupted", interrupted=True)
+
+    def close(self) -> None:
+        """Stop signing for the trial."""
+        if self._keeper is not None:
+            self._keeper.close()
+
+    def _close_with(self, state: TrialState, **attributes: Any) -> None:
+        if not self._finished():
+            self.note(**attributes)
+            self._tell(state, None)
+
+    def _tell(self, state: TrialState, values: list[float] | None) -> None:
+        if "seconds" not in self._frozen().user_attrs:
+            self.note(seconds=round(time.monotonic() - self._began, 2))
+        self._study.tell(self._trial, values, state)
+        self._told = True
+
+    def _finished(self) -> bool:
+        return self._told or self._frozen().state.is_finished()
+
+    def _frozen(self) -> FrozenTrial:
+        return self._storage.get_trial(self._identity.trial_id)
+
+    def _predecessor(self) -> FrozenTrial | None:
+        number = self.retry_of
+        if number is None:
+            return None
+        study_id = self._study._study_id
+        return self._storage.get_trial(self._storage.get_trial_id_from_study_id_trial_number(study_id, number))
+
+    def _go_on_from_predecessor(self) -> None:
+        """Take over the values that the failed attempt reported: the continuation will not report them again."""
+        found = self._predecessor()
+        if found is None or self._told or len(self._study.directions) > 1:
+            return
+        mine = self._frozen().intermediate_values
+        for step, value in sorted(found.intermediate_values.items()):
+            if step not in mine:
+                self._trial.report(value, step)
+
+    def _set_constraints(self) -> str | None:
+        """Set every constraint of the study from the noted metrics; return what is missing, if anything."""
+        metrics = self._frozen().user_attrs.get("metrics") or {}
+        missing = []
+        for text in self._identity.constraints:
+            name, compare, limit = parse_constraint(text)
+            measured = metrics.get(name)
+            if not isinstance(measured, int | float) or math.isnan(measured):
+                missing.append(f"the constraint {text!r} needs the metric {name}, which was not measured")
+                continue
+            excess = operator.sub(measured, limit) if compare == "<=" else operator.sub(limit, measured)
+            self._trial.set_constraint(text, excess)
+        return "; ".join(missing) or None
+
+
+def parse_constraint(text: str) -> tuple[str, str, float]:
+    """Return metric, comparison (`<=` or `>=`) and limit of a constraint such as `seconds <= 600`.
+
+    Raises:
+        ValueError: it reads otherwise.
+    """
+    found = _CONSTRAINT.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text!r}: expected a metric, <= or >=, and a number, such as 'seconds <= 600'")
+    return found[1], found[2], float(found[3])
+
+
+def _study(identity: Identity) -> optuna.Study:
+    held = _ATTACHED.get()
+    if held is not None and held[0] == identity.storage and held[1].study_name == identity.study:
+        return held[1]
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    pruner = build(identity.pruner) if identity.pruner else optuna.pruners.NopPruner()
+    # The job draws nothing: the sweeper asked, with the real sampler.
+    return optuna.load_study(
+        study_name=identity.study, storage=open_storage(identity.storage), sampler=RandomSampler(), pruner=pruner
+    )

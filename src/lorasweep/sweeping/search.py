@@ -1,0 +1,188 @@
+"""The loop of a search: ask, start, wait, settle, until the budget is used up.
+
+In steady state: a lane that is free takes the next trial at once. Every result is told by the job itself; the loop
+only settles what a job could not tell.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from lorasweep.errors import UserError
+from lorasweep.sweeping import study as studies
+from lorasweep.sweeping.identity import Identity
+from lorasweep.sweeping.lanes import Ended, Lanes, Work
+from lorasweep.sweeping.lease import LeaseKeeper
+from lorasweep.sweeping.settings import Settings
+from lorasweep.sweeping.job import attached
+
+POLL_S = 1.0
+"""Seconds between two looks at trials that other processes run."""
+
+
+class Teller(Protocol):
+    """Who is told how the search goes: the live table."""
+
+    def finished(self, trial: FrozenTrial) -> None:
+        """Hear about a trial that has ended."""
+
+    def say(self, line: str) -> None:
+        """Print a line."""
+
+
+@dataclass
+class Search:
+    """One sweeper's part in a study.
+
+    Attributes:
+        study: opened with its sampler and pruner. url: where it is kept. settings: the sweeper's.
+        lanes: where trials run. teller: who is told.
+        next_trial: asks for the next trial; None when there is nothing more to start (for now).
+        overrides: a trial's overrides without its identity.
+        prunes: whether trials may be pruned.
+    """
+
+    study: optuna.Study
+    url: str
+    settings: Settings
+    lanes: Lanes
+    teller: Teller
+    next_trial: Callable[[], optuna.Trial | None]
+    overrides: Callable[[optuna.Trial], Sequence[str]]
+    prunes: bool
+    stopped: str | None = None
+    _running: dict[int, int] = field(default_factory=dict)  # number -> trial id
+    _began: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        """Hear of samplers that have nothing left to try: they stop the study, which Optuna refuses outside its loop."""
+        self.study.stop = lambda: self.stop("the sampler has nothing left to try")  # type: ignore[method-assign]
+
+    def run(self) -> None:
+        """Run trials until there are no more to start and none is running, here or in another process.
+
+        Raises:
+            UserError: more trials failed than `max_failure_rate` allows.
+            KeyboardInterrupt, SystemExit: interrupted; what ran has saved its state and is queued again.
+        """
+        for line in studies.reap(self.study, self.settings, self._running):
+            self.teller.say(line)
+        studies.requeue(self.study, self.settings)
+        keeper = LeaseKeeper(self.study._storage, self.settings.lease_s)
+        try:
+            with attached(self.url, self.study):
+                while True:
+                    self._start_what_fits(keeper)
+                    if self._running:
+                        for ended in self.lanes.wait(POLL_S):
+                            self._settle(ended, keeper)
+                    elif self._others_run():
+                        time.sleep(POLL_S)
+                    else:
+                        break
+                    for line in studies.reap(self.study, self.settings, self._running):
+                        self.teller.say(line)
+        except (KeyboardInterrupt, SystemExit):
+            self._interrupt(keeper)
+            raise
+        finally:
+            keeper.close()
+        if self._too_many_failures():
+            raise UserError(self._failures_in_words(), title=f"Study {self.study.study_name} stopped")
+
+    def _start_what_fits(self, keeper: LeaseKeeper) -> None:
+        while len(self._running) < self.lanes.capacity and self._goes_on():
+            trial = self.next_trial()
+            if trial is None:
+                return
+            keeper.take(trial._trial_id)
+            identity = Identity(
+                storage=self.url,
+                study=self.study.study_name,
+                trial_id=trial._trial_id,
+                number=trial.number,
+                pruner=self.settings.pruner if self.prunes else None,
+                lease_s=self.settings.lease_s,
+                constraints=tuple(self.settings.constraints),
+                artifacts=f"{self.settings.folder}/artifacts",
+            )
+            self._running[trial.number] = trial._trial_id
+            self.lanes.start(Work(trial.number, (*self.overrides(trial), identity.override())))
+
+    def _goes_on(self) -> bool:
+        """Return whether new trials may be started."""
+        timeout = self.settings.timeout
+        if self.stopped is None and timeout is not None and time.monotonic() - self._began > timeout:
+            self.stop(f"the timeout of {timeout:g} s is over")
+        if self.stopped is None and self._too_many_failures():
+            self.stop(f"more than max_failure_rate={self.settings.max_failure_rate:g} of the trials failed")
+        return self.stopped is None
+
+    def stop(self, why: str) -> None:
+        """Start no further trials; those that run finish."""
+        if self.stopped is None:
+            self.stopped = why
+            self.teller.say(f"no further trials: {why}")
+
+    def _settle(self, ended: Ended, keeper: LeaseKeeper) -> None:
+        trial_id = self._running.pop(ended.number)
+        keeper.drop(trial_id)
+        trial = self.study._storage.get_trial(trial_id)
+        if not trial.state.is_finished():
+            if ended.crashed:
+                line = studies.bury(self.study, trial, ended.error or "its lane died", self.settings, interrupted=False)
+                self.teller.say(line)
+            else:
+                self._tell_for(trial, ended)
+        elif trial.user_attrs.get("interrupted"):
+            studies.requeue(self.study, self.settings)
+        self.teller.finished(self.study._storage.get_trial(trial_id))
+
+    def _tell_for(self, trial: FrozenTrial, ended: Ended) -> None:
+        """Tell the result of a job that did not tell it itself: an app that only returns a number."""
+        reason = ended.error
+        values = list(ended.value) if isinstance(ended.value, Sequence | tuple) else [ended.value]
+        if reason is None and len(values) != len(self.study.directions):
+            reason = f"it returned {ended.value!r}, not {len(self.study.directions)} number(s)"
+        if reason is None:
+            wrong = [v for v in values if not isinstance(v, int | float) or not math.isfinite(v)]
+            reason = f"it returned {', '.join(map(repr, wrong))}, not a finite number" if wrong else None
+        if reason is None:
+            self.study.tell(trial.number, values)
+        else:
+            self.study._storage.set_trial_user_attr(trial._trial_id, "reason", reason)
+            self.study.tell(trial.number, state=TrialState.FAIL)
+
+    def _others_run(self) -> bool:
+        """Return whether trials of other processes are still running."""
+        return bool(self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
+
+    def _too_many_failures(self) -> bool:
+        failed = studies.failures(self.study.get_trials(deepcopy=False))
+        return len(failed) > self.settings.max_failure_rate * self.settings.n_trials
+
+    def _failures_in_words(self) -> list[str]:
+        failed = studies.failures(self.study.get_trials(deepcopy=False))
+        return [
+            f"{len(failed)} trials failed, more than hydra.sweeper.max_failure_rate={self.settings.max_failure_rate:g}"
+            f" of n_trials={self.settings.n_trials} allows",
+            *(f"trial {trial.number}: {trial.user_attrs.get('reason', 'no reason known')}" for trial in failed[-5:]),
+        ]
+
+    def _interrupt(self, keeper: LeaseKeeper) -> None:
+        """Let what runs save its state and leave, then queue it again."""
+        self.lanes.stop()
+        for ended in self.lanes.wait(0):
+            self._running.pop(ended.number, None)
+        for trial in self.study.get_trials(deepcopy=False):
+            mine = trial._trial_id in self._running.values() or trial.number in self._running
+            if mine and not trial.state.is_finished():
+                studies.bury(self.study, trial, "interrupted", self.settings, interrupted=True)
+        studies.requeue(self.study, self.settings)

@@ -1,0 +1,156 @@
+"""A small Hydra app of somebody else's, and studies without one."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra._internal.callbacks import Callbacks
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext
+
+APP = """
+import json, os, signal, sys, time
+from pathlib import Path
+import hydra
+from omegaconf import DictConfig
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="config")
+def main(cfg: DictConfig):
+    Path("ran").mkdir(exist_ok=True)
+    with open(f"ran/{os.getpid()}", "a") as stream:
+        stream.write(json.dumps({"x": cfg.x, "n": cfg.n, "kind": cfg.model.kind, "layers": list(cfg.layers)}) + "\\n")
+    if cfg.how == "returns":
+        return objective(cfg, 4)
+    from lorasweep import sweeping
+    with sweeping.trial() as trial:
+        for step in range(5):
+            if cfg.how == "killed" and step == 2 and trial.retry_of is None:
+                os.kill(os.getpid(), signal.SIGKILL)
+            if cfg.how == "raises" and cfg.n == 2:
+                raise RuntimeError("two is\\nnot allowed")
+            if cfg.how == "exits" and trial.retry_of is None and step == 2:
+                sys.exit(130)
+            time.sleep(cfg.pause)
+            if trial is not None and (reason := trial.report(step, objective(cfg, step))):
+                trial.prune(reason)
+                return None
+        if trial is not None:
+            trial.note(metrics={"size": cfg.n * 10.0}, version=f"toy v{trial.number + 1}")
+            trial.finish(float("nan") if cfg.how == "diverges" and cfg.n == 2 else objective(cfg, 4))
+
+def objective(cfg, step):
+    value = (cfg.x - 0.3) ** 2 + cfg.n + (4 - step) * (1 + cfg.x)
+    return [value, cfg.n] if cfg.how == "two" else value
+
+if __name__ == "__main__":
+    main()
+"""
+
+CONFIG = """
+defaults:
+  - model: small
+  - _self_
+x: 1.0
+n: 3
+layers: [1, 2]
+how: reports
+pause: 0.0
+seed: 7
+fold: null
+hydra:
+  sweep: {dir: swept}
+  job_logging: {disable_existing_loggers: false}
+"""
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a foreign app in `tmp_path` with a command line, and return the finished process."""
+    (tmp_path / "conf" / "model").mkdir(parents=True)
+    (tmp_path / "conf" / "config.yaml").write_text(CONFIG)
+    for kind in ("small", "large"):
+        (tmp_path / "conf" / "model" / f"{kind}.yaml").write_text(f"kind: {kind}\n")
+    (tmp_path / "app.py").write_text(APP)
+
+    def run(*line: str, plots: bool = False) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "app.py", "-m", "hydra/sweeper=optuna", f"hydra.sweeper.plots={plots}", *line],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
+
+    return run
+
+
+@pytest.fixture
+def study_of(tmp_path: Path) -> Callable[[str], optuna.Study]:
+    """Open the study that the foreign app has left behind."""
+    from lorasweep.sweeping.storage import open_storage
+
+    def load(name: str = "app") -> optuna.Study:
+        return optuna.load_study(study_name=name, storage=open_storage(f"{tmp_path}/swept/journal.log"))
+
+    return load
+
+
+@dataclass
+class ToyApp:
+    """An app in this process (toy_tasks.py) with the keys x, do and until; job i's folder is folder/<i>."""
+
+    folder: Path
+    task: Callable[..., Any]
+
+    def launcher(self, name: str, *overrides: str) -> Launcher:
+        """Return the launcher hydra/launcher=name of a multirun, set up as Hydra does."""
+        line = [f"hydra/launcher={name}", f"hydra.sweep.dir={self.folder}", *overrides]
+        config = compose("config", line, return_hydra_config=True)
+        context = HydraContext(config_loader=GlobalHydra.instance().config_loader(), callbacks=Callbacks(config))
+        return Plugins.instance().instantiate_launcher(hydra_context=context, task_function=self.task, config=config)
+
+    def job(self, number: int) -> Path:
+        """Return the folder of a job."""
+        return self.folder / str(number)
+
+
+@pytest.fixture
+def toy_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ToyApp]:
+    """The app, its module beside a script that is not installed anywhere."""
+    beside = tmp_path / "toy"
+    (beside / "conf").mkdir(parents=True)
+    shutil.copy(Path(__file__).parent / "toy_tasks.py", beside)
+    (beside / "conf" / "config.yaml").write_text("x: 1\ndo: double\nuntil: null\n")
+    monkeypatch.syspath_prepend(str(beside))
+    monkeypatch.chdir(tmp_path)
+    module = importlib.import_module("toy_tasks")
+    with initialize_config_dir(str(beside / "conf"), version_base="1.3", job_name="toy"):
+        yield ToyApp(tmp_path / "sweep", module.task)
+    del sys.modules["toy_tasks"]
+
+
+@pytest.fixture
+def until() -> Callable[..., None]:
+    """A function that waits until a condition holds, and fails the test if it does not come to hold."""
+
+    def wait(condition: Callable[[], Any], seconds: float = 60.0) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, "it did not come to hold"
+            time.sleep(0.02)
+
+    return wait

@@ -1,0 +1,137 @@
+"""What a job can say to its trial, and what the study then knows."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from lorasweep import sweeping
+from lorasweep.sweeping.identity import VARIABLE, Identity
+from lorasweep.sweeping.storage import open_storage
+from lorasweep.sweeping.job import parse_constraint
+
+MEDIAN = {"_target_": "optuna.pruners.MedianPruner", "n_startup_trials": 1}
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> optuna.Study:
+    return optuna.create_study(storage=open_storage(f"{tmp_path}/journal.log"), study_name="s")
+
+
+@pytest.fixture
+def job(study, tmp_path, monkeypatch):
+    """Ask for a trial and put its identity into the environment, as a launcher would."""
+
+    def ask(**changes) -> optuna.Trial:
+        trial = study.ask({"x": optuna.distributions.FloatDistribution(0, 1)})
+        identity = Identity(f"journal:///{tmp_path}/journal.log", "s", trial._trial_id, trial.number, MEDIAN, 60.0)
+        text = replace(identity, **changes).override()
+        monkeypatch.setenv(VARIABLE, text.partition("=")[2].strip("'"))
+        return trial
+
+    return ask
+
+
+def test_outside_a_study_there_is_no_trial(monkeypatch):
+    monkeypatch.delenv(VARIABLE, raising=False)
+    with sweeping.trial() as trial:
+        assert trial is None
+
+
+def test_an_identity_survives_the_way_through_hydra(tmp_path):
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    identity = Identity("postgresql://u:p@h/d?x='1'", "a b", 3, 2, MEDIAN, 5.0, ("seconds <= 3",), "/a")
+    override = OverridesParser.create().parse_override(identity.override())
+    assert override.get_key_element() == f"+hydra.job.env_set.{VARIABLE}"
+    import os
+    from unittest import mock
+
+    with mock.patch.dict(os.environ, {VARIABLE: override.value()}):
+        assert Identity.from_environment() == identity
+
+
+def test_a_result_with_everything(study, job, tmp_path):
+    asked = job(artifacts=str(tmp_path / "artifacts"))
+    (tmp_path / "grid.png").write_bytes(b"picture")
+    with sweeping.trial() as trial:
+        assert trial.params == asked.params and trial.predecessor is None
+        assert trial.report(1, 0.5) is None and trial.report(1, 0.4) is None  # a step counts once
+        trial.note(version="FuzzyBear v7", metrics={"steps": 3})
+        trial.attach(tmp_path / "grid.png")
+        trial.finish(0.25)
+        trial.fail("too late")
+    told = study.trials[0]
+    assert told.state is TrialState.COMPLETE and told.value == 0.25
+    assert told.intermediate_values == {1: 0.5}
+    assert told.user_attrs["version"] == "FuzzyBear v7" and told.user_attrs["seconds"] >= 0
+    (artifact,) = optuna.artifacts.get_all_artifact_meta(told, storage=study._storage)
+    assert (tmp_path / "artifacts" / artifact.artifact_id).read_bytes() == b"picture"
+    assert told.user_attrs["lease"]["pid"]
+
+
+def test_a_bad_trial_is_pruned_with_the_reason(study, job):
+    for _ in range(2):
+        job()
+        with sweeping.trial() as trial:
+            assert trial.report(1, 1.0) is None
+            trial.finish(1.0)
+    job()
+    with sweeping.trial() as trial:
+        reason = trial.report(1, 5.0)
+        assert reason is not None and "5 at step 1" in reason and "MedianPruner" in reason
+        trial.prune(reason)
+    assert study.trials[2].state is TrialState.PRUNED and study.trials[2].user_attrs["reason"] == reason
+    job(pruner=None)
+    with sweeping.trial() as trial:
+        assert trial.report(1, 5.0) is None
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, None, [1.0, 2.0]])
+def test_what_is_no_number_is_never_a_score(study, job, value):
+    job()
+    with sweeping.trial() as trial:
+        trial.finish(value)
+    assert study.trials[0].state is TrialState.FAIL and study.trials[0].values is None
+    assert study.trials[0].user_attrs["reason"]
+
+
+def test_exceptions_and_interruptions_are_told_apart(study, job):
+    job()
+    with pytest.raises(MemoryError), sweeping.trial():
+        raise MemoryError("out of\nmemory")
+    job()
+    with pytest.raises(SystemExit), sweeping.trial():
+        raise SystemExit(143)
+    first, second = study.trials
+    assert first.user_attrs["reason"] == "MemoryError: out of memory" and "interrupted" not in first.user_attrs
+    assert second.state is TrialState.FAIL and second.user_attrs["interrupted"]
+
+
+def test_constraints_come_from_the_noted_metrics(study, job):
+    job(constraints=("seconds <= 10", "size >= 5"))
+    with sweeping.trial() as trial:
+        trial.note(metrics={"seconds": 12.5, "size": 7})
+        trial.finish(1.0)
+    assert study.trials[0].constraints == {"seconds <= 10": 2.5, "size >= 5": -2.0}
+    job(constraints=("speed <= 10",))
+    with sweeping.trial() as trial:
+        trial.finish(1.0)
+    assert study.trials[1].state is TrialState.FAIL and "speed" in study.trials[1].user_attrs["reason"]
+    with pytest.raises(ValueError, match="seconds < 3"):
+        parse_constraint("seconds < 3")
+
+
+def test_a_trial_that_was_given_up_is_told_to_stop(study, job):
+    job()
+    with sweeping.trial() as trial:
+        study.tell(0, state=TrialState.FAIL)
+        assert "given this trial up" in (trial.report(1, 1.0) or "")
+        trial.note(version="x")
+        trial.finish(1.0)
+    assert study.trials[0].state is TrialState.FAIL

@@ -1,0 +1,136 @@
+"""The spaces in sweeps/: each composes, is typed, and every end and choice of it is a config fit to run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import hydra
+import pytest
+from omegaconf import DictConfig, OmegaConf
+
+from lorasweep import adaptive
+from lorasweep.compose import CONF, composing, load
+from lorasweep.config import schema_keys
+from lorasweep.sweeping.distributions import ends
+from lorasweep.sweeping.settings import settle
+from lorasweep.sweeping.space import Space, check_space, parse_space
+
+NAMES = sorted(path.stem for path in (CONF / "sweeps").glob("*.yaml"))
+EXPECTED = {
+    "adaptive",
+    "default",
+    "food_history",
+    "rank_lr",
+    "regularisation",
+    "schedule",
+    "text_encoder_ratio",
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def configs() -> Iterator[None]:
+    with composing():
+        yield
+
+
+def composed(*line: str) -> DictConfig:
+    return hydra.compose("config", list(line), return_hydra_config=True)
+
+
+def space_of(config: DictConfig) -> Space:
+    sweeper = config.hydra.sweeper
+    if sweeper.params_from:
+        return parse_space(adaptive.params(config), [])
+    return parse_space(OmegaConf.to_container(sweeper.params, resolve=False), [])  # type: ignore[arg-type]
+
+
+def test_the_folder_is_reached_through_the_configs() -> None:
+    assert (CONF / "sweeps").is_symlink()
+    assert set(NAMES) >= EXPECTED
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_opens_with_its_command_and_its_reason(name: str) -> None:
+    lines = (CONF / "sweeps" / f"{name}.yaml").read_text().splitlines()
+    assert lines[0] == "# @package _global_"
+    assert re.match(r"# python train\.py -m ", lines[1])
+    assert sum(line.startswith("#") for line in lines) >= 5
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_brings_the_sweeper_with_it(name: str) -> None:
+    """With `hydra/sweeper=optuna` beside it or without, before it or after."""
+    alone = composed(f"sweeps={name}")
+    assert alone.hydra.sweeper._target_ == "hydra_plugins.lorasweep.optuna.OptunaSweeper"
+    for line in (["hydra/sweeper=optuna", f"sweeps={name}"], [f"sweeps={name}", "hydra/sweeper=optuna"]):
+        assert composed(*line).hydra.sweeper == alone.hydra.sweeper
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_settings_are_sound(name: str) -> None:
+    sweeper = composed(f"sweeps={name}").hydra.sweeper
+    settle({str(key): sweeper[key] for key in sweeper if not str(key).startswith("_")})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_end_is_fit_to_run(name: str) -> None:
+    """Each alone with the recipe's other values, and all first and all last ones together."""
+    space = space_of(composed(f"sweeps={name}"))
+    tried = {key: ends(distribution) for key, distribution in space.distributions.items()}
+    lines = [{key: value} for key, found in tried.items() for value in found]
+    lines += [{key: found[place] for key, found in tried.items()} for place in (0, -1)]
+    for params in lines:
+        load([f"sweeps={name}", *space.overrides(params)])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_check_before_a_study_passes_it(name: str) -> None:
+    check_space(
+        space_of(composed(f"sweeps={name}")),
+        lambda overrides: load([f"sweeps={name}", *overrides]),
+        groups=["scheduler"],
+        known=schema_keys(),
+    )
+
+
+@pytest.mark.parametrize("name", ["default", "rank_lr", "adaptive"])
+def test_alpha_follows_the_rank(name: str) -> None:
+    for rank in (4, 16):
+        assert load([f"sweeps={name}", f"network.rank={rank}"]).network.alpha == rank / 2
+    assert load([f"sweeps={name}", "network.alpha=3"]).network.alpha == 3
+
+
+def test_the_text_encoders_follow_the_rate() -> None:
+    for name in ("rank_lr", "schedule", "adaptive"):
+        assert load([f"sweeps={name}", "optimizer.lr=2e-4"]).optimizer.text_encoder_lr == pytest.approx(1e-4)
+
+
+def test_the_default_is_a_short_schedule() -> None:
+    """It promises minutes on two cores: 144 steps and six evaluations of FuzzyBear, samples at the end only."""
+    config = load(["sweeps=default"])
+    assert config.training.max_steps == 144
+    assert 8 * config.dataset.repeats * config.training.epochs / config.training.batch_size == 144
+    assert config.training.epochs == 6
+    assert config.sampling.every_epochs > config.training.epochs
+    assert config.scheduler.name == "constant"
+    assert composed("sweeps=default").hydra.sweeper.n_trials == 12
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED - {"default"}))
+def test_the_others_keep_the_recipes_schedule(name: str) -> None:
+    line = ["lora=food", "base_model=sdxl"]
+    ours, recipe = load([*line, f"sweeps={name}"]), load(line)
+    for part in ("training", "scheduler", "dataset", "loss", "base_model"):
+        assert getattr(ours, part) == getattr(recipe, part)
+
+
+def test_food_history_is_of_food_unless_told_otherwise() -> None:
+    assert load(["sweeps=food_history"]).recipe == "food"
+    assert load(["sweeps=food_history", "lora=robots"]).recipe == "robots"
+
+
+def test_shapes_and_lengths_that_do_not_compare_are_not_pruned() -> None:
+    pruners: dict[str, Any] = {name: composed(f"sweeps={name}").hydra.sweeper.pruner._target_ for name in NAMES}
+    assert {name for name, target in pruners.items() if target.endswith("NopPruner")} == {"schedule", "food_history"}
