@@ -14,8 +14,7 @@ if [ "${1:-}" = "--stop" ]; then stop=true; shift; fi
 folder=$(realpath -m "${1:-/tmp/lorasweep-slurm}")
 export SLURM_CONF="$folder/slurm.conf"
 
-# A daemon is ours if it was started with our configuration.
-running() { [ -s "$folder/$1.pid" ] && kill -0 "$(cat "$folder/$1.pid")" 2>/dev/null; }
+running() { [ -s "$folder/$1.pid" ] && [ "$(cat "/proc/$(cat "$folder/$1.pid")/comm" 2>/dev/null)" = "$1" ]; }
 
 if $stop; then
   for daemon in slurmd slurmctld munged; do

@@ -6,12 +6,11 @@ import io
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
 from lorasweep import adaptive
-from lorasweep.adaptive import Variety, thumbnail, variety
+from lorasweep.adaptive import Seen, Variety, variety
 from lorasweep.config import Config
 from lorasweep.errors import UserError
 from lorasweep.sweeping.space import parse_space
@@ -35,7 +34,7 @@ def copies(image: Image.Image, count: int) -> list[Image.Image]:
 
 
 def measured(images: list[Image.Image]) -> Variety:
-    return variety([thumbnail(image) for image in images])
+    return variety([Seen.of(image) for image in images])
 
 
 def ranks(dataset: Variety) -> tuple[object, ...]:
@@ -58,23 +57,22 @@ def test_different_pictures_all_count() -> None:
 
 
 def test_pictures_that_are_much_alike_count_for_less() -> None:
-    """One figure in slightly other colours is distinct each time, but little is learnt from it."""
-    base = np.full((16, 16, 3), 0.5)
-    alike = [base.copy() for _ in range(20)]
-    for number, row in enumerate(alike):
-        row[:, :, number % 3] += 0.02 * number - 0.2
-    found = variety(alike)
-    assert found.distinct > 10
-    assert found.spread < adaptive.FULL_VARIETY
-    assert found.counted == pytest.approx(found.distinct * found.spread / adaptive.FULL_VARIETY)
-    assert max(ranks(found)) < max(ranks(replace(found, spread=0.3)))
+    """The same figure on the same white, turned a little each time: distinct pictures, but less to learn."""
+    figure = pictures(1)[0]
+    turned = measured([figure.rotate(15 * turn, fillcolor="white") for turn in range(24)])
+    faint = measured([Image.blend(picture, Image.new("RGB", picture.size, "white"), 0.6) for picture in pictures(24)])
+    assert (turned.images, faint.distinct) == (24, 24)
+    assert faint.spread < turned.spread < 0.25
+    assert faint.counted == pytest.approx(24 * faint.spread / 0.2)
+    assert ranks(faint) == (4, 8, 16)
+    assert ranks(replace(faint, spread=0.3)) == (8, 16, 32)
 
 
 def test_distances_are_of_all_pairs() -> None:
-    black, white = np.zeros((2, 2, 3)), np.ones((2, 2, 3))
-    assert variety([black]) == Variety(1, 1, 0.0)
-    assert variety([black, white]) == Variety(2, 2, 1.0)
-    assert variety([black, white, white]) == Variety(3, 2, pytest.approx(2 / 3))
+    black, white = Image.new("RGB", (20, 20)), Image.new("RGB", (20, 20), "white")
+    assert measured([black]) == Variety(1, 1, 0.0)
+    assert measured([black, white]).spread == 1
+    assert measured([black, white, white]).spread == pytest.approx(2 / 3)
 
 
 @pytest.mark.parametrize(("theme", "final"), [(name, 8 if name in ("fuzzybear", "robots") else 16) for name in THEMES])

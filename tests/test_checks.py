@@ -98,6 +98,21 @@ TOGETHER = [
     ({"evaluation.bins": 9}, "evaluation.bins=9: expected at most evaluation.timesteps=8"),
     ({"objective": "val/los"}, "did you mean val/loss?"),
     ({"evaluation.select_by": "fid"}, "evaluation.select_by=fid: expected one of val/loss"),
+    ({"evaluation.select_by": "lat"}, "expected one of val/loss, val/loss_ratio, image/clip_image, image/clip_text, "),
+    ({"objective": "last"}, "objective=last: expected one of val/loss"),
+    ({"dataset.folds": 4}, "dataset.folds=4: which one is held out? Give dataset.fold=1 to 4 too"),
+    ({"dataset.fold": 2}, "dataset.fold=2: of how many? Give dataset.folds=K too"),
+    ({"dataset.folds": 4, "dataset.fold": 5}, "dataset.fold=5: expected 1 to dataset.folds=4"),
+    ({"dataset.folds": 11, "dataset.fold": 1}, "dataset.folds=11: expected at least 2 and at most 10"),
+    ({"dataset.folds": 4, "dataset.fold": 0}, "dataset.fold=0: expected at least 1"),
+    (
+        {"dataset.folds": 4, "dataset.fold": 1, "dataset.holdout": 0.3},
+        "dataset.holdout=0.3 changes nothing while dataset.folds is set",
+    ),
+    (
+        {"dataset.folds": 4, "dataset.fold": 1, "dataset.validation_path": "."},
+        "dataset.folds=4 and dataset.validation_path=. both say what is held out",
+    ),
     ({"evaluation.heldout_loss": False}, "would never be measured: set evaluation.heldout_loss=true, or choose"),
     (
         {"objective": "image/clip_text", "evaluation.clip": False, "sampling.every_epochs": 0},
@@ -134,6 +149,12 @@ def test_own_images_without_holdout_cannot_measure_a_held_out_loss(config, tmp_p
     settings = {"dataset.path": str(tmp_path), "dataset.holdout": 0.0}
     assert "set dataset.holdout=0.1" in check(put(config, settings))[0]
     assert check(put(config, {"objective": "train/loss"})) == []
+
+
+def test_a_fold_can_measure_a_held_out_loss(config, tmp_path):
+    settings = {"dataset.path": str(tmp_path), "dataset.holdout": 0.0, "dataset.folds": 5, "dataset.fold": 5}
+    assert check(put(config, settings)) == []
+    assert check(put(config, {"evaluation.select_by": "last"})) == []
 
 
 def test_holdout_beside_a_validation_folder_is_refused(config, tmp_path):

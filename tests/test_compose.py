@@ -80,7 +80,7 @@ JUDGED = [
     ("lora=_seed", "expected one of animal, custom"),
     ("preset=null", "leave it out"),
     ("optimizer=lion", "expected one of adafactor, adamw, adamw8bit"),
-    ("hydra/launcher=joblib", "expected one of basic"),
+    ("hydra/launcher=nosuch", "expected one of basic"),
     ("network.rank=4,8", "add -m to train a version for each"),
     ("network", "expected key=value"),
     ("name=[a", "expected key=value; text with commas or spaces is quoted: 'name=\"a, b\"'"),
@@ -126,7 +126,7 @@ FOREIGN = [
 @pytest.mark.parametrize("override", FOREIGN)
 def test_code_of_others_is_never_named(override):
     [problem] = problems(override)
-    assert problem.startswith("hydra.") and "only parts of lorasweep, Hydra and its plugins" in problem
+    assert problem.startswith("hydra.") and "only parts of lorasweep, Optuna, Hydra and its plugins" in problem
 
 
 def test_references_to_nothing_and_unknown_keys_of_hydra():

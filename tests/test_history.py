@@ -79,12 +79,14 @@ def test_a_group_is_a_parameter_too() -> None:
 @pytest.mark.parametrize(
     ("key", "sweep", "fits"),
     [
-        ("network.rank", "interval(4,40)", True),
+        ("network.rank", "int(interval(4,40))", True),
+        ("network.rank", "interval(4,40)", False),
+        ("network.alpha", "int(interval(4,40))", True),
         ("optimizer.lr", "int(interval(0,1))", False),
         ("loss.min_snr_gamma", "null,5.0", True),
         ("loss.min_snr_gamma", "interval(1,9)", False),
         ("dataset.flip", "true,false", True),
-        ("dataset.flip", "1,0", False),
+        ("network.rank", "null,large", False),
         ("+not.there", "1,2", False),
     ],
 )

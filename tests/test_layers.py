@@ -10,11 +10,11 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "lorasweep"
 # From the ground up. A room may import from its own floor (within itself) and from the floors below.
 FLOORS = [
     {"errors", "randomness"},
-    {"files", "config", "diffusion"},
+    {"files", "config", "diffusion", "sweeping"},
     {"weights", "ledger", "data", "bases", "toy", "tracking", "pictures", "console"},
     {"adapters", "evaluation", "export"},
     {"training"},
-    {"checks", "overrides", "compose", "help", "reference", "launch", "cli"},
+    {"checks", "overrides", "compose", "help", "reference", "launch", "cli", "studies", "adaptive", "history"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -3,13 +3,12 @@
 What a LoRA can learn without learning by heart depends on how many images there are, and on how much they differ:
 ten shots of one pose are not ten images. So the images are counted with a weight:
 
-- Each image becomes a thumbnail of 16 x 16 colours; the distance of two is the root mean square of their difference
-  (0: equal, 1: black and white).
-- An image nearer than 0.05 to one before it is a near copy and does not count. (Other crops, sizes, qualities and
-  exposures of one picture measured 0.002 to 0.06 to their nearest; different drawings and photographs 0.04 and more,
-  0.14 to 0.2 on average.)
-- The mean distance of all pairs is the set's variety. From 0.2 on every image counts fully; below, in proportion.
-  (12 unrelated photographs measured 0.23, the five drawn themes 0.32 to 0.36, one drawing turned in steps 0.18.)
+- A picture that is nearly the same as one before it (a crop, another exposure, a mirror image: `data.likeness`) does
+  not count.
+- Each becomes a thumbnail of 16 x 16 colours; the distance of two is the root mean square of their difference (0:
+  equal, 1: black and white), the mean distance of all pairs is the set's variety. From 0.2 on every picture counts
+  fully; below, in proportion. (12 unrelated photographs measured 0.23, the five drawn themes 0.32 to 0.36, one
+  drawing turned in steps of 5 degrees 0.18, its crops and exposures 0.06.)
 
 The ranks are the seeds' experience: sets of 8 and 15 images ended at rank 8, sets of 19 to 42 at rank 16, and rank 32
 overfitted 8 images; fewer or more go on by the same doubling, which nobody has measured.
@@ -30,10 +29,10 @@ from PIL import Image
 from lorasweep.config import Config
 from lorasweep.data.folder import scan
 from lorasweep.data.images import Facts, open_image, pixel_digest
+from lorasweep.data.likeness import Likeness, likeness, look_alike
 from lorasweep.errors import UserError
 
 SIDE = 16
-NEAR_COPY = 0.05
 FULL_VARIETY = 0.2
 
 # Up to so many counted images, these ranks.
@@ -51,7 +50,7 @@ class Variety:
 
     Attributes:
         images: all of them.
-        distinct: those that are no near copy of an earlier one.
+        distinct: those that are not nearly the same as an earlier one.
         spread: mean distance of all pairs, 0 to 1; 0 for a single image.
     """
 
@@ -65,13 +64,32 @@ class Variety:
         return max(1.0, self.distinct * min(1.0, self.spread / FULL_VARIETY))
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What is measured of one picture.
+
+    Attributes:
+        colours: (16, 16, 3), 0 to 1: the mean colour of each part. likeness: what tells near copies.
+    """
+
+    colours: NDArray[np.float64]
+    likeness: Likeness
+
+    @classmethod
+    def of(cls, image: Image.Image) -> Seen:
+        """Look at an image."""
+        plain = image.convert("RGB")
+        small = plain.resize((SIDE, SIDE), Image.Resampling.BOX)
+        return cls(np.asarray(small, dtype=np.float64) / 255, likeness(plain))
+
+
 def params(config: Config | DictConfig) -> dict[str, str]:
     """Return the sweeps that suit a config's dataset, by key, and print why (for `hydra.sweeper.params_from`).
 
     Raises:
         UserError: there are no images, or one of them cannot be read.
     """
-    found, reasons = space(variety(_thumbnails(config)), float(_value(config, "optimizer.lr")))
+    found, reasons = space(variety(_pictures(config)), float(_value(config, "optimizer.lr")))
     for reason in reasons:
         print(reason)
     return found
@@ -101,49 +119,39 @@ def space(dataset: Variety, rate: float) -> tuple[dict[str, str], list[str]]:
     return sweeps, reasons
 
 
-def variety(thumbnails: Sequence[NDArray[np.float64]]) -> Variety:
-    """Measure a set by its thumbnails.
-
-    Args:
-        thumbnails: arrays of one shape, values 0 to 1; their order decides which of two near copies counts.
-    """
-    rows = np.stack([thumbnail.ravel() for thumbnail in thumbnails])
+def variety(pictures: Sequence[Seen]) -> Variety:
+    """Measure a set of at least one picture; the order decides only which of two near copies counts."""
+    rows = np.stack([picture.colours.ravel() for picture in pictures])
     distances = np.stack([np.sqrt(((rows - row) ** 2).mean(axis=1)) for row in rows])
-    kept: list[int] = []
-    for place in range(len(rows)):
-        if all(distances[place, other] >= NEAR_COPY for other in kept):
-            kept.append(place)
+    distinct: list[Likeness] = []
+    for picture in pictures:
+        if not any(look_alike(picture.likeness, other) for other in distinct):
+            distinct.append(picture.likeness)
     pairs = len(rows) * (len(rows) - 1)
-    return Variety(len(rows), len(kept), float(distances.sum() / pairs) if pairs else 0.0)
+    return Variety(len(rows), len(distinct), float(distances.sum() / pairs) if pairs else 0.0)
 
 
-def thumbnail(image: Image.Image) -> NDArray[np.float64]:
-    """Return an image as (16, 16, 3) colours from 0 to 1, each the mean of its part of the picture."""
-    small = image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BOX)
-    return np.asarray(small, dtype=np.float64) / 255
-
-
-def _thumbnails(config: Config | DictConfig) -> list[NDArray[np.float64]]:
-    """Return the thumbnails of a config's images, in the order of their paths, or of its theme's drawings."""
+def _pictures(config: Config | DictConfig) -> list[Seen]:
+    """Look at a config's images, in the order of their paths, or at its theme's drawings."""
     path, theme = _value(config, "dataset.path"), _value(config, "dataset.theme")
     if path is None and theme is None:
         raise UserError("dataset.path is not set: give the folder of your images and captions with dataset.path=FOLDER")
     if path is None:
         from lorasweep.toy.themes import draw_theme
 
-        return [thumbnail(drawing.image) for drawing in draw_theme(theme)]
+        return [Seen.of(drawing.image) for drawing in draw_theme(theme)]
     background = _value(config, "dataset.background")
-    thumbnails: dict[Path, NDArray[np.float64]] = {}
+    seen: dict[Path, Seen] = {}
 
     def look(file: Path) -> Facts:
         image = open_image(file, background)
-        thumbnails[file] = thumbnail(image)
+        seen[file] = Seen.of(image)
         return Facts(image.width, image.height, pixel_digest(image))
 
     found = scan(Path(path), look, caption_extension=_value(config, "dataset.caption_extension"))
     if found.problems and (_value(config, "dataset.on_bad_file") == "stop" or not found.samples):
         raise UserError(found.problems)
-    return [thumbnails[sample.path] for sample in found.samples]
+    return [seen[sample.path] for sample in found.samples]
 
 
 def _value(config: Config | DictConfig, key: str) -> Any:

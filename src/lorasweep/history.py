@@ -12,7 +12,8 @@ import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
 from lorasweep.checks import written
@@ -34,18 +35,20 @@ def documented(config: Config | DictConfig, space: Space) -> tuple[list[dict[str
         and why, and what a version that fits had beyond the space.
     """
     ours = config.copy() if isinstance(config, DictConfig) else OmegaConf.structured(config)
+    with open_dict(ours):
+        ours.pop("hydra", None)
     slug = str(ours.recipe).partition("/")[0]
     with nullcontext() if GlobalHydra.instance().is_initialized() else composing():
         names = _versions(slug)
-        versions = {name: hydra.compose("config", [f"lora={name}"], return_hydra_config=True) for name in names}
+        versions = {name: _composed(name) for name in names}
     if not versions:
         return [], [f"lora={slug} has no documented versions to begin with"]
     keys = [key for key in schema_keys() if not key.startswith(_NAMES)]
-    varied = [key for key in keys if len({written(_plain(version, key)) for version in versions.values()}) > 1]
+    varied = [key for key in keys if len({written(_plain(version, key)) for version, _ in versions.values()}) > 1]
     found: dict[str, dict[str, Any]] = {}
     remarks: list[str] = []
-    for name, version in versions.items():
-        params, misfits = _point(version, space)
+    for name, (version, choices) in versions.items():
+        params, misfits = _point(version, choices, space)
         twin = next((other for other, known in found.items() if known == params), None)
         if misfits:
             remarks.append(f"{name} is left out: {', '.join(misfits)}")
@@ -66,11 +69,19 @@ def _versions(slug: str) -> list[str]:
     return [f"{slug}/{option}" for _, option in numbered]
 
 
-def _point(version: DictConfig, space: Space) -> tuple[dict[str, Any], list[str]]:
+def _composed(name: str) -> tuple[DictConfig, Mapping[str, str]]:
+    """Return a version's config and the choice of each group."""
+    config = hydra.compose("config", [f"lora={name}"], return_hydra_config=True)
+    choices = dict(config.hydra.runtime.choices)
+    with open_dict(config):
+        del config["hydra"]  # large, and copied with every try
+    return config, choices
+
+
+def _point(version: DictConfig, choices: Mapping[str, str], space: Space) -> tuple[dict[str, Any], list[str]]:
     """Return a version's parameters as a trial stores them, and in words those that the space does not have."""
     params: dict[str, Any] = {}
     misfits: list[str] = []
-    choices = version.hydra.runtime.choices
     for key, distribution in space.distributions.items():
         name = key.lstrip("+").partition("@")[0]
         if name in choices:
@@ -91,12 +102,12 @@ def _point(version: DictConfig, space: Space) -> tuple[dict[str, Any], list[str]
 def _value(version: DictConfig, name: str, given: Any, distribution: BaseDistribution) -> list[Any]:
     """Return [the stored value that gives a version's own at a key], or nothing where there is none."""
     if isinstance(distribution, CategoricalDistribution):
-        return [choice for choice in distribution.choices if _same(_with(version, name, choice), given)][:1]
+        return [choice for choice in distribution.choices if _gives(version, name, choice, given)][:1]
     if isinstance(given, bool) or not isinstance(given, (int, float)):
         return []
-    if isinstance(distribution, IntDistribution) and given != int(given):
-        return []
-    return _among(distribution, int(given) if isinstance(distribution, IntDistribution) else float(given))
+    if isinstance(distribution, IntDistribution):
+        return _among(distribution, int(given)) if given == int(given) else []
+    return _among(distribution, given) if isinstance(given, float) else []  # 16.0 is no value of a whole-number key
 
 
 def _among(distribution: BaseDistribution, given: Any) -> list[Any]:
@@ -106,12 +117,15 @@ def _among(distribution: BaseDistribution, given: Any) -> list[Any]:
         return []
 
 
-def _with(version: DictConfig, name: str, choice: Any) -> Any:
-    """Return the value at a key once a stored choice is put there: `${of_lr:0.5}` becomes half of the version's lr."""
+def _gives(version: DictConfig, name: str, choice: Any, value: Any) -> bool:
+    """Whether a stored choice, put at a key, gives a value there: `${of_lr:0.5}` gives half of the version's lr."""
     changed = version.copy()
-    for text in Space({}).overrides({name: choice}):
-        OmegaConf.update(changed, name, OverridesParser.create().parse_override(text).value())
-    return _plain(changed, name)
+    try:
+        for text in Space({}).overrides({name: choice}):
+            OmegaConf.update(changed, name, OverridesParser.create().parse_override(text).value())
+        return _same(_plain(changed, name), value)
+    except OmegaConfBaseException:  # a choice of another type, which no version has
+        return False
 
 
 def _beyond(

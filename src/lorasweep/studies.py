@@ -20,8 +20,8 @@ from lorasweep.console import silenced
 if TYPE_CHECKING:
     import optuna
 
-    from lorasweep.sweeping.leaderboard import Row
     from lorasweep.sweeping.job import Trial
+    from lorasweep.sweeping.leaderboard import Row
 
 
 def train_trial(trial: Trial, config: Config, line: Sequence[str], choices: Mapping[str, str]) -> float | None:

@@ -173,13 +173,15 @@ def test_those_who_wait_for_the_lock_get_it_when_its_holder_is_killed(path: Path
             signal.pause()
 
     holder = forked(hold)
-    os.read(taken, 1)
-    assert not free(path)
-    waiting = forked(lambda: add(study_of(path), 2.0))
-    while not waits(waiting):
-        assert os.waitpid(waiting, os.WNOHANG) == (0, 0)
-        time.sleep(0.01)
-    os.kill(holder, signal.SIGKILL)
+    try:
+        os.read(taken, 1)
+        assert not free(path)
+        waiting = forked(lambda: add(study_of(path), 2.0))
+        while not waits(waiting):
+            assert os.waitpid(waiting, os.WNOHANG) == (0, 0)
+            time.sleep(0.01)
+    finally:
+        os.kill(holder, signal.SIGKILL)
     assert ended(holder) == -signal.SIGKILL
     assert ended(waiting) == 0
     assert values(path) == [0.0, 1.0, 2.0]

@@ -445,11 +445,11 @@ def test_latents_beyond_memory_come_from_the_disk(build, bears, base):
 
 @pytest.fixture
 def spots(folder) -> Path:
-    """Nine pictures of a spot at nine places, the last a mirrored copy of the first."""
+    """Eight pictures of a bar in the left half, each at another place, and a mirrored copy of the first."""
     folder.mkdir()
     for number in range(8):
         image = Image.new("RGB", (64, 64), "white")
-        image.paste((10 * number, 0, 60), (4 + 10 * (number % 4), 6 + 24 * (number // 4), 24 + 10 * (number % 4), 40))
+        image.paste((10 * number, 0, 60), (2 + 6 * (number % 4), 6 + 24 * (number // 4), 12 + 6 * (number % 4), 40))
         image.save(folder / f"{number}.png")
     with Image.open(folder / "0.png") as first:
         ImageOps.mirror(first).save(folder / "8.png")

@@ -94,7 +94,7 @@ def test_each_pruner_judges(name: str, composed: Callable[..., dict[str, Any]]) 
     study = optuna.create_study(pruner=choices.pruner(spec))
     trial = study.ask()
     trial.report(2.0, 1)
-    assert trial.should_prune() is (name == "threshold")
+    assert bool(trial.should_prune()) is (name == "threshold")
     if name != "threshold":
         _holds_optunas_defaults(name, spec)
 
@@ -122,7 +122,7 @@ def test_the_median_prunes_from_the_fifth_trial_on(composed: Callable[..., dict[
     for value, stops in ((2.6, True), (2.4, False)):
         trial = study.ask()
         trial.report(value, 10)
-        assert trial.should_prune() is stops
+        assert bool(trial.should_prune()) is stops
 
 
 def test_patience_wraps_a_median(composed: Callable[..., dict[str, Any]]) -> None:

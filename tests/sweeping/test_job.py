@@ -12,8 +12,8 @@ from optuna.trial import TrialState
 
 from lorasweep import sweeping
 from lorasweep.sweeping.identity import VARIABLE, Identity
-from lorasweep.sweeping.storage import open_storage
 from lorasweep.sweeping.job import parse_constraint
+from lorasweep.sweeping.storage import open_storage
 
 MEDIAN = {"_target_": "optuna.pruners.MedianPruner", "n_startup_trials": 1}
 

@@ -412,6 +412,8 @@ def test_shares() -> None:
 
 def test_errors_in_a_line() -> None:
     assert in_a_line(RuntimeError("CUDA out of memory\nTrace: ...")) == "RuntimeError: CUDA out of memory"
+    trace = "Job failed with trace:\n----\nTraceback (most ...):\n  File 'a.py'\nOSError: disk full\n----\nSee a.err"
+    assert in_a_line(RuntimeError(trace)) == "RuntimeError: Job failed with trace: OSError: disk full"
     assert in_a_line(KeyError()) == "KeyError"
     assert in_a_line(UserError(["a", "b"], "No")) == "No (2 problems): - a - b"
     assert in_a_line(CompactHydraException("Bad\n  - rank")) == "Bad - rank"

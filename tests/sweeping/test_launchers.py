@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from lorasweep.sweeping.lanes import Work, open_lanes
+
 SCRIPT = """
 from dataclasses import dataclass
 
@@ -26,14 +28,14 @@ class Extra:  # classes, resolvers and configs of the script itself must reach t
     factor: int = 10
 
 
-ConfigStore.instance().store("extra", Extra)
+ConfigStore.instance().store("ten", Extra, group="extra")
 OmegaConf.register_new_resolver("plus_one", lambda number: int(number) + 1)
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="script")
 def main(config):
     value = toy_tasks.task(config)
-    print("value", value, "extra", Extra(factor=config.factor).factor, "resolved", config.resolved, flush=True)
+    print("value", value, "extra", Extra(factor=config.extra.factor).factor, "resolved", config.resolved, flush=True)
     return value
 
 
@@ -84,7 +86,7 @@ def grid(tmp_path: Path) -> Iterator[Callable[..., Grid]]:
     (app / "script.py").write_text(SCRIPT)
     (app / "toy_tasks.py").write_text((Path(__file__).parent / "toy_tasks.py").read_text())
     (app / "conf" / "script.yaml").write_text(
-        "defaults: [extra, _self_]\nx: 1\ndo: double\nuntil: null\nresolved: ${plus_one:${x}}\n"
+        "defaults: [{extra: ten}, _self_]\nx: 1\ndo: double\nuntil: null\nresolved: ${plus_one:${x}}\n"
     )
     started: list[Grid] = []
 
@@ -147,14 +149,22 @@ def test_when_the_controller_is_killed_the_lanes_finish_their_work_and_leave(
     assert run.has(0, "ended")
 
 
-def test_submitit_runs_a_batch_and_a_job_that_dies_is_told(toy_app: Any) -> None:
+def test_submitit_runs_each_trial_as_a_job_of_its_own(
+    toy_app: Any, monkeypatch: pytest.MonkeyPatch, until: Callable[..., None]
+) -> None:
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
-    from lorasweep.sweeping.lanes import Work, open_lanes
-
-    lanes = open_lanes(toy_app.launcher("submitit_local", "hydra.launcher.timeout_min=5"), 2)
-    lanes.start(Work(3, ("x=4",)))
+    monkeypatch.setenv("PYTHONPATH", sys.path[0])  # submitit leaves it to the user where an app's modules are
+    lanes = open_lanes(toy_app.launcher("submitit_local", "hydra.launcher.timeout_min=5"), 3)
+    lanes.start(Work(0, ("do=save",)))
+    lanes.start(Work(3, ("do=kill",)))
     lanes.start(Work(4, ("do=job", "+hydra.job.env_set.TOY=bear")))
-    ended = {one.number: one for one in lanes.wait(60)}
-    assert ended[3].value == 8
+    with pytest.raises(RuntimeError, match="3 lanes are busy"):
+        lanes.start(Work(5, ()))
+    ended = {one.number: one for one in [*lanes.wait(60), *lanes.wait(60)]}
+    assert ended[3].crashed and "left without a result" in str(ended[3].error)
     assert ended[4].value[0] == 4 and ended[4].value[2:] == ["bear", "4"]
-    lanes.close()
+    until((toy_app.job(0) / "ready").exists)
+    lanes.stop()
+    (saved,) = lanes.wait(0)
+    assert saved.number == 0 and saved.crashed and (toy_app.job(0) / "saved").exists()
+    assert not alive(int((toy_app.job(0) / "began").read_text()))

@@ -63,7 +63,9 @@ def test_a_study_of_something_else_is_not_resumed(app):
 
 
 def test_an_app_that_only_returns_a_number(app, study_of, tmp_path):
-    done = app("how=returns", "n=1,2", "layers=choice([1],[2,3])", "hydra/sweeper/sampler=grid", "hydra.sweeper.n_trials=9")
+    done = app(
+        "how=returns", "n=1,2", "layers=choice([1],[2,3])", "hydra/sweeper/sampler=grid", "hydra.sweeper.n_trials=9"
+    )
     assert done.returncode == 0, done.stderr
     trials = study_of().trials
     assert len(trials) == 4 and all(t.state is TrialState.COMPLETE for t in trials)  # the grid has four points
@@ -75,7 +77,9 @@ def test_an_app_that_only_returns_a_number(app, study_of, tmp_path):
     ]
 
 
-@pytest.mark.parametrize(("how", "reason"), [("diverges", "nan, not a number"), ("raises", "RuntimeError: two is not allowed")])
+@pytest.mark.parametrize(
+    ("how", "reason"), [("diverges", "nan, not a number"), ("raises", "RuntimeError: two is not allowed")]
+)
 def test_a_failing_trial_is_told_why_and_never_scored(app, study_of, how, reason):
     done = app(f"how={how}", "n=1,2,3", "hydra/sweeper/sampler=grid", "hydra.sweeper.max_failure_rate=0.4")
     assert done.returncode == 0, done.stderr
@@ -153,7 +157,9 @@ def test_repeats_under_further_seeds_and_folds(app, study_of, tmp_path):
     assert done.returncode == 0, done.stderr
     finals = study_of("app:finals").trials
     assert [(t.user_attrs["of"], t.user_attrs["extra"]) for t in finals] == [
-        (of, [f"seed={seed}"]) for of in [t.number for t in sorted(study_of().trials, key=lambda t: t.value)[:2]] for seed in (8, 9)
+        (of, [f"seed={seed}"])
+        for of in [t.number for t in sorted(study_of().trials, key=lambda t: t.value)[:2]]
+        for seed in (8, 9)
     ]
     assert all(t.state is TrialState.COMPLETE for t in finals)
     assert len(study_of().trials) == 4
@@ -189,7 +195,9 @@ def test_a_space_of_the_apps_own(app, study_of, tmp_path):
 
 
 def test_a_timeout_starts_no_further_trials(app, study_of):
-    done = app(*SPACE, "pause=0.1", "hydra.sweeper.timeout=0.6", "hydra.sweeper.n_trials=50", "hydra/sweeper/pruner=none")
+    done = app(
+        *SPACE, "pause=0.1", "hydra.sweeper.timeout=0.6", "hydra.sweeper.n_trials=50", "hydra/sweeper/pruner=none"
+    )
     assert done.returncode == 0, done.stderr
     trials = study_of().trials
     assert 1 <= len(trials) < 50 and all(t.state is TrialState.COMPLETE for t in trials)

@@ -1,5 +1,6 @@
 """What W&B wrote offline, read with its own `wandb leet inspect`, and how it gets offline."""
 
+import dataclasses
 import json
 import re
 import socket
@@ -19,7 +20,7 @@ from PIL import Image
 
 from lorasweep.config import Config
 from lorasweep.tracking import open_trackers
-from lorasweep.tracking.wandb import open_wandb, reachable
+from lorasweep.tracking.wandb import crown, open_wandb, reachable
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +71,7 @@ def test_everything_of_a_version_is_in_the_offline_run(tmp_path, capfd):
     folder, said = folder_in(tmp_path), []
     (folder / "FuzzyBear_v6.safetensors").write_bytes(b"weights")
     Image.new("RGB", (64, 48), "red").save(folder / "sample.png")
-    trackers = open_trackers(config(), folder, 6, say=said.append, resumed_step=None, job_type="trial")
+    trackers = open_trackers(config(), folder, 6, say=said.append, resumed_step=None)
     trackers.metrics({"train/loss": 0.5, "train/lr_unet": 1e-4, "epoch": 1}, 20)
     trackers.metrics({"val/loss_ratio": 0.7, "image/clip_image": 0.6, "time/seconds_per_step": 0.04}, 40)
     trackers.images({"samples/0 sks bear, 100 % fuzzy": folder / "sample.png"}, 40)
@@ -80,7 +81,7 @@ def test_everything_of_a_version_is_in_the_offline_run(tmp_path, capfd):
     (part,) = parts(folder)
     records = inspect(part)
     run = records["run"][-1]
-    assert (run["project"], run["run_group"], run["job_type"]) == ("lorasweep", "FuzzyBear", "trial")
+    assert (run["project"], run["run_group"], run["job_type"]) == ("lorasweep", "FuzzyBear", "train")
     assert run["display_name"] == "FuzzyBear v6"
     assert run["tags"] == ["fuzzybear", "fuzzybear/v5", "toy", "rank 12", "paper", "x" * 64, "pruned"]
     logged = run["config"]["update"]
@@ -100,7 +101,8 @@ def test_everything_of_a_version_is_in_the_offline_run(tmp_path, capfd):
 
     (artifact,) = records["artifact"]
     assert (artifact["name"], artifact["type"]) == ("fuzzybear", "model")
-    assert set(artifact["aliases"]) == {"v6", "latest", "best"}
+    # Not v6: W&B counts versions as v0, v1, ... itself, and its client refuses two aliases of that form.
+    assert set(artifact["aliases"]) == {"fuzzybear-v6", "latest", "best"}
     assert json.loads(artifact["metadata"]) == {"rank": 12, "epoch": 2}
     (entry,) = artifact["manifest"]["contents"]
     # Read where it lies: no copy of every version's weights in the home folder.
@@ -217,3 +219,81 @@ def test_a_name_server_that_does_not_answer_costs_no_more_than_the_timeout(monke
     assert not reachable("http://wandb.invalid", timeout=0.2)
     assert time.monotonic() - start < 2
     silent.set()
+
+
+TRIAL = {"study": "rates", "number": 3, "params": {"optimizer.lr": 1e-3, "scheduler": "cosine", "sizes": [1, 2]}}
+
+
+def trained(folder: Path, values: Config, *, status: str = "complete", version: int = 7) -> Path:
+    """Leave in `folder` what a trial leaves; return its weights file."""
+    weights = folder / f"FuzzyBear_v{version}.safetensors"
+    weights.write_bytes(b"weights")
+    trackers = open_trackers(
+        values, folder, version, say=lambda line: None, resumed_step=None, job_type="trial", trial=TRIAL
+    )
+    trackers.metrics({"val/loss_ratio": 0.7}, 10)
+    trackers.weights(weights, [f"v{version}", "latest"], {"epoch": 2})
+    trackers.finish(status, {"val/loss_ratio": 0.65})
+    record = {
+        "name": "FuzzyBear",
+        "version": version,
+        "status": status,
+        "trial": {"study": "rates", "number": 3},
+        "config": dataclasses.asdict(values),
+        "selected_epoch": 2,
+        "metrics": {"base": {}, "selected": {"val/loss_ratio": 0.65}},
+    }
+    (folder / "record.json").write_text(json.dumps(record))
+    return weights
+
+
+@pytest.mark.parametrize("status", ["complete", "pruned", "failed"])
+def test_a_trial_is_a_run_of_its_study(tmp_path, status):
+    folder = folder_in(tmp_path)
+    trained(folder, config("offline"), status=status)
+    records = inspect(parts(folder)[0])
+    run = records["run"][-1]
+    assert (run["run_group"], run["job_type"], run["display_name"]) == ("rates", "trial", "FuzzyBear v7")
+    assert run["tags"] == ["fuzzybear", "fuzzybear/v5", "toy", "rank 12", "paper", "x" * 64, "rates", status]
+    assert run["config"]["update"]["trial"] == TRIAL
+    (artifact,) = records["artifact"]
+    assert set(artifact["aliases"]) == {"fuzzybear-v7", "latest"}
+
+
+def test_crown_moves_best_to_the_weights_of_the_same_run(tmp_path, capfd):
+    folder, said = folder_in(tmp_path), []
+    weights = trained(folder, config("offline"))
+    time.sleep(1.1)  # W&B names its folders by the second
+    crown(folder, say=said.append)
+    first, second = (inspect(part) for part in parts(folder))
+    assert first["run"][0]["run_id"] == second["run"][0]["run_id"]
+    for key in ("run_group", "job_type", "display_name", "tags", "config"):
+        assert first["run"][-1].get(key) == second["run"][-1].get(key), key
+    (before,), (after,) = first["artifact"], second["artifact"]
+    assert set(after["aliases"]) == {"fuzzybear-v7", "best", "latest"}
+    assert (after["name"], after["type"], after["digest"]) == (before["name"], before["type"], before["digest"])
+    assert Path(after["manifest"]["contents"][0]["local_path"]) == weights
+    (line,) = said
+    command = line.split("Upload it later with: ")[1]
+    listed = subprocess.run(f"ls -d {command.removeprefix('wandb sync ')}", shell=True, capture_output=True, text=True)
+    assert len(listed.stdout.split()) == 2, "one command uploads both parts"
+    assert capfd.readouterr() == ("", "")
+
+
+def test_crown_is_quiet_where_the_version_was_not_logged(tmp_path, monkeypatch):
+    folder, said = folder_in(tmp_path), []
+    values = config("disabled")
+    trained(folder, values)
+    crown(folder, say=said.append)
+    assert not (folder / "wandb").exists() and said == []
+    values.tracker.wandb.mode = "auto"
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    trained(folder, values)
+    crown(folder, say=said.append)
+    assert parts(folder) == [] and said == []
+
+
+def test_crown_does_not_raise(tmp_path):
+    said: list[str] = []
+    crown(tmp_path / "v9", say=said.append)
+    assert len(said) == 1 and said[0].startswith("W&B: v9 cannot be marked as the best")

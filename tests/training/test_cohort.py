@@ -13,8 +13,11 @@ import torch
 from safetensors.torch import load_file
 
 from lorasweep.bases.sdxl import SDXL
+from lorasweep.checks import check
 from lorasweep.config import Config
 from lorasweep.errors import UserError
+from lorasweep.tracking.group import Trackers
+from lorasweep.training import setup
 from lorasweep.training.cohort import run, run_cohort
 from lorasweep.training.member import Job, Member
 from lorasweep.training.version import Version
@@ -187,6 +190,77 @@ def test_gradient_checkpointing_computes_again_and_changes_nothing(
     finally:
         hook.remove()
     assert same(weights_of(short_config, 1), weights_of(spared, 1))
+
+
+def test_a_pruned_version_stops_at_once_with_its_best_weights(
+    short_config: Config, toy_base: SDXL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, dict[str, float]]] = []
+    logged: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(Trackers, "weights", lambda self, *values: logged.append(values))
+    monkeypatch.setattr(Trackers, "finish", lambda self, *values: logged.append(values))
+
+    def prune_second(step: int, metrics: dict[str, float]) -> str | None:
+        seen.append((step, metrics))
+        return "worse than half of the others" if len(seen) == 2 else None
+
+    # No epoch before the last would have a file of its own.
+    short_config.training.save_every_epochs = 3
+    trial = {"study": "rates", "number": 3, "params": {"optimizer.lr": 1e-3}}
+    (outcome,) = run_cohort([Job(short_config, trial=trial, report=prune_second)], base=toy_base)
+    folder, record = folder_of(short_config), record_of(short_config)
+    assert [step for step, _ in seen] == [4, 8]
+    assert record["status"] == "pruned" and record["reason"] == "worse than half of the others"
+    assert record["trial"] == {"study": "rates", "number": 3}
+    assert [(entry["epoch"], entry["file"]) for entry in record["epochs"]] == [
+        (1, None),
+        (2, "FuzzyBear_v6-000002.safetensors"),
+    ]
+    assert record["selected_epoch"] == 2
+    assert same(load_file(folder / "FuzzyBear_v6.safetensors"), weights_of(short_config, 2))
+    assert logged[0][0] == folder / "FuzzyBear_v6.safetensors"
+    assert logged[0][1] == ["v6", "latest"], "only the winner of a study is the best"
+    assert logged[1] == ("pruned", seen[1][1])
+    assert (outcome.status, outcome.number, outcome.epoch, outcome.steps) == ("pruned", 6, 2, 8)
+    assert outcome.reason == "worse than half of the others" and outcome.error is None
+    assert outcome.metrics == seen[1][1] and outcome.value == outcome.metrics["val/loss_ratio"]
+    run(replace(short_config, resume="v6"), base=toy_base)
+    assert record_of(short_config)["status"] == "complete"
+
+
+def test_the_outcome_of_a_failed_version_says_how_far_it_came(
+    short_config: Config, toy_base: SDXL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Version) -> None:
+        raise RuntimeError("the dog ate it")
+
+    monkeypatch.setattr(Version, "train_step", broken)
+    (outcome,) = run_cohort([Job(short_config)], base=toy_base)
+    assert (outcome.status, outcome.reason, outcome.steps) == ("failed", "the dog ate it", 0)
+    assert outcome.metrics == {} and outcome.epoch is None and outcome.value is None
+
+
+@pytest.mark.parametrize("fold", [1, 2])
+def test_a_fold_of_a_theme_holds_out_part_of_its_images(fold: int, short_config: Config, toy_base: SDXL) -> None:
+    short_config.dataset.folds, short_config.dataset.fold, short_config.training.epochs = 2, fold, 1
+    value = run(short_config, base=toy_base)
+    record = record_of(short_config)
+    assert value is not None and record["dataset"]["images"] == 8 and record["dataset"]["heldout"] == 4
+    assert record["epochs"][-1]["step"] == 2, "4 images in batches of 2"
+
+
+def test_a_refit_trains_on_all_images_and_keeps_its_last_epoch(
+    short_config: Config, toy_base: SDXL, tmp_path: Path
+) -> None:
+    theme = setup.with_drawn_images(short_config).dataset.path
+    short_config.dataset.path, short_config.dataset.theme, short_config.dataset.holdout = theme, None, 0.0
+    short_config.evaluation.select_by, short_config.objective = "last", "train/loss"
+    assert check(short_config) == []
+    value = run(short_config, base=toy_base)
+    record = record_of(short_config)
+    assert record["dataset"]["heldout"] == 0 and record["epochs"][0]["step"] == 4, "8 images in batches of 2"
+    assert record["selected_epoch"] == 3 and record["selected_because"].startswith("the last epoch")
+    assert value == record["epochs"][-1]["metrics"]["train/loss"]
 
 
 def test_epochs_shorter_than_a_step_share_its_end(short_config: Config, toy_base: SDXL) -> None:

@@ -211,7 +211,9 @@ def test_trackers_of_the_new_folder_get_the_earlier_part_too(
     assert [event.step for event in events.Images("samples/0")] == [0, 2, 4, 6]
 
 
-@pytest.mark.parametrize("why", ["no state", "gone", "no record", "other config", "other images", "file", "damaged"])
+@pytest.mark.parametrize(
+    "why", ["no state", "gone", "no record", "other config", "other images", "file", "weights", "damaged"]
+)
 def test_what_cannot_be_continued_starts_at_step_0_and_says_why(
     why: str, config: Config, killed_at: Callable[..., Path], said: list[str], tmp_path: Path
 ) -> None:
@@ -222,6 +224,7 @@ def test_what_cannot_be_continued_starts_at_step_0_and_says_why(
         "other config": "it was made with another network.alpha, training.epochs",
         "other images": "it was made with another set of images",
         "file": "FuzzyBear_v6-000001.safetensors is gone",
+        "weights": "FuzzyBear_v6-000001.safetensors: it is damaged",
         "damaged": "is damaged",
     }[why]
     old = killed_at(config, 1 if why == "no state" else 3)
@@ -237,6 +240,8 @@ def test_what_cannot_be_continued_starts_at_step_0_and_says_why(
         next(image.glob("*.txt")).write_text("another caption")
     elif why == "file":
         (old / "FuzzyBear_v6-000001.safetensors").unlink()
+    elif why == "weights":
+        os.truncate(old / "FuzzyBear_v6-000001.safetensors", 1000)
     elif why == "damaged":
         (state,) = (old / "state").glob("step-*")
         os.truncate(state, state.stat().st_size // 2)

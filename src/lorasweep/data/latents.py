@@ -78,7 +78,7 @@ class ImageCache:
 
         def see() -> dict[str, Tensor]:
             seen = likeness(self.open(path, digest))
-            bits = [list(value.to_bytes(8, "big")) for value in (seen.bits, seen.mirrored)]
+            bits = [list(value.to_bytes(16, "big")) for value in (seen.bits, seen.mirrored)]
             colours = [list(seen.colours), list(seen.mirrored_colours)]
             return {
                 "bits": torch.tensor(bits, dtype=torch.uint8),

@@ -1,7 +1,9 @@
 """Which pictures are nearly the same: a copy saved again, scaled, a little cropped or brightened, or mirrored.
 
-Two pictures look alike when their difference hashes (8 x 8 comparisons of neighbouring patches' brightness) agree
-but for a few bits and their colours, patch by patch, are close. The hash alone calls all plain pictures one.
+Two pictures look alike when their difference hashes (8 x 8 comparisons of neighbouring patches' brightness: brighter,
+darker or as good as equal) agree in most edges of either, and their colours, patch by patch, are close; the more of
+the one, the less is asked of the other. Flat patches do not count as agreement: two small figures on white are not
+the same picture because of the white.
 """
 
 from __future__ import annotations
@@ -14,8 +16,8 @@ from PIL import Image, ImageOps
 SIDE = 8  # patches of the hash in each direction
 PATCHES = 4  # patches of the colours in each direction
 STEP = 3  # levels of 255 by which a patch must be brighter than its neighbour: less is noise
-BITS = 6  # of 64 that may differ
-LEVELS = 24.0  # of 255 by which the colours may differ on average
+EDGES = 0.3  # share of the edges of either picture that the other may lack, where the colours are equal
+LEVELS = 30.0  # of 255 by which the colours may differ on average, where the edges are equal
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,8 @@ class Likeness:
     """What a picture looks like from far away.
 
     Attributes:
-        bits: difference hash. mirrored: that of the mirror image.
+        bits: difference hash, 64 bits where the right patch is the brighter one and 64 where it is the darker one.
+        mirrored: that of the mirror image.
         colours: PATCHES * PATCHES * 3 levels, row by row. mirrored_colours: those of the mirror image.
     """
 
@@ -47,15 +50,18 @@ def look_alike(one: Likeness, other: Likeness) -> bool:
 
 
 def _close(bits: int, other_bits: int, colours: tuple[int, ...], other_colours: tuple[int, ...]) -> bool:
-    if (bits ^ other_bits).bit_count() > BITS:
+    edges = (bits ^ other_bits).bit_count() / max(1, (bits | other_bits).bit_count())
+    if edges > EDGES:  # which is nearly always so, and quicker to know than the colours
         return False
-    return sum(abs(a - b) for a, b in zip(colours, other_colours, strict=True)) <= LEVELS * len(colours)
+    levels = sum(abs(a - b) for a, b in zip(colours, other_colours, strict=True)) / len(colours)
+    return edges / EDGES + levels / LEVELS <= 1
 
 
 def _bits(image: Image.Image) -> int:
     grey = image.convert("L").resize((SIDE + 1, SIDE), Image.Resampling.BOX)
     levels = np.asarray(grey, dtype=np.int16)
-    return int.from_bytes(np.packbits(levels[:, 1:] - levels[:, :-1] >= STEP).tobytes(), "big")
+    rise = levels[:, 1:] - levels[:, :-1]
+    return int.from_bytes(np.packbits([rise >= STEP, rise <= -STEP]).tobytes(), "big")
 
 
 def _colours(image: Image.Image) -> tuple[int, ...]:

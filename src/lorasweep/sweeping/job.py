@@ -156,14 +156,15 @@ class Trial:
                 artifact_store=store, file_path=str(path), study_or_trial=self._trial, storage=self._storage
             )
 
-    def finish(self, value: float | Sequence[float] | None) -> None:
+    def finish(self, value: float | Sequence[float | None] | None) -> None:
         """Tell the study the result; a value that is no finite number fails the trial, never scores it."""
         values = list(value) if isinstance(value, Sequence) else [value]
         wanted = len(self._study.directions)
         if len(values) != wanted:
             self.fail(f"{len(values)} values for {wanted} objectives")
             return
-        if any(v is None or not math.isfinite(v) for v in values):
+        found = [v for v in values if v is not None and math.isfinite(v)]
+        if len(found) < wanted:
             self.fail(f"the objective is {', '.join(str(v) for v in values)}, not a number")
             return
         if self._finished():
@@ -172,7 +173,7 @@ class Trial:
         if missing:
             self.fail(missing)
             return
-        self._tell(TrialState.COMPLETE, values)
+        self._tell(TrialState.COMPLETE, found)
 
     def prune(self, reason: str) -> None:
         """Tell the study that this trial stopped early, and why."""

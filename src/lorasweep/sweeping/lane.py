@@ -44,6 +44,12 @@ class App:
     config: DictConfig
     singletons: Any
 
+    def configure_log(self) -> None:
+        """Log as between the jobs of a multirun."""
+        allowed = getattr(self.context, "execution_whitelist", None)  # from Hydra 1.4 on
+        more = {} if allowed is None else {"execution_whitelist": allowed}
+        configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose, **more)
+
 
 class Interruptions:
     """SIGINT and SIGTERM: remembered; while work is in hand they raise KeyboardInterrupt in it.
@@ -125,7 +131,7 @@ def unpack(parcel: bytes) -> App:
     app = App(*pickle.loads(parcel))
     Singleton.set_state(app.singletons)
     setup_globals()
-    configure_log(app.config.hydra.hydra_logging, app.config.hydra.verbose)
+    app.configure_log()
     return app
 
 
@@ -150,7 +156,7 @@ def run(app: App, work: Work, interruptions: Interruptions) -> Ended:
         traceback.print_exc()
         return Ended(work.number, error=in_a_line(error))
     finally:
-        configure_log(app.config.hydra.hydra_logging, app.config.hydra.verbose)  # the job had its own
+        app.configure_log()  # the job had its own
     ended = outcome(work.number, returned)
     if ended.error is not None:
         traceback.print_exception(returned._return_value)

@@ -1,14 +1,16 @@
 """Lanes, the places where trials run: in this process, or wherever one of Hydra's own launchers puts them.
 
 A sweeper starts work while a lane is free and waits for what ended; it need not know where the work ran. Lanes that
-are child processes are in `processes.py`.
+are child processes are in `processes.py`, those on a cluster in `submissions.py`.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import traceback
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from hydra.core.hydra_config import HydraConfig
@@ -22,7 +24,9 @@ from lorasweep.errors import UserError
 
 INTERRUPTED = (130, 143)  # how a program leaves after Ctrl-C and after SIGTERM
 LONGEST_ERROR = 500  # characters
+RAISED = re.compile(r"[\w.]+(Error|Exception|Interrupt|Exit)\b")
 BASIC = "hydra._internal.core_plugins.basic_launcher"
+SUBMITIT = "hydra_plugins.hydra_submitit_launcher.submitit_launcher"
 
 
 @dataclass(frozen=True)
@@ -73,8 +77,8 @@ def open_lanes(launcher: Launcher, n_jobs: int | None) -> Lanes:
     """Return the lanes of a Hydra launcher.
 
     Args:
-        launcher: one that has been set up: `lanes` (its own processes), `basic` (this process), or any other, which
-            is handed whole batches.
+        launcher: one that has been set up: `lanes` (its own processes), `basic` (this process), `submitit_slurm` and
+            `submitit_local` (a job per trial), or any other, which is handed whole batches.
         n_jobs: how many trials at once; None lets the launcher decide. The basic launcher always runs one.
     """
     if hasattr(launcher, "open"):
@@ -83,6 +87,10 @@ def open_lanes(launcher: Launcher, n_jobs: int | None) -> Lanes:
     # By name: Hydra's search for plugins imports each module a second time, so there are two such classes.
     if type(launcher).__module__ == BASIC:
         return OneAfterAnother(launcher)
+    if type(launcher).__module__ == SUBMITIT:
+        from lorasweep.sweeping.submissions import Submissions
+
+        return Submissions(launcher, n_jobs or 1)
     return Batches(launcher, n_jobs or 1)
 
 
@@ -133,7 +141,7 @@ class OneAfterAnother:
 
 
 class Batches:
-    """Lanes of a launcher that only knows batches (joblib, submitit_local, submitit_slurm, ray …).
+    """Lanes of a launcher that only knows batches (joblib, ray …).
 
     `wait` launches all that was started and returns when the last of it has ended, so the slowest job of a batch
     holds up the others. The launcher's own settings say how many of a batch run at the same time.
@@ -222,8 +230,22 @@ def in_a_line(error: BaseException) -> str:
     if isinstance(error, (HydraException, UserError, OmegaConfBaseException)):
         text = " ".join(lines) or type(error).__name__
     else:
-        text = ": ".join([type(error).__name__, *lines[:1]])
+        told = lines[:1]
+        if told and told[0].endswith(":"):  # a report of another exception, such as submitit's with its traceback
+            told += [line for line in lines if RAISED.match(line)][-1:]
+        text = ": ".join([type(error).__name__, *(line.rstrip(":") for line in told)])
     return text if len(text) <= LONGEST_ERROR else text[: LONGEST_ERROR - 1] + "…"
+
+
+def last_words(log: Path) -> str:
+    """Name a log and quote its last line."""
+    try:
+        with open(log, "rb") as file:
+            file.seek(max(0, log.stat().st_size - 4096))
+            lines = file.read().decode(errors="replace").strip().splitlines()
+    except OSError:
+        return f"its output was to be in {log}"
+    return f"its output is in {log}" + (f", which ends: {lines[-1].strip()[-200:]}" if lines else "")
 
 
 def _show(error: BaseException) -> None:

@@ -54,7 +54,7 @@ def importance(objective: str, panels: list[Any]) -> None:
         text.set_text(" " + text.get_text())
 
 
-def parallel(maximize: bool, panels: list[Any]) -> None:
+def parallel(maximize: bool, keys: Sequence[str], panels: list[Any]) -> None:
     """A line per trial through all its parameters; the better, the darker."""
     from matplotlib.collections import LineCollection
 
@@ -70,7 +70,10 @@ def parallel(maximize: bool, panels: list[Any]) -> None:
         lines.colorbar.remove()
     # Optuna takes an objective that it is pointed to as one to minimise, so its own colours may be the wrong way round.
     lines.set(cmap=_dark("viridis_r" if maximize else "viridis"), linewidth=1.6, alpha=0.85)
-    names = [_wrapped(label.get_text(), 18) for label in axes.get_xticklabels()]
+    # Optuna cuts long names; the whole ones have room.
+    cut = [label.get_text() for label in axes.get_xticklabels()]
+    whole = [next((key for key in sorted(keys) if key.startswith(text.removesuffix("..."))), text) for text in cut[1:]]
+    names = [_wrapped(name, 18) for name in (*cut[:1], *whole)]
     axes.set_xticks(range(count), names, rotation=0, ha="center", fontsize=10, color=INK)
     for each in figure.axes:
         each.grid(False)

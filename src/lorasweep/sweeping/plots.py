@@ -107,7 +107,7 @@ def _plans(study: optuna.Study) -> Iterator[Plan]:
         yield f"importance{end}", importance, partial(looks.importance, objective), nothing
         parallel = partial(plots.plot_parallel_coordinate, study, params=varied, **about)
         maximize = study.directions[index] == StudyDirection.MAXIMIZE
-        yield f"parallel{end}", parallel, partial(looks.parallel, maximize), nothing
+        yield f"parallel{end}", parallel, partial(looks.parallel, maximize, varied), nothing
         yield f"slice{end}", partial(plots.plot_slice, study, params=varied, **about), looks.slice, nothing
         narrow = nothing or (None if len(varied) > 1 else "needs 2 parameters that took two values")
         # The best known order: those that matter most. Worked out only where the grid would be too large.
@@ -183,7 +183,9 @@ def _quiet_agg() -> Iterator[None]:
 
     before = matplotlib.get_backend(auto_select=False)
     verbosity = optuna.logging.get_verbosity()
-    with warnings.catch_warnings(), matplotlib.rc_context({"font.family": "DejaVu Sans"}):
+    # A choice may be a text such as ${of_lr:0.1}, which is no formula.
+    settings = {"font.family": "DejaVu Sans", "text.parse_math": False}
+    with warnings.catch_warnings(), matplotlib.rc_context(settings):
         warnings.simplefilter("ignore")
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         plt.switch_backend("agg")

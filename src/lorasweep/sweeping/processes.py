@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from lorasweep.sweeping.lane import SIGNALS
-from lorasweep.sweeping.lanes import Ended, Work
+from lorasweep.sweeping.lanes import Ended, Work, last_words
 
 LOOK_S = 0.25  # how often a busy lane's process is looked at: a grandchild may hold a dead lane's connection open
 LEAVE_S = 5.0  # how long an idle lane may take to leave
@@ -196,7 +196,7 @@ class Processes:
         lane.kill()
         del self._lanes[lane.index]
         if lane.work is not None:
-            reason = f"{lane} {_death(lane.process.returncode)}; {_last_words(lane.log)}"
+            reason = f"{lane} {_death(lane.process.returncode)}; {last_words(lane.log)}"
             self._end(lane, Ended(lane.work.number, error=reason, crashed=True))
 
     def _end(self, lane: Lane, ended: Ended) -> None:
@@ -220,14 +220,3 @@ def _death(returncode: int) -> str:
     with suppress(ValueError):
         return f"was killed by signal {-returncode} ({signal.Signals(-returncode).name})"
     return f"was killed by signal {-returncode}"
-
-
-def _last_words(log: Path) -> str:
-    """Name a lane's log and quote its last line."""
-    try:
-        with open(log, "rb") as file:
-            file.seek(max(0, log.stat().st_size - 4096))
-            lines = file.read().decode(errors="replace").strip().splitlines()
-    except OSError:
-        return f"its output was to be in {log}"
-    return f"its output is in {log}" + (f", which ends: {lines[-1].strip()[-200:]}" if lines else "")

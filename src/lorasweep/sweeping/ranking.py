@@ -178,7 +178,7 @@ def reason_of(trial: FrozenTrial, follower: int | None = None) -> str:
         follower: the number of the trial that goes on with it, if there is one.
     """
     attributes = trial.user_attrs
-    parts = [str(attributes["reason"])] if attributes.get("reason") else []
+    parts = [" ".join(str(attributes["reason"]).split())] if attributes.get("reason") else []  # one line
     if trial.state == TrialState.COMPLETE:
         parts += [f"breaks the constraint {name} by {value:.4g}" for name, value in _broken(trial).items()]
     if follower is not None:

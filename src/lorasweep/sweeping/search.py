@@ -18,10 +18,10 @@ from optuna.trial import FrozenTrial, TrialState
 from lorasweep.errors import UserError
 from lorasweep.sweeping import study as studies
 from lorasweep.sweeping.identity import Identity
+from lorasweep.sweeping.job import attached
 from lorasweep.sweeping.lanes import Ended, Lanes, Work
 from lorasweep.sweeping.lease import LeaseKeeper
 from lorasweep.sweeping.settings import Settings
-from lorasweep.sweeping.job import attached
 
 POLL_S = 1.0
 """Seconds between two looks at trials that other processes run."""
@@ -62,8 +62,8 @@ class Search:
     _began: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
-        """Hear of samplers that have nothing left to try: they stop the study, which Optuna refuses outside its loop."""
-        self.study.stop = lambda: self.stop("the sampler has nothing left to try")  # type: ignore[method-assign]
+        """Keep samplers from stopping the study: Optuna knows that in its own loop only, and raises elsewhere."""
+        self.study.stop = lambda: None  # type: ignore[method-assign]  # `next_trial` knows when a grid is done
 
     def run(self) -> None:
         """Run trials until there are no more to start and none is running, here or in another process.
@@ -137,8 +137,7 @@ class Search:
         trial = self.study._storage.get_trial(trial_id)
         if not trial.state.is_finished():
             if ended.crashed:
-                line = studies.bury(self.study, trial, ended.error or "its lane died", self.settings, interrupted=False)
-                self.teller.say(line)
+                studies.bury(self.study, trial, ended.error or "its lane died", self.settings, interrupted=False)
             else:
                 self._tell_for(trial, ended)
         elif trial.user_attrs.get("interrupted"):

@@ -65,7 +65,7 @@ def settle(given: Mapping[str, Any]) -> Settings:
         UserError: every unknown key, wrong type and impossible value at once.
     """
     # Interpolations in `params` are for the trials: `${of_lr:0.5}` is half of the rate that a trial gets.
-    plain = {
+    plain: dict[str, Any] = {
         key: OmegaConf.to_container(v, resolve=key != "params") if OmegaConf.is_config(v) else v
         for key, v in given.items()
     }
@@ -73,7 +73,9 @@ def settle(given: Mapping[str, Any]) -> Settings:
     problems = [f"hydra.sweeper.{key}: there is no such key" for key in sorted(set(plain) - known)]
     plain = {key: value for key, value in plain.items() if key in known}
     if isinstance(plain.get("storage"), dict):
-        problems.append("hydra.sweeper.storage: expected a URL such as sqlite:///study.db; the word null keeps a journal")
+        problems.append(
+            "hydra.sweeper.storage: expected a URL such as sqlite:///study.db; the word null keeps a journal"
+        )
         plain["storage"] = None
     if problems:
         raise UserError(problems)

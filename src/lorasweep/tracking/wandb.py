@@ -186,8 +186,9 @@ def open_wandb(
 def crown(folder: Path, *, say: Callable[[str], None] = lambda line: None) -> None:
     """Give the alias `best` to the weights of the best version of a study: its run is resumed for that.
 
-    W&B knows the same file again by its content, so this moves the alias. Offline it adds a part of the same run,
-    which the same sync command uploads. Without effect where the version was not logged to W&B.
+    W&B knows the same file again by its content, so this moves the alias (and `latest`, which W&B gives to whatever
+    is logged last). Offline it adds a part of the same run, which the same sync command uploads. Without effect where
+    the version was not logged to W&B.
 
     Args:
         folder: the version folder of the best version, which has ended.

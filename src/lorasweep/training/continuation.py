@@ -70,7 +70,7 @@ def reading(folder: Path, fresh: Mapping[str, Any]) -> Iterator[Earlier]:
         try:
             found = state.latest(folder)
         except UserError as error:
-            raise Unfit(str(error)) from None
+            raise Unfit("; ".join(error.problems)) from None
         if found is not None:
             earlier = Earlier(folder, record, *found)
             named = [entry["file"] for entry in earlier.epochs if entry["file"]]
@@ -95,6 +95,7 @@ def take_over(earlier: Earlier, folder: Path, name: str) -> dict[str, Any]:
         The values that the new version's record takes over.
 
     Raises:
+        Unfit: a weights file is damaged; nothing that counts was copied.
         OSError: the disk is full or the like.
     """
     epochs = []
@@ -161,7 +162,10 @@ def _standing_still(folder: Path) -> Iterator[None]:
 
 def _copy_weights(source: Path, target: Path) -> None:
     """Copy a weights file; what it says of its own name follows the new one."""
-    tensors, metadata = read_weights(source)
+    try:
+        tensors, metadata = read_weights(source)
+    except UserError as error:
+        raise Unfit(f"{source.name}: {'; '.join(error.problems)}") from None
     write_weights(target, tensors, metadata | {"ss_output_name": target.stem, "modelspec.title": target.stem})
 
 
