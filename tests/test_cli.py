@@ -148,6 +148,13 @@ def test_plots_are_drawn_where_asked_and_leave_json_alone(studies, tmp_path, cap
     assert "cannot be written" in capsys.readouterr().err
 
 
+def test_a_reader_that_has_seen_enough_is_no_error(studies):
+    line = [sys.executable, "-m", "lorasweep.cli", "study", "bear", "--json", "--output-root", str(studies)]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+        program.stdout.close()
+        assert program.stderr.read() == "" and program.wait() == 0
+
+
 def test_studies_are_listed(studies, capsys):
     assert main(["study", "--output-root", str(studies)]) == 0
     assert capsys.readouterr().out.splitlines() == [

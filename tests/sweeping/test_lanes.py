@@ -293,9 +293,18 @@ def test_a_lane_killed_from_outside_is_noticed_busy_or_idle(
     assert wait_for(lanes, 1)[2].crashed
 
 
-def test_a_dead_lane_is_noticed_though_its_daughter_lives(toy_app: Any, processes: Callable[..., Processes]) -> None:
-    assert run_all(processes(1), [work(0, "do=daughter")])[0].crashed
-    assert (toy_app.job(0) / "daughter").exists()
+def test_a_dead_lane_is_noticed_though_its_daughter_lives_and_she_is_ended_too(
+    toy_app: Any, processes: Callable[..., Processes], until: Callable[..., None]
+) -> None:
+    lanes = processes(1)
+    lanes.start(work(0, "do=daughter"))
+    assert wait_for(lanes, 1)[0].crashed
+    daughter = int((toy_app.job(0) / "daughter").read_text())
+    try:
+        until(lambda: not alive(daughter), 10)
+    finally:
+        if alive(daughter):
+            os.kill(daughter, signal.SIGKILL)
 
 
 def test_stop_lets_work_save_and_leave(

@@ -168,3 +168,22 @@ def test_submitit_runs_each_trial_as_a_job_of_its_own(
     (saved,) = lanes.wait(0)
     assert saved.number == 0 and saved.crashed and (toy_app.job(0) / "saved").exists()
     assert not alive(int((toy_app.job(0) / "began").read_text()))
+
+
+def test_a_study_on_lanes_outlives_lanes_that_are_killed(
+    app: Callable[..., Any], study_of: Callable[..., Any], tmp_path: Path
+) -> None:
+    done = app(
+        "hydra/launcher=lanes",
+        "hydra.sweeper.n_jobs=2",
+        "hydra.sweeper.n_trials=2",
+        "how=killed",
+        "x=interval(0.0,1.0)",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    trials = study_of().trials
+    killed = [trial for trial in trials if trial.state.name == "FAIL"]
+    assert len(killed) == 2 and all("(SIGKILL)" in trial.user_attrs["reason"] for trial in killed)
+    retries = {trial.user_attrs["retry_of"] for trial in trials if trial.state.name in ("COMPLETE", "PRUNED")}
+    assert retries == {trial.number for trial in killed}
+    assert {log.name for log in (tmp_path / "swept" / "lanes").iterdir()} == {"lane-0.log", "lane-1.log"}

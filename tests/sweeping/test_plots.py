@@ -80,10 +80,13 @@ def overlaps(monkeypatch) -> list[str]:
     return found
 
 
-def test_all_plots_of_one_objective(tmp_path, overlaps):
+def test_all_plots_of_one_objective(tmp_path, overlaps, caplog):
+    study = a_study(18)
+    caplog.clear()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        drawn = draw(a_study(18), tmp_path / "plots")
+        drawn = draw(study, tmp_path / "plots")
+    assert caplog.messages == []
     names = ["history", "importance", "parallel", "slice", "contour", "intermediate", "timeline"]
     assert drawn and drawn.left_out == {} and [path.stem for path in drawn.files] == names
     assert overlaps == []

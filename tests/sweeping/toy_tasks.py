@@ -53,9 +53,11 @@ def task(config: DictConfig) -> Any:
         case "segfault":
             os.kill(os.getpid(), signal.SIGSEGV)
         case "daughter":  # a grandchild that holds the lane's connection open, as a forked data loader does
-            if os.fork() == 0:
-                time.sleep(60)
-            (folder / "daughter").write_text("born")
+            daughter = os.fork()
+            if daughter == 0:
+                time.sleep(600)
+                os._exit(0)
+            (folder / "daughter").write_text(str(daughter))
             os.kill(os.getpid(), signal.SIGKILL)
         case "unpicklable":
             return Unpicklable()

@@ -23,6 +23,7 @@ from hydra.core.utils import configure_log, filter_overrides, run_job, setup_glo
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
+from lorasweep.sweeping.identity import VARIABLE
 from lorasweep.sweeping.lanes import Ended, Work, in_a_line, outcome
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -137,7 +138,8 @@ def unpack(parcel: bytes) -> App:
 
 def run(app: App, work: Work, interruptions: Interruptions) -> Ended:
     """Run one job and return how it ended; whatever the task raises, the lane goes on."""
-    print(f"--- {work.number}: {' '.join(filter_overrides(work.overrides))}", flush=True)
+    shown = [text for text in filter_overrides(work.overrides) if VARIABLE not in text]
+    print(f"--- {work.number}: {' '.join(shown)}", flush=True)
     try:
         with interruptions.working():
             config = app.context.config_loader.load_sweep_config(app.config, list(work.overrides))
@@ -153,7 +155,8 @@ def run(app: App, work: Work, interruptions: Interruptions) -> Ended:
     except KeyboardInterrupt:
         return Ended(work.number, error="interrupted")
     except BaseException as error:  # SystemExit too: it is the job that leaves, not the lane
-        traceback.print_exc()
+        if not isinstance(error, SystemExit):
+            traceback.print_exc()
         return Ended(work.number, error=in_a_line(error))
     finally:
         app.configure_log()  # the job had its own

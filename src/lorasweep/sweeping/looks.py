@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import re
-import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -225,16 +224,21 @@ def _whole_numbers(axis: Axis) -> None:
 
 def _slant_words(axes: Axes) -> None:
     """Turn the labels of a categorical axis, which are words that would run into each other, and drop their quotes."""
-    labels = [label.get_text().strip("'") for label in axes.get_xticklabels()]
-    if any(re.search(r"[A-Za-z]{2}", label) for label in labels):
-        axes.set_xticks(axes.get_xticks(), [_wrapped(label, 14) for label in labels], rotation=30, ha="right")
+    labels = [label.get_text() for label in axes.get_xticklabels()]
+    named = any(label.startswith("'") or re.search(r"[A-Za-z]{2}", label) for label in labels)
+    if named:
+        turned: dict[str, Any] = {"rotation": 30, "ha": "right"} if max(map(len, labels)) > 8 else {}
+        axes.set_xticks(axes.get_xticks(), [_wrapped(label.strip("'"), 14) for label in labels], **turned)
 
 
 def _wrapped(name: str, width: int) -> str:
-    """Break a long name into lines at its underscores and dots."""
-    return "\n".join(
-        part.replace(" ", "") for part in textwrap.wrap(re.sub(r"([_.])", r"\1 ", name), width, break_long_words=False)
-    )
+    """Break a long name into lines of about `width` characters, after its underscores, dots and spaces."""
+    lines = [""]
+    for piece in re.findall(r"[^_. ]*[_. ]|[^_. ]+$", name):
+        if lines[-1] and len(lines[-1] + piece) > width:
+            lines.append("")
+        lines[-1] += piece
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def _dark(name: str) -> Any:

@@ -55,8 +55,9 @@ def draw(study: optuna.Study, folder: Path) -> Drawn:
     import matplotlib.pyplot as plt
     import numpy as np
 
-    study, drawn = _short(study), Drawn()
+    drawn = Drawn()
     with _quiet_agg():
+        study = _short(study)
         others = set(plt.get_fignums())  # of the program around us
         for name, plot, tidy, why_not in _plans(study):
             path = folder / f"{name}.png"
@@ -134,9 +135,7 @@ def _short(study: optuna.Study) -> optuna.Study:
     trials = study.get_trials(deepcopy=False)
     names = short_names(key for trial in trials for key in trial.params)
     copy = optuna.create_study(study_name=study.study_name, directions=study.directions)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        copy.set_metric_names(value_names(study))
+    copy.set_metric_names(value_names(study))
     for trial in trials:
         values = trial.values if trial.state == TrialState.COMPLETE else None
         usable = values is None or all(map(math.isfinite, values))

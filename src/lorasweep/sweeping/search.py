@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 import optuna
@@ -111,7 +112,7 @@ class Search:
                 pruner=self.settings.pruner if self.prunes else None,
                 lease_s=self.settings.lease_s,
                 constraints=tuple(self.settings.constraints),
-                artifacts=f"{self.settings.folder}/artifacts",
+                artifacts=str(Path(self.settings.folder).absolute() / "artifacts"),
             )
             self._running[trial.number] = trial._trial_id
             self.lanes.start(Work(trial.number, (*self.overrides(trial), identity.override())))

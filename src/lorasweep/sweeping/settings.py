@@ -11,6 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from lorasweep.errors import UserError
+from lorasweep.sweeping.storage import journal_url, resolved
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Settings:
     @property
     def url(self) -> str:
         """Where the study is kept: the given storage, or a journal in the study's folder."""
-        return self.storage or f"journal:///{Path(self.folder).absolute() / 'journal.log'}"
+        return resolved(self.storage) if self.storage else journal_url(Path(self.folder) / "journal.log")
 
 
 def settle(given: Mapping[str, Any]) -> Settings:

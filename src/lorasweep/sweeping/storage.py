@@ -63,14 +63,15 @@ def open_storage(url: str, create: bool = True) -> BaseStorage:
     """
     url = resolved(url)
     scheme, rest = url.split("://", 1)
-    if scheme == "grpc":
+    kind = scheme.partition("+")[0]
+    if kind == "grpc":
         return _open_proxy(rest)
-    if scheme not in ("journal", "sqlite"):
+    if kind not in ("journal", "sqlite"):
         return _open_server(url)
-    path = Path(rest.removeprefix("/").partition("?")[0] if scheme == "sqlite" else rest.removeprefix("/"))
+    path = Path(rest.removeprefix("/").partition("?")[0] if kind == "sqlite" else rest.removeprefix("/"))
     if not create and not path.exists():
         raise UserError(f"{path} does not exist: no study has been kept there", _TITLE)
-    return JournalStorage(JournalFile(path)) if scheme == "journal" else _open_sqlite(url, path)
+    return JournalStorage(JournalFile(path)) if kind == "journal" else _open_sqlite(url, path)
 
 
 def journal_url(path: Path | str) -> str:

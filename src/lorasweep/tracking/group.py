@@ -90,8 +90,9 @@ def open_trackers(
         folder: the version folder; must exist. Everything is written inside it.
         version: the version's number.
         say: tells the user one line.
-        resumed_step: the step that training continues from; None for a version that starts. What was logged beyond
-            it is dropped (metrics.jsonl), hidden (TensorBoard) or logged again under the same run id (W&B).
+        resumed_step: the step that training continues from (-1: it starts again); None for a new version. What was
+            logged beyond it is dropped (metrics.jsonl), hidden (TensorBoard) or logged again under the same run id
+            (W&B).
         job_type: W&B's job type: train, trial or evaluate.
         trial: {"study", "number"} and, where known, "params" of a search; None outside of one.
 

@@ -119,7 +119,8 @@ def _surround(
             folder,
             number,
             say=say,
-            resumed_step=version.step if config.resume else None,
+            # Resumed without a state, even step 0 is logged again.
+            resumed_step=(version.step or -1) if config.resume else None,
             job_type="trial" if job.trial else "train",
             trial=job.trial,
         ),
