@@ -176,6 +176,7 @@ def test_every_file_opens_with_its_command_and_names_no_code(file):
     comments = [line for line in text.splitlines() if line.startswith("#") and "@package" not in line]
     if not file.name.startswith("_"):
         choice = str(file.relative_to(CONF))[:-5]
-        group, _, name = choice.partition("/")
+        parts = 2 if choice.startswith("hydra/") else 1  # hydra/sweeper=optuna
+        group, name = "/".join(choice.split("/")[:parts]), "/".join(choice.split("/")[parts:])
         assert "python train.py" in text and (group == "config" or f"{group}={name}" in text or group == "dataset")
     assert len(comments) >= 2 and "_target_" not in text

@@ -16,6 +16,7 @@ GROUPS = {
     "evaluation": "what is measured after every epoch",
     "tracker": "where metrics go",
     "preset": "a bundle of settings on top of the recipe",
+    "sweeps": "what a search tries (with -m)",
 }
 """The groups in the order in which a person decides, and what each decides."""
 
@@ -73,8 +74,10 @@ Examples
   python train.py lora=fuzzybear network.rank=8
   python train.py lora=custom name=Sage dataset.path=photos/sage dataset.trigger=sage_character
   python train.py -m lora=food base_model=sdxl network.rank=4,8,16        a version for each rank
+  python train.py -m hydra/sweeper=optuna                                 search for the best version
+  python train.py -m sweeps=rank_lr lora=food hydra.sweeper.n_trials=30   docs/search.md tells all about it
 
-Groups and their choices (later lines win: groups < lora < preset < key=value)
+Groups and their choices (later lines win: groups < lora < preset < sweeps < key=value)
 {groups}
 
 Keys used most

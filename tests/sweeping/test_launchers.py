@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from lorasweep.sweeping.lanes import Work, open_lanes
+from lorasweep.sweeping.lanes import Ended, Work, open_lanes
 
 SCRIPT = """
 from dataclasses import dataclass
@@ -104,10 +104,22 @@ def test_a_grid_runs_on_the_lanes(grid: Callable[..., Grid]) -> None:
     run = grid("x=4,5,6", "hydra.launcher.n_jobs=1")
     output = run.finish()
     assert run.process.returncode == 0, output
-    assert [line.rpartition(" : ")[2] for line in output.splitlines() if "#" in line] == ["x=4", "x=5", "x=6"]
+    assert [line.rpartition(" : ")[2] for line in output.splitlines() if " : " in line] == ["x=4", "x=5", "x=6"]
+    assert [line.rpartition(" ")[2] for line in output.splitlines() if "returned" in line] == ["8", "10", "12"]
     log = (run.folder / "lanes" / "lane-0.log").read_text()
     assert "value 8 extra 10 resolved 5" in log and "value 12 extra 10 resolved 7" in log
     assert (run.folder / "2" / ".hydra" / "overrides.yaml").read_text() == "- x=6\n"
+
+
+def test_a_grid_says_how_it_goes_where_hydras_logging_is_off(grid: Callable[..., Grid]) -> None:
+    output = grid("x=4,5", "hydra.launcher.n_jobs=1", "hydra/hydra_logging=none", "hydra/job_logging=none").finish()
+    assert output.splitlines() == [
+        "Launching 2 jobs on 1 lane",
+        "#0 : x=4",
+        "#0 returned 8",
+        "#1 : x=5",
+        "#1 returned 10",
+    ]
 
 
 def test_a_failed_job_and_a_dead_lane_end_the_grid_last(grid: Callable[..., Grid]) -> None:
@@ -160,7 +172,11 @@ def test_submitit_runs_each_trial_as_a_job_of_its_own(
     lanes.start(Work(4, ("do=job", "+hydra.job.env_set.TOY=bear")))
     with pytest.raises(RuntimeError, match="3 lanes are busy"):
         lanes.start(Work(5, ()))
-    ended = {one.number: one for one in [*lanes.wait(60), *lanes.wait(60)]}
+    ended: dict[int, Ended] = {}
+    while len(ended) < 2:
+        got = lanes.wait(60)
+        assert got, "nothing ended"
+        ended |= {one.number: one for one in got}
     assert ended[3].crashed and "left without a result" in str(ended[3].error)
     assert ended[4].value[0] == 4 and ended[4].value[2:] == ["bear", "4"]
     until((toy_app.job(0) / "ready").exists)

@@ -93,21 +93,21 @@ def launch(
     waiting = deque(Work(number, tuple(overrides)) for number, overrides in enumerate(batch, first))
     ended: dict[int, Ended] = {}
     lanes = open_lanes()
-    log.info(f"Launching {len(batch)} jobs on {lanes.capacity} lanes")
+    _say(f"Launching {len(batch)} jobs on {lanes.capacity} lane{'s' if lanes.capacity > 1 else ''}")
     try:
         with _terminating():
             running = 0
             while waiting or running:
                 while waiting and running < lanes.capacity:
                     work = waiting.popleft()
-                    log.info(f"\t#{work.number} : {' '.join(filter_overrides(work.overrides))}")
+                    _say(f"\t#{work.number} : {' '.join(filter_overrides(work.overrides))}")
                     lanes.start(work)
                     running += 1
                 for one in lanes.wait(1.0):
                     ended[one.number] = one
                     running -= 1
-                    if one.error is not None:  # Hydra tells only of the first
-                        log.error(f"\t#{one.number} failed: {one.error}")
+                    # Of failures Hydra tells only the first, and at the end.
+                    _say(f"\t#{one.number} " + (f"failed: {one.error}" if one.error else f"returned {one.value!r}"))
     except (KeyboardInterrupt, SystemExit):
         lanes.stop()
         raise
@@ -152,6 +152,14 @@ def _job_return(ended: Ended, overrides: list[str]) -> JobReturn:
     returned.status = JobStatus.COMPLETED if ended.error is None else JobStatus.FAILED
     returned.return_value = ended.value if ended.error is None else CompactHydraException(ended.error)
     return returned
+
+
+def _say(line: str) -> None:
+    """Log a line as Hydra's own launchers do, or print it where the app has switched Hydra's logging off."""
+    if log.isEnabledFor(logging.INFO) and log.hasHandlers():
+        log.info(line)
+    else:
+        print(line.strip(), flush=True)
 
 
 @contextmanager
