@@ -74,6 +74,11 @@ def directions(objective: str, further: Sequence[str] | None = None) -> str | li
     return found[0] if len(found) == 1 else found
 
 
+def objectives(objective: str, further: Sequence[str] | None = None) -> list[str]:
+    """Resolve `${objectives:${objective},${further_objectives}}`: the names of all of them."""
+    return [objective, *(further or ())]
+
+
 def study_name(name: str, sweeps: str | None = None) -> str:
     """Resolve `${study_name:${name},${hydra.runtime.choices.sweeps}}`: `fuzzybear-rank_lr`."""
     return slug(name) + (f"-{sweeps}" if sweeps not in (None, "null") else "")
@@ -82,7 +87,7 @@ def study_name(name: str, sweeps: str | None = None) -> str:
 def register() -> None:
     """Make the schema and our resolvers known to Hydra and OmegaConf."""
     ConfigStore.instance().store(name="schema", node=Config)
-    for resolver in (native, of_lr, of_rank, directions, study_name):
+    for resolver in (native, of_lr, of_rank, directions, objectives, study_name):
         OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import optuna
 import pytest
+from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 
 from lorasweep import sweeping
@@ -125,6 +127,28 @@ def test_constraints_come_from_the_noted_metrics(study, job):
     assert study.trials[1].state is TrialState.FAIL and "speed" in study.trials[1].user_attrs["reason"]
     with pytest.raises(ValueError, match="seconds < 3"):
         parse_constraint("seconds < 3")
+
+
+def test_a_storage_that_is_away_for_a_moment_costs_nothing(study, job, monkeypatch):
+    job()
+    waits: list[float] = []
+    monkeypatch.setattr(time, "sleep", waits.append)
+    tell, away = study._storage.__class__.set_trial_state_values, [2]
+
+    def flaky(self, *arguments, **named):
+        if away[0]:
+            away[0] -= 1
+            raise StorageInternalError("the server has gone away")
+        return tell(self, *arguments, **named)
+
+    monkeypatch.setattr(study._storage.__class__, "set_trial_state_values", flaky)
+    with sweeping.trial() as trial:
+        trial.finish(0.5)
+    assert study.trials[0].value == 0.5 and waits == [1.0, 4.0]
+    away[0] = 99
+    job()
+    with pytest.raises(StorageInternalError), sweeping.trial() as trial:
+        trial.finish(0.5)
 
 
 def test_a_trial_that_was_given_up_is_told_to_stop(study, job):

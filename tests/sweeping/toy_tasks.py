@@ -62,8 +62,8 @@ def task(config: DictConfig) -> Any:
         case "unpicklable":
             return Unpicklable()
         case "wait":  # until the file appears that the test makes
-            until = Path(config.until)
-            while not until.exists():
+            until, deadline = Path(config.until), time.monotonic() + 120  # a failed test leaves nobody behind
+            while not until.exists() and time.monotonic() < deadline:
                 time.sleep(0.02)
             (folder / "ended").write_text("")
             return config.x

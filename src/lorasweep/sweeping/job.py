@@ -8,14 +8,15 @@ import operator
 import re
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.exceptions import ExperimentalWarning
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 
@@ -26,6 +27,9 @@ from lorasweep.sweeping.lease import LEASE, LeaseKeeper, signature
 from lorasweep.sweeping.storage import open_storage
 
 _ATTACHED: ContextVar[tuple[str, optuna.Study] | None] = ContextVar("study", default=None)
+
+OUTAGE_WAITS = (1.0, 4.0, 15.0, 40.0)
+"""Seconds between tries when the storage does not answer."""
 
 _CONSTRAINT = re.compile(r"\s*([\w./-]+)\s*(<=|>=)\s*([-+0-9.eE]+)\s*")
 
@@ -131,7 +135,7 @@ class Trial:
         if value is None or len(self._study.directions) > 1:
             return None
         if step not in self._frozen().intermediate_values:
-            self._trial.report(value, step)
+            through_outages(lambda: self._trial.report(value, step))
         if self._identity.pruner is None or not self._trial.should_prune():
             return None
         kind = str(self._identity.pruner["_target_"]).rpartition(".")[2]
@@ -141,7 +145,7 @@ class Trial:
         """Keep facts with the trial: `version`, `folder`, `seconds`, `metrics`, and whatever JSON can hold."""
         if not self._frozen().state.is_finished():
             for key, value in attributes.items():
-                self._trial.set_user_attr(key, value)
+                through_outages(partial(self._trial.set_user_attr, key, value))
 
     def attach(self, path: Path) -> None:
         """Attach a picture, for optuna-dashboard; without a folder for artifacts it does nothing."""
@@ -200,14 +204,15 @@ class Trial:
     def _tell(self, state: TrialState, values: list[float] | None) -> None:
         if "seconds" not in self._frozen().user_attrs:
             self.note(seconds=round(time.monotonic() - self._began, 2))
-        self._study.tell(self._trial, values, state)
+        through_outages(lambda: self._study.tell(self._trial, values, state, skip_if_finished=True))
         self._told = True
 
     def _finished(self) -> bool:
         return self._told or self._frozen().state.is_finished()
 
     def _frozen(self) -> FrozenTrial:
-        return self._storage.get_trial(self._identity.trial_id)
+        found: FrozenTrial = through_outages(lambda: self._storage.get_trial(self._identity.trial_id))
+        return found
 
     def _predecessor(self) -> FrozenTrial | None:
         number = self.retry_of
@@ -239,6 +244,22 @@ class Trial:
             excess = operator.sub(measured, limit) if compare == "<=" else operator.sub(limit, measured)
             self._trial.set_constraint(text, excess)
         return "; ".join(missing) or None
+
+
+def through_outages(action: Callable[[], Any]) -> Any:
+    """Do something with the storage; where a server is away for a moment, try again for about a minute.
+
+    A training of hours must not be lost because a database was restarted.
+    """
+    for wait in OUTAGE_WAITS:
+        try:
+            return action()
+        except Exception as error:
+            lost = isinstance(error, StorageInternalError | OSError)
+            if not lost and all(kind.__name__ != "RpcError" for kind in type(error).__mro__):  # gRPC's
+                raise
+            time.sleep(wait)
+    return action()
 
 
 def parse_constraint(text: str) -> tuple[str, str, float]:

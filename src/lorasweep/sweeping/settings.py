@@ -21,6 +21,7 @@ class Settings:
     sampler: dict[str, Any]
     pruner: dict[str, Any]
     direction: str | list[str] = "minimize"
+    metric_names: list[str] = field(default_factory=list)
     storage: str | None = None
     study_name: str | None = None
     folder: str = "multirun"
@@ -131,6 +132,8 @@ def _impossible(settings: Settings) -> Any:
     for direction in settings.directions:
         if direction not in ("minimize", "maximize"):
             yield f"hydra.sweeper.direction={settings.direction}: expected minimize or maximize, or a list of these"
+    if settings.metric_names and len(settings.metric_names) != len(settings.directions):
+        yield f"hydra.sweeper.metric_names={settings.metric_names}: expected one for each direction"
     if not 0 <= settings.max_failure_rate <= 1:
         yield f"hydra.sweeper.max_failure_rate={settings.max_failure_rate}: expected a share, 0 to 1"
     if settings.timeout is not None and settings.timeout <= 0:

@@ -47,6 +47,10 @@ def open_study(settings: Settings, name: str, space: Space, storage: optuna.stor
             pruner=choices.build(settings.pruner),
         )
     _check_same(study, settings, space, name)
+    if settings.metric_names:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            study.set_metric_names(settings.metric_names)
     study.set_user_attr("space", space.describe())
     study.set_user_attr("fixed", _lasting(space.fixed))
     study.set_user_attr("tie_breakers", settings.tie_breakers)
