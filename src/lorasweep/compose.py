@@ -79,6 +79,14 @@ def objectives(objective: str, further: Sequence[str] | None = None) -> list[str
     return [objective, *(further or ())]
 
 
+def first_search(base_model: str) -> str:
+    """Resolve `${first_search:${hydra.runtime.choices.base_model}}`: the space of a search that names none.
+
+    The toy base gets a taste of minutes; on a real one that schedule and those rates would mislead.
+    """
+    return "default" if base_model == "toy" else "rank_lr"
+
+
 def study_name(name: str, sweeps: str | None = None) -> str:
     """Resolve `${study_name:${name},${hydra.runtime.choices.sweeps}}`: `fuzzybear-rank_lr`."""
     return slug(name) + (f"-{sweeps}" if sweeps not in (None, "null") else "")
@@ -87,7 +95,7 @@ def study_name(name: str, sweeps: str | None = None) -> str:
 def register() -> None:
     """Make the schema and our resolvers known to Hydra and OmegaConf."""
     ConfigStore.instance().store(name="schema", node=Config)
-    for resolver in (native, of_lr, of_rank, directions, objectives, study_name):
+    for resolver in (native, of_lr, of_rank, directions, objectives, first_search, study_name):
         OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)
 
 
@@ -137,9 +145,10 @@ def searched(line: Sequence[str], config_name: str = "config") -> list[str]:
     plain = [text for text, override in parsed.items() if override and not override.is_sweep_override()]
     swept = {override.get_key_element() for override in parsed.values() if override and override.is_sweep_override()}
 
-    def sweeper_with(fallback: Sequence[str]) -> Mapping[str, Any]:
-        found = hydra.compose(config_name, [*plain, *fallback], return_hydra_config=True).hydra.sweeper
-        return dict(OmegaConf.to_container(found, resolve=False) or {})  # type: ignore[arg-type]
+    def sweeper_with(fallback: Sequence[str]) -> DictConfig:
+        config = hydra.compose(config_name, [*plain, *fallback], return_hydra_config=True)
+        assert isinstance(config.hydra.sweeper, DictConfig)
+        return config.hydra.sweeper
 
     fallback: list[str] = []
     try:
@@ -150,7 +159,8 @@ def searched(line: Sequence[str], config_name: str = "config") -> list[str]:
     except _ERRORS:
         return []  # what is wrong is said where the command line is judged
     fixed = {override.get_key_element() for override in parsed.values() if override}
-    params = sweeper.get("params") or {}
+    params = OmegaConf.to_container(sweeper.params) if sweeper.get("params") else {}  # with interpolations as they are
+    assert isinstance(params, dict)
     return [*fallback, *(f"{k}={v}" for k, v in params.items() if isinstance(v, str) and k not in fixed)]
 
 

@@ -24,7 +24,8 @@ def enqueue(study: optuna.Study, settings: Settings, config: DictConfig, space: 
     """
     if settings.enqueue is None:
         return []
-    wanted, remarks = _given(settings, config, space)
+    found, remarks = _given(settings, config, space)
+    wanted = [space.stored(params) for params in found]
     problems = [problem for number, params in enumerate(wanted) for problem in _misfits(number, params, space)]
     if problems:
         raise UserError(problems, title="The trials to begin with do not fit the search space")
