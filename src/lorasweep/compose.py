@@ -8,7 +8,7 @@ keeps the config that it was started with.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -161,7 +161,7 @@ def searched(line: Sequence[str], config_name: str = "config") -> list[str]:
     fixed = {override.get_key_element() for override in parsed.values() if override}
     params = OmegaConf.to_container(sweeper.params) if sweeper.get("params") else {}  # with interpolations as they are
     assert isinstance(params, dict)
-    return [*fallback, *(f"{k}={v}" for k, v in params.items() if isinstance(v, str) and k not in fixed)]
+    return [*fallback, *(f"{k!s}={v}" for k, v in params.items() if isinstance(v, str) and k not in fixed)]
 
 
 def settle(config: DictConfig, line: Sequence[str], config_name: str = "config") -> Config:

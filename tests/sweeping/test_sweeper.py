@@ -216,6 +216,19 @@ def test_hydra_finds_the_plugins(app, tmp_path):
     assert "OptunaSweeper" in done.stdout and "LanesLauncher" in done.stdout
 
 
+def test_it_wins_where_another_plugin_has_the_same_name(app, study_of, tmp_path, monkeypatch):
+    other = tmp_path / "other" / "hydra_plugins" / "zz_optuna_sweeper"
+    other.mkdir(parents=True)
+    (other / "__init__.py").write_text("")
+    (other / "config.py").write_text(
+        "from hydra.core.config_store import ConfigStore\n"
+        "ConfigStore.instance().store(group='hydra/sweeper', name='optuna', node={'_target_': 'other.Sweeper'})\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "other"))
+    assert app(*SPACE, "hydra.sweeper.n_trials=1").returncode == 0
+    assert len(study_of().trials) == 1
+
+
 def test_the_sweeper_does_not_know_the_trainer():
     from lorasweep import sweeping
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import random
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,17 @@ from PIL import Image
 
 from lorasweep.toy.attributes import CHOICES, caption_of, phrase, questions
 from lorasweep.toy.draw import main as draw_command
+from lorasweep.toy.drawing import Canvas, Paint
 from lorasweep.toy.everything import draw_anything
-from lorasweep.toy.humanoids import HELD_OUT, TRAINING, draw_humanoid, draw_humanoids, humanoid
+from lorasweep.toy.humanoids import (
+    HELD_OUT,
+    TRAINING,
+    Humanoid,
+    draw_humanoid,
+    draw_humanoids,
+    humanoid,
+    paint_humanoid,
+)
 from lorasweep.toy.themes import THEMES, draw_theme, theme_attributes, write_theme
 
 COUNTS = {"animal": 42, "food": 27, "fuzzybear": 8, "robots": 15, "starwars": 19}
@@ -60,6 +70,45 @@ def test_every_choice_of_every_attribute_occurs_and_is_a_valid_answer() -> None:
         assert len(set(questions(attribute))) == len(choices)
     with pytest.raises(ValueError, match="no choice 'plaid'"):
         phrase("pattern", "plaid")
+
+
+def painted(who: Humanoid) -> np.ndarray:
+    canvas = Canvas((64, 64), random.Random(5))
+    paint_humanoid(canvas, who)
+    return pixels(canvas.finish())
+
+
+@pytest.mark.parametrize("attribute", CHOICES)
+def test_what_is_asked_about_can_be_seen(attribute: str) -> None:
+    # The CLIP is asked about every attribute of every drawing, so no hat may hide hair, no glasses a mood, and so on.
+    for index in range(40):
+        who = humanoid(index)
+        mine = painted(who)
+        for choice in CHOICES[attribute]:
+            hat = who.headgear if attribute != "headgear" else choice
+            hair = who.hair if attribute != "hair" else choice
+            hidden = hair in ("short hair", "spiky hair") and hat not in ("no hat", "headband")
+            if choice == getattr(who, attribute) or hidden or (attribute == "pattern" and who.garment == "armor"):
+                continue  # the world has no such humanoid
+            changed = np.abs(painted(replace(who, **{attribute: choice})) - mine).max(axis=-1) > 0.04
+            assert changed.sum() >= SEEN, (index, choice)
+
+
+SEEN = 40
+"""Pixels of 4,096 that a choice must change: a square of six. The brows and the mouth of a mood are the smallest."""
+
+
+def test_zoomed_enlarges_around_a_point_and_ends() -> None:
+    canvas = Canvas((64, 64), random.Random(0))
+    canvas.place(0.1, 0.0, 0.9)
+    before = (canvas.x, canvas.y, canvas.scale)
+    fixed = canvas._pixel((0.2, 0.5))
+    with canvas.zoomed((0.2, 0.5), 2.0):
+        assert canvas._pixel((0.2, 0.5)) == pytest.approx(fixed)
+        canvas.box(0.2, 0.5, 0.05, 0.05, Paint((255, 0, 0), outline=False))
+    assert (canvas.x, canvas.y, canvas.scale) == before
+    red = pixels(canvas.finish())[..., 0] > 0.5
+    assert red.sum() == pytest.approx((0.1 * 2 * 0.9 * 64) ** 2, rel=0.2)  # twice 0.1, in a figure of nine tenths
 
 
 def test_captions_are_tags_that_begin_with_the_subject() -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lorasweep.randomness import generator
@@ -40,6 +41,15 @@ def test_a_stopped_build_ends_with_the_same_bits(tmp_path: Path) -> None:
     assert trained(kept, stop_at=6) == []
     resumed = trained(kept)
     assert all(torch.equal(left, right) for left, right in zip(straight, resumed, strict=True))
+
+
+def test_weights_in_channels_last_order_are_kept_too(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    layer = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    state = tmp_path / "state.safetensors"
+    plan = Plan(steps=3, lr=0.1, export_every=2, state=state)
+    fit(layer, lambda step: layer(torch.ones(1, 3, 4, 4)).square().mean(), lambda module: None, plan)
+    assert load_file(state)["model.weight"].shape == (4, 3, 3, 3)
 
 
 def test_the_rate_warms_up_and_falls_to_zero() -> None:

@@ -26,14 +26,14 @@ from lorasweep.toy.sampling import load_base, sample  # noqa: E402
 from lorasweep.toy.themes import THEMES, draw_theme  # noqa: E402
 from lorasweep.toy.tokenizer import LENGTH, load_tokenizer  # noqa: E402
 
-VAE_ERROR = 0.05
-"""Mean absolute error of held-out humanoids, black 0 to white 1; measured: 0.042."""
+VAE_ERROR = 0.04
+"""Mean absolute error of held-out humanoids, black 0 to white 1; measured: 0.030, and 0.043 for the furry bear."""
 
 CLIP_AIM, BASE_AIM = 0.95, 0.9
 """Aims: the CLIP's share of right answers on drawings, and the share of right attributes in samples of the base."""
 
-CLIP_OVERALL, CLIP_WORST, BASE_OVERALL = 0.9, 0.5, 0.65
-"""What the shipped weights reach for certain, while the aims are missed: docs/toy.md has the figures."""
+CLIP_WORST, BASE_WORST = 0.85, 0.7
+"""What each attribute reaches for certain; docs/toy.md has the figures. The worst of both is the pattern."""
 
 
 @pytest.fixture(autouse=True)
@@ -70,17 +70,14 @@ def test_the_vae_gives_held_out_drawings_back() -> None:
 def test_the_clip_picks_the_right_caption_on_held_out_drawings() -> None:
     shares = clip_figures(300)
     assert set(shares) == {*CHOICES, "overall"}
-    assert shares["overall"] >= CLIP_OVERALL, shares
+    assert shares["overall"] >= CLIP_AIM, shares
     assert min(shares.values()) >= CLIP_WORST, shares
-    if shares["overall"] < CLIP_AIM:
-        pytest.xfail(f"the aim is {CLIP_AIM}, this CLIP reaches {shares['overall']:.3f}")
 
 
 def test_samples_show_what_was_asked_for() -> None:
     shares = base_figures(24, steps=12)
-    assert shares["overall"] >= BASE_OVERALL, shares
-    if shares["overall"] < BASE_AIM:
-        pytest.xfail(f"the aim is {BASE_AIM}, this base reaches {shares['overall']:.3f}")
+    assert shares["overall"] >= BASE_AIM, shares
+    assert min(shares.values()) >= BASE_WORST, shares
 
 
 def test_samples_differ_by_seed_and_repeat_by_seed() -> None:

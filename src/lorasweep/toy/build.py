@@ -32,12 +32,12 @@ class Recipe:
 
 
 RECIPES = {
-    "vae": Recipe(1700, 8, 1.5e-3),
-    "decoder": Recipe(1500, 16, 1e-3),
-    "clip": Recipe(4000, 64, 1e-3),
-    "unet": Recipe(8000, 16, 1e-3),
+    "vae": Recipe(5400, 8, 1.5e-3),
+    "decoder": Recipe(1500, 8, 1e-3),
+    "clip": Recipe(1300, 64, 1e-3),
+    "unet": Recipe(10_000, 16, 1e-3),
 }
-"""What made the shipped weights, with two workers for VAE and UNet and one for the CLIP."""
+"""What made the shipped weights, with one worker, each part begun from the previous version's weights (`--start`)."""
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -48,6 +48,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=WEIGHTS_PATH, help="where base/, clip/ and build.json go")
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "lorasweep-toy",
                         help="where drawings, latents and resumable states are kept")  # fmt: skip
+    parser.add_argument("--start", type=Path, help="folder of finished weights to begin from, made as --out was")
     parser.add_argument("--seed", type=int, default=0, help="another seed, another toy world (0)")
     parser.add_argument("--workers", type=int, default=2, choices=(1, 2), help="processes that share each step (2)")
     parser.add_argument("--worker", type=int, default=0, help=argparse.SUPPRESS)
@@ -106,15 +107,18 @@ def train(part: str, recipe: Recipe, options: argparse.Namespace, workers: int) 
     if part == "clip":
         from lorasweep.toy.train_clip import train_clip
 
-        return train_clip(options.out / "clip", options.cache, **common)
+        vae = options.out / "base" / "vae"
+        return train_clip(options.out / "clip", options.cache, vae=vae if vae.exists() else None,
+                          start=options.start and options.start / "clip", **common)  # fmt: skip
     common |= {"worker": options.worker, "workers": workers}
     if part == "vae":
         from lorasweep.toy.train_vae import train_vae
 
-        return train_vae(options.out / "base" / "vae", options.cache, **common)
+        return train_vae(options.out / "base" / "vae", options.cache,
+                         start=options.start and options.start / "base" / "vae", **common)  # fmt: skip
     from lorasweep.toy.train_unet import train_unet
 
-    return train_unet(options.out / "base", options.cache, **common)
+    return train_unet(options.out / "base", options.cache, start=options.start and options.start / "base", **common)
 
 
 def figures(part: str, out: Path) -> dict[str, Any]:
@@ -146,7 +150,8 @@ def _rounded(shares: dict[str, float]) -> dict[str, float]:
 def _start_helper(part: str, steps: int, options: argparse.Namespace) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "lorasweep.toy.build", "--only", part, "--steps", str(steps),
                "--out", str(options.out), "--cache", str(options.cache), "--seed", str(options.seed),
-               "--workers", "2", "--worker", "1"]  # fmt: skip
+               "--workers", "2", "--worker", "1",
+               *(["--start", str(options.start)] if options.start else [])]  # fmt: skip
     return subprocess.Popen(command)
 
 

@@ -6,6 +6,7 @@ from lorasweep.toy.backgrounds import paint_background
 from lorasweep.toy.drawing import Canvas, Paint
 from lorasweep.toy.figure import (
     HEAD,
+    HEAD_SIZE,
     POSES,
     RADIUS,
     Pose,
@@ -28,7 +29,7 @@ WARRIORS = ("knight", "trooper", "monk", "smuggler")
 def _stage(canvas: Canvas, attributes: dict[str, str]) -> Pose:
     """Paint the background, move the canvas to where the figure stands, and return its pose."""
     paint_background(canvas, attributes["background"])
-    scale = canvas.draw.uniform(0.92, 1.0)
+    scale = canvas.draw.uniform(0.94, 1.0)
     canvas.place(canvas.draw.uniform(-0.03, 0.03), 0.98 - 0.96 * scale, scale)
     return POSES[attributes["pose"]]
 
@@ -47,26 +48,27 @@ def paint_animal(canvas: Canvas, attributes: dict[str, str]) -> None:
     fur = Paint(color)
     _tail(canvas, kind, fur)
     paint_body(canvas, pose, fur, Paint(COLORS[attributes["outfit"]], attributes["pattern"]), "outfit", "average")
-    if kind == "lion":
-        canvas.ellipse(HX, HY, 0.225, 0.22, Paint((150, 84, 30), "fluffy"))
-    _ears(canvas, kind, fur)
-    canvas.ellipse(HX, HY, RADIUS + 0.01, RADIUS, fur)
-    if kind == "panda":
-        for side in (-1, 1):
-            canvas.ellipse(HX + side * 0.07, HY - 0.02, 0.062, 0.07, Paint(INK, outline=False))
-    _face(canvas, attributes["expression"], -0.02)
-    _snout(canvas, kind, color)
+    with canvas.zoomed(HEAD, HEAD_SIZE):
+        if kind == "lion":
+            canvas.ellipse(HX, HY, 0.225, 0.22, Paint((150, 84, 30), "fluffy"))
+        _ears(canvas, kind, fur)
+        canvas.ellipse(HX, HY, RADIUS + 0.01, RADIUS, fur)
+        if kind == "panda":
+            for side in (-1, 1):
+                canvas.ellipse(HX + side * 0.07, HY - 0.02, 0.062, 0.07, Paint(INK, outline=False))
+        _face(canvas, attributes["expression"], -0.02)
+        _snout(canvas, kind, color)
     paint_accessory(canvas, attributes["accessory"], held_at(pose, "average"))
 
 
 def _tail(canvas: Canvas, kind: str, fur: Paint) -> None:
     if kind in ("cat", "mouse", "lion"):
-        canvas.limb([(0.08, 0.74), (0.26, 0.8), (0.31, 0.62)], 0.04, fur)
+        canvas.limb([(0.1, 0.8), (0.32, 0.86), (0.38, 0.66)], 0.05, fur)
     elif kind in ("fox", "wolf"):
-        canvas.ellipse(0.24, 0.74, 0.15, 0.07, Paint(fur.color, "fluffy"), -0.6)
-        canvas.ellipse(0.33, 0.675, 0.05, 0.045, Paint((250, 250, 250), outline=False), -0.6)
+        canvas.ellipse(0.29, 0.78, 0.17, 0.08, Paint(fur.color, "fluffy"), -0.6)
+        canvas.ellipse(0.39, 0.71, 0.06, 0.055, Paint((250, 250, 250), outline=False), -0.6)
     elif kind == "rabbit":
-        canvas.ellipse(0.17, 0.76, 0.06, 0.06, Paint(fur.color, "fluffy"))
+        canvas.ellipse(0.22, 0.8, 0.07, 0.07, Paint(fur.color, "fluffy"))
 
 
 def _ears(canvas: Canvas, kind: str, fur: Paint) -> None:
@@ -108,8 +110,9 @@ def paint_food(canvas: Canvas, attributes: dict[str, str]) -> None:
     pose = _stage(canvas, attributes)
     skin = Paint((248, 214, 90) if attributes["kind"] == "banana" else (214, 160, 96))
     paint_body(canvas, pose, skin, Paint(COLORS[attributes["outfit"]], attributes["pattern"]), "outfit", "average")
-    _HEADS[attributes["kind"]](canvas)
-    _face(canvas, attributes["expression"], 0.02 if attributes["kind"] != "ice cream" else 0.05)
+    with canvas.zoomed(HEAD, HEAD_SIZE):
+        _HEADS[attributes["kind"]](canvas)
+        _face(canvas, attributes["expression"], 0.02 if attributes["kind"] != "ice cream" else 0.05)
     paint_accessory(canvas, attributes["accessory"], held_at(pose, "average"))
 
 
@@ -171,17 +174,18 @@ def paint_fuzzybear(canvas: Canvas, attributes: dict[str, str]) -> None:
     pose = _stage(canvas, attributes)
     fur, light = COLORS["brown"], (222, 178, 128)
     coat = Paint(fur, "fluffy")
-    for side in (-1, 1):
-        canvas.ellipse(side * 0.14, HY - 0.13, 0.075, 0.07, coat)
-        canvas.ellipse(side * 0.14, HY - 0.125, 0.038, 0.036, Paint(light, outline=False))
     paint_body(canvas, pose, Paint(fur), coat, "outfit", "chubby")
-    canvas.ellipse(0, 0.63, 0.105, 0.115, Paint(light, outline=False))
-    canvas.ellipse(HX, HY, 0.19, 0.17, coat)
-    _face(canvas, attributes["expression"], -0.025)
-    canvas.ellipse(HX, HY + 0.08, 0.085, 0.065, Paint(light, outline=False))
-    canvas.ellipse(HX, HY + 0.05, 0.036, 0.028, Paint(INK, outline=False))
-    canvas.line([(-0.04, HY + 0.11), (0, HY + 0.095), (0.04, HY + 0.11)], 0.018, INK)
-    canvas.limb([(-0.14, 0.475), (0.14, 0.475)], 0.05, Paint(COLORS[attributes["outfit"]]))
+    canvas.ellipse(0, 0.69, 0.13, 0.12, Paint(light, outline=False))
+    with canvas.zoomed(HEAD, HEAD_SIZE):
+        for side in (-1, 1):
+            canvas.ellipse(side * 0.14, HY - 0.13, 0.085, 0.08, coat)
+            canvas.ellipse(side * 0.14, HY - 0.125, 0.045, 0.042, Paint(light, outline=False))
+        canvas.ellipse(HX, HY, 0.185, 0.165, coat)
+        _face(canvas, attributes["expression"], -0.025)
+        canvas.ellipse(HX, HY + 0.085, 0.09, 0.065, Paint(light, outline=False))
+        canvas.ellipse(HX, HY + 0.055, 0.04, 0.03, Paint(INK, outline=False))
+        canvas.line([(-0.04, HY + 0.115), (0, HY + 0.1), (0.04, HY + 0.115)], 0.018, INK)
+    canvas.limb([(-0.18, 0.56), (0.18, 0.56)], 0.075, Paint(COLORS[attributes["outfit"]]))
     paint_accessory(canvas, attributes["accessory"], held_at(pose, "chubby"))
 
 
@@ -191,20 +195,21 @@ def paint_robot(canvas: Canvas, attributes: dict[str, str]) -> None:
     steel = Paint(COLORS[ROBOTS[attributes["kind"]]], "metal")
     lamp = COLORS[attributes["outfit"]]
     paint_body(canvas, pose, steel, steel, "armor", "average")
-    canvas.box(0, 0.61, 0.15, 0.15, steel)
-    canvas.box(0, 0.6, 0.1, 0.075, Paint((44, 48, 58)))
-    for x, color in ((-0.055, (240, 60, 60)), (0.0, (250, 220, 70)), (0.055, (80, 230, 110))):
-        canvas.ellipse(x, 0.6, 0.022, 0.022, Paint(color, outline=False))
-    canvas.limb([(0, HY - 0.13), (0, HY - 0.24)], 0.026, Paint((120, 124, 132)))
-    canvas.glow([(0, HY - 0.25)], 0.05, (250, 70, 60))
-    for side in (-1, 1):
-        canvas.box(side * 0.2, HY, 0.03, 0.05, steel)
-    canvas.box(HX, HY, 0.18, 0.14, steel)
-    canvas.box(HX, HY - 0.03, 0.145, 0.05, Paint((24, 28, 40)))
-    for side in (-1, 1):
-        canvas.glow([(side * 0.06, HY - 0.03)], 0.04, lighter(lamp, 0.1))
-    for x in (-0.06, -0.02, 0.02, 0.06):
-        canvas.line([(x, HY + 0.06), (x, HY + 0.1)], 0.018, (44, 48, 58))
+    canvas.box(0, 0.67, 0.18, 0.16, steel)
+    canvas.box(0, 0.68, 0.125, 0.085, Paint((44, 48, 58)))
+    for x, color in ((-0.075, (240, 60, 60)), (0.0, (250, 220, 70)), (0.075, (80, 230, 110))):
+        canvas.ellipse(x, 0.68, 0.03, 0.03, Paint(color, outline=False))
+    with canvas.zoomed(HEAD, HEAD_SIZE):
+        canvas.limb([(0, HY - 0.13), (0, HY - 0.24)], 0.026, Paint((120, 124, 132)))
+        canvas.glow([(0, HY - 0.25)], 0.05, (250, 70, 60))
+        for side in (-1, 1):
+            canvas.box(side * 0.2, HY, 0.03, 0.05, steel)
+        canvas.box(HX, HY, 0.18, 0.14, steel)
+        canvas.box(HX, HY - 0.03, 0.145, 0.05, Paint((24, 28, 40)))
+        for side in (-1, 1):
+            canvas.glow([(side * 0.06, HY - 0.03)], 0.04, lighter(lamp, 0.1))
+        for x in (-0.06, -0.02, 0.02, 0.06):
+            canvas.line([(x, HY + 0.06), (x, HY + 0.1)], 0.018, (44, 48, 58))
     paint_accessory(canvas, attributes["accessory"], held_at(pose, "average"))
 
 
@@ -219,12 +224,17 @@ def paint_warrior(canvas: Canvas, attributes: dict[str, str]) -> None:
         "smuggler": ((196, 182, 150), "outfit", (190, 134, 92)),
     }[kind]
     if kind in ("knight", "monk"):
-        canvas.polygon([(-0.12, 0.42), (0.12, 0.42), (0.26, 0.9), (-0.26, 0.9)], Paint(darker(cloth, 0.25)))
+        canvas.polygon([(-0.14, 0.48), (0.14, 0.48), (0.34, 0.93), (-0.34, 0.93)], Paint(darker(cloth, 0.25)))
     paint_body(canvas, pose, Paint(skin), Paint(cloth), garment, "average")
-    _warrior_head(canvas, kind, cloth, skin)
+    if kind == "smuggler":
+        for side in (-1, 1):
+            canvas.polygon([(side * 0.05, 0.5), (side * 0.15, 0.5), (side * 0.17, 0.82), (side * 0.09, 0.82)],
+                           Paint((60, 48, 44)))  # fmt: skip
+    with canvas.zoomed(HEAD, HEAD_SIZE):
+        _warrior_head(canvas, kind, cloth, skin)
     x, y = held_at(pose, "average")
-    canvas.limb([(x, y + 0.03), (x - 0.01, y - 0.05)], 0.04, Paint((150, 154, 164)))
-    canvas.glow([(x - 0.015, y - 0.08), (x - 0.07, max(0.04, y - 0.42))], 0.04, COLORS[attributes["outfit"]])
+    canvas.limb([(x, y + 0.03), (x - 0.01, y - 0.05)], 0.05, Paint((150, 154, 164)))
+    canvas.glow([(x - 0.015, y - 0.08), (x - 0.07, max(0.04, y - 0.45))], 0.045, COLORS[attributes["outfit"]])
 
 
 def _warrior_head(canvas: Canvas, kind: str, cloth: RGB, skin: RGB) -> None:
@@ -249,5 +259,3 @@ def _warrior_head(canvas: Canvas, kind: str, cloth: RGB, skin: RGB) -> None:
         _face(canvas, "smiling", 0.0)
         canvas.polygon([(-0.17, HY - 0.04), (-0.14, HY - 0.14), (0, HY - 0.19), (0.14, HY - 0.14), (0.17, HY - 0.04),
                         (0, HY - 0.1)], Paint((84, 54, 34)))  # fmt: skip
-        canvas.polygon([(-0.07, 0.46), (-0.1, 0.76), (-0.03, 0.76), (-0.02, 0.46)], Paint((60, 48, 44)))
-        canvas.polygon([(0.07, 0.46), (0.1, 0.76), (0.03, 0.76), (0.02, 0.46)], Paint((60, 48, 44)))

@@ -9,17 +9,26 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 
 from PIL import Image, ImageDraw
 
-from lorasweep.toy.palette import INK, RGB, contrast, darker, lighter, mix
+from lorasweep.toy.palette import INK, RGB, contrast, darker, lighter, luminance, mix
 
 Point = tuple[float, float]
 
+TUFT = 0.06
+"""How far apart tufts of fur are: four pixels of 64."""
+
 PATTERNS = ("plain", "striped", "dotted", "checkered", "fluffy", "metal")
+
+
+def fur_tips(color: RGB) -> RGB:
+    """Return the colour of fur's tips: clearly lighter than the fur, or darker where the fur is light itself."""
+    return lighter(color, 0.5) if luminance(color) < 0.62 else darker(color, 0.3)
 
 
 @dataclass(frozen=True)
@@ -64,6 +73,18 @@ class Canvas:
         """Paint from now on around (x, y), `scale` times as large and `lean` times as wide."""
         self.x, self.y, self.scale, self.lean = x, y, scale, lean
 
+    @contextmanager
+    def zoomed(self, around: Point, factor: float) -> Iterator[None]:
+        """Paint `factor` times as large within the `with` block; the point `around` stays where it is."""
+        x, y, scale = self.x, self.y, self.scale
+        self.x += around[0] * (1 - factor) * scale * self.lean
+        self.y += around[1] * (1 - factor) * scale
+        self.scale *= factor
+        try:
+            yield
+        finally:
+            self.x, self.y, self.scale = x, y, scale
+
     def finish(self) -> Image.Image:
         """Return the picture at its final size, RGB."""
         return self.image.resize(self.size, Image.Resampling.BOX)
@@ -71,7 +92,9 @@ class Canvas:
     def polygon(self, points: Sequence[Point], paint: Paint) -> None:
         """Paint the area within `points`."""
         if paint.pattern == "fluffy":
-            points = self._tufts(points)
+            self._fill([self._pixel(p) for p in self._tufts(points)], Paint(fur_tips(paint.color), outline=False))
+            self._fill([self._pixel(p) for p in points], Paint(paint.color, outline=False))
+            return
         self._fill([self._pixel(p) for p in points], paint)
 
     def ellipse(self, x: float, y: float, rx: float, ry: float, paint: Paint, turn: float = 0.0) -> None:
@@ -97,9 +120,9 @@ class Canvas:
                 self._stroke(p, q, half + 0.011, edge)
         if paint.pattern == "fluffy":
             for p, q in pairwise(points):
-                for share in (0.0, 0.33, 0.67, 1.0):
-                    spot = (p[0] + (q[0] - p[0]) * share, p[1] + (q[1] - p[1]) * share)
-                    self.ellipse(*spot, half, half, Paint(paint.color, "fluffy", outline=False))
+                middle = ((p[0] + q[0]) / 2, (p[1] + q[1]) / 2)
+                turn = math.atan2(q[1] - p[1], q[0] - p[0])
+                self.ellipse(*middle, math.dist(p, q) / 2 + half, half, paint, turn)
             return
         for p, q in pairwise(points):
             self._stroke(p, q, half, paint.color)
@@ -157,12 +180,12 @@ class Canvas:
         tile = Image.new("RGB", (width, height), paint.color)
         pen = ImageDraw.Draw(tile)
         other = contrast(paint.color)
-        unit = max(2.0, self._length(0.075))
+        unit = max(2.0, self._length(0.088))
         if paint.pattern == "striped":
             top = unit * 0.5
             while top < height:
-                pen.rectangle((0, top, width, top + unit * 0.5), fill=other)
-                top += unit * 1.1
+                pen.rectangle((0, top, width, top + unit * 0.65), fill=other)
+                top += unit * 1.35
         elif paint.pattern == "dotted":
             self._dots(pen, width, height, unit, other)
         elif paint.pattern == "checkered":
@@ -183,22 +206,27 @@ class Canvas:
     @staticmethod
     def _dots(pen: ImageDraw.ImageDraw, width: int, height: int, unit: float, color: RGB) -> None:
         for row in range(int(height / unit) + 2):
-            for column in range(int(width / unit) + 2):
-                x = (column + 0.5 * (row % 2)) * unit * 1.25
-                y = (row + 0.4) * unit
-                pen.ellipse((x - unit * 0.3, y - unit * 0.3, x + unit * 0.3, y + unit * 0.3), fill=color)
+            for column in range(int(width / unit) + 4):
+                x, y = width / 2 + (column // 2 * (-1) ** column) * unit * 1.4, (row + 0.5) * unit * 1.4
+                pen.ellipse((x - unit * 0.42, y - unit * 0.42, x + unit * 0.42, y + unit * 0.42), fill=color)
 
     def _tufts(self, points: Sequence[Point]) -> list[Point]:
-        """Return a ragged outline: the same area with a tuft of fur on every stretch of its edge."""
+        """Return a jagged outline around the area: tufts of fur along its edge, all pointing outwards."""
         cx = sum(p[0] for p in points) / len(points)
         cy = sum(p[1] for p in points) / len(points)
+        around = sum(math.dist(p, q) for p, q in zip(points, [*points[1:], points[0]], strict=True))
+        tufts = max(5, round(around / TUFT))
         ragged: list[Point] = []
+        gone, due, number = 0.0, 0.0, 0
         for p, q in zip(points, [*points[1:], points[0]], strict=True):
-            pieces = max(1, round(math.dist(p, q) / 0.03))
-            for piece in range(pieces):
-                x = p[0] + (q[0] - p[0]) * piece / pieces
-                y = p[1] + (q[1] - p[1]) * piece / pieces
+            stretch = math.dist(p, q)
+            while stretch and due < gone + stretch and number < 2 * tufts:
+                share = (due - gone) / stretch
+                x, y = p[0] + (q[0] - p[0]) * share, p[1] + (q[1] - p[1]) * share
                 reach = math.hypot(x - cx, y - cy) or 1.0
-                out = 0.022 * (1 if len(ragged) % 2 else -0.5) * self.draw.uniform(0.7, 1.3)
+                out = TUFT * (0.85 * self.draw.uniform(0.8, 1.2) if number % 2 else 0.15)
                 ragged.append((x + (x - cx) / reach * out, y + (y - cy) / reach * out))
+                number += 1
+                due = around * number / (2 * tufts)
+            gone += stretch
         return ragged

@@ -124,7 +124,8 @@ def _save(plan: Plan, step: int, model: nn.Module, optimizer: torch.optim.Optimi
     tensors |= {f"average.{number}": value for number, value in enumerate(average)}
     for number, entry in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{number}.{key}": value for key, value in entry.items()}
-    copies = {name: value.detach().clone() for name, value in tensors.items()}  # no two sharing memory
+    # No two sharing memory, and none in channels-last order, which safetensors refuses.
+    copies = {n: value.detach().clone(memory_format=torch.contiguous_format) for n, value in tensors.items()}
     files.write_safetensors(plan.state, copies, {"step": str(step)})
 
 

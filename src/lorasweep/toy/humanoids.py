@@ -17,6 +17,8 @@ from lorasweep.toy.figure import (
     BUILDS,
     EXPRESSIONS,
     GARMENTS,
+    HEAD,
+    HEAD_SIZE,
     POSES,
     WEAR,
     held_at,
@@ -25,7 +27,8 @@ from lorasweep.toy.figure import (
     paint_cape,
     paint_face,
     paint_head,
-    paint_wear,
+    paint_scarf,
+    paint_sunglasses,
 )
 from lorasweep.toy.headgear import (
     FIXED_COLORS,
@@ -39,8 +42,8 @@ from lorasweep.toy.headgear import (
 )
 from lorasweep.toy.palette import COLORS, METALS, luminance, shade
 
-TRAINING = 12_000
-"""How many humanoids the shipped weights were trained on (indices 0 to 11,999)."""
+TRAINING = 24_000
+"""How many humanoids the shipped weights were trained on (indices 0 to 23,999)."""
 
 HELD_OUT = 1_000_000
 """Where the held-out humanoids begin."""
@@ -102,7 +105,7 @@ def paint_humanoid(canvas: Canvas, who: Humanoid) -> None:
     """Paint `who` over the canvas's whole area, background first."""
     draw = canvas.draw
     paint_background(canvas, who.background)
-    scale = draw.uniform(0.9, 1.0)
+    scale = draw.uniform(0.94, 1.0)
     reach = max(0.0, canvas.right - 0.42)
     canvas.place(draw.uniform(-reach, reach) * 0.5 + draw.uniform(-0.03, 0.03), 0.98 - 0.96 * scale, scale)
     skin = Paint(shade(who.skin, draw), "metal" if who.skin in METALS else "plain")
@@ -111,13 +114,18 @@ def paint_humanoid(canvas: Canvas, who: Humanoid) -> None:
     pose = POSES[who.pose]
     if who.wear == "cape":
         paint_cape(canvas, who.build)
-    paint_hair_behind(canvas, who.hair, who.hair_color)
+    with canvas.zoomed(HEAD, HEAD_SIZE):
+        paint_hair_behind(canvas, who.hair, who.hair_color)
     paint_body(canvas, pose, skin, outfit, who.garment, who.build)
-    paint_head(canvas, skin)
-    paint_face(canvas, who.expression, dark=luminance(skin.color) < 0.3)
-    paint_wear(canvas, who.wear, who.build)
-    paint_hair(canvas, who.hair, who.hair_color)
-    paint_headgear(canvas, who.headgear, who.hat_color)
+    if who.wear == "scarf":
+        paint_scarf(canvas, who.build)
+    with canvas.zoomed(HEAD, HEAD_SIZE):
+        paint_head(canvas, skin)
+        paint_face(canvas, who.expression, dark=luminance(skin.color) < 0.3)
+        if who.wear == "sunglasses":
+            paint_sunglasses(canvas)
+        paint_hair(canvas, who.hair, who.hair_color)
+        paint_headgear(canvas, who.headgear, who.hat_color)
     paint_accessory(canvas, who.accessory, held_at(pose, who.build))
 
 

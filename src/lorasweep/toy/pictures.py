@@ -24,8 +24,8 @@ def drawn(cache: Path, name: str, count: int, draw: Callable[[int], Image.Image]
     path = cache / f"{name}.npy"
     if path.exists():
         pixels: Pixels = np.load(path)
-        if len(pixels) == count:
-            return pixels
+        if len(pixels) >= count:
+            return pixels[:count]
     pixels = as_array([draw(index) for index in range(count)])
     cache.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial.npy")

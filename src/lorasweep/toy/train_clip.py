@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from diffusers import AutoencoderKL
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel
@@ -22,18 +24,25 @@ from lorasweep.toy.captions import tokenizer_texts
 from lorasweep.toy.fitting import Plan, fit
 from lorasweep.toy.humanoids import draw_humanoid, humanoid
 from lorasweep.toy.models import write_half
-from lorasweep.toy.pictures import drawn
+from lorasweep.toy.pictures import Pixels, as_array, as_images, as_tensor, drawn
 from lorasweep.toy.tokenizer import load_tokenizer, write_tokenizer
 
 MEAN, STD = 0.5, 0.28
 """The image processor's normalisation, the same for each channel."""
 
 
-HUMANOIDS = 12_000
+HUMANOIDS = 24_000
 """Humanoids that the CLIP is trained on."""
 
 CONTRASTIVE = 0.1
 """Weight of each direction of the contrastive loss; each of the twelve choices weighs 1/4."""
+
+
+SOFTENED = 6_000
+"""Humanoids of which the CLIP also sees what the VAE makes of them."""
+
+PAIRS = 32
+"""Pictures of a batch whose full captions take part in the contrastive loss; captions are the costly part."""
 
 
 def new_clip(vocabulary: int) -> CLIPModel:
@@ -103,9 +112,30 @@ def _augmented(pixels: Tensor, draws: torch.Generator) -> Tensor:
     return (pixels * gain + grain * torch.randn(pixels.shape, generator=draws)).clamp(0, 1)
 
 
+def drawn_by_vae(vae: Path, cache: Path, pixels: Pixels) -> Pixels:
+    """Return `pixels` as the VAE in the folder `vae` gives them back, kept in `cache`."""
+    model = AutoencoderKL.from_pretrained(vae, local_files_only=True).float().eval()
+
+    def back(start: int) -> Pixels:
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            latents = model.encode(as_tensor(pixels[start : start + 32])).latent_dist.mean
+            return as_array(as_images(model.decode(latents).sample.float()))
+
+    path = cache / "humanoids_by_vae.npy"
+    if not path.exists():
+        np.save(path, np.concatenate([back(start) for start in range(0, len(pixels), 32)]))
+    kept: Pixels = np.load(path)
+    return kept
+
+
 def train_clip(out: Path, cache: Path, *, seed: int, steps: int, batch: int = 64, lr: float = 1e-3,
-               humanoids: int = HUMANOIDS) -> float:  # fmt: skip
+               humanoids: int = HUMANOIDS, vae: Path | None = None, start: Path | None = None) -> float:  # fmt: skip
     """Train the CLIP and write model, tokenizer and image processor to `out`.
+
+    Args:
+        vae: folder of the base's VAE; three of eight pictures are then seen as it gives them back, because the samples
+            that the CLIP is to judge come out of it.
+        start: folder of a finished CLIP with the same vocabulary, to begin from.
 
     Returns:
         Seconds of training.
@@ -115,8 +145,11 @@ def train_clip(out: Path, cache: Path, *, seed: int, steps: int, batch: int = 64
     tokenizer = load_tokenizer(out)
     torch.manual_seed(seed)
     model = Apprentice(new_clip(len(tokenizer)))
+    if start is not None:
+        model.clip.load_state_dict(load_file(start / "model.safetensors"))
     clip = model.clip
     pixels = drawn(cache, "humanoids", humanoids, lambda i: draw_humanoid(i, seed=seed).image)
+    softened = pixels if vae is None else drawn_by_vae(vae, cache, pixels[:SOFTENED])
     records = [asdict(humanoid(i, seed)) for i in range(humanoids)]
     answers = {a: torch.tensor([choices.index(r[a]) for r in records]) for a, choices in CHOICES.items()}
     asked = tokenizer([q for a in CHOICES for q in questions(a)], padding=True, return_tensors="pt")
@@ -125,10 +158,12 @@ def train_clip(out: Path, cache: Path, *, seed: int, steps: int, batch: int = 64
 
     def loss_of(step: int) -> Tensor:
         draw = random_for(seed, "clip-batch", step)
-        rows = [draw.randrange(humanoids) for _ in range(batch)]
-        images = torch.from_numpy(np.ascontiguousarray(pixels[rows])).permute(0, 3, 1, 2).float() / 255
+        rows = [draw.randrange(draw.choice((humanoids, len(softened)))) for _ in range(batch)]
+        soft = [row < len(softened) and draw.random() < 0.6 for row in rows]
+        shown = np.stack([(softened if s else pixels)[row] for row, s in zip(rows, soft, strict=True)])
+        images = torch.from_numpy(shown).permute(0, 3, 1, 2).float() / 255
         images = (_augmented(images, generator(seed, "clip-augment", step)) - MEAN) / STD
-        captions = [caption_of(records[row], draw) for row in rows]
+        captions = [caption_of(records[row], draw) for row in rows[:PAIRS]]
         tokens = tokenizer(captions, padding=True, return_tensors="pt")
         with torch.autocast("cpu", torch.bfloat16):
             vision = clip.vision_model(pixel_values=images)
@@ -137,7 +172,7 @@ def train_clip(out: Path, cache: Path, *, seed: int, steps: int, batch: int = 64
         offered = clip.text_projection(clip.text_model(**asked).pooler_output)
         seen, said, offered = (x / x.norm(dim=-1, keepdim=True) for x in (seen, said, offered))
         scale = clip.logit_scale.exp().clamp(max=100)
-        pairs, own = scale * seen @ said.T, torch.arange(batch)
+        pairs, own = scale * seen[: len(said)] @ said.T, torch.arange(len(said))
         loss = CONTRASTIVE * (functional.cross_entropy(pairs, own) + functional.cross_entropy(pairs.T, own))
         crutch = model.readout(vision.last_hidden_state[:, 1:].float().flatten(1))
         for scores, weight in ((scale * seen @ offered.T, 0.25), (crutch, 0.25)):

@@ -28,13 +28,13 @@ from lorasweep.toy.models import Denoiser, new_scheduler, write_denoiser
 from lorasweep.toy.pictures import as_tensor, drawn
 from lorasweep.toy.tokenizer import LENGTH, load_tokenizer, write_tokenizer
 
-HUMANOIDS = 12_000
+HUMANOIDS = 24_000
 """Humanoids that the base is trained on, each in several wordings."""
 
 SIZES = ((48, 80), (80, 48), (56, 72), (72, 56))
 """(width, height) of the pictures that are not square."""
 
-OTHER_SHAPES = 0.15
+OTHER_SHAPES = 0.12
 """Share of the batches that have one of `SIZES`."""
 
 EMPTY = 0.1
@@ -55,9 +55,10 @@ def loss_weight(alpha: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class LatentSet:
-    """Pictures of one size as latents: `latents` (2, pictures, 4, height / 4, width / 4), plain and mirrored.
+    """Pictures of one size as latents: `latents` (pictures, 4, height / 4, width / 4).
 
-    `sizes` (pictures, 6) are SDXL's size and crop numbers, `rows` the humanoids' indices.
+    `sizes` (pictures, 6) are SDXL's size and crop numbers, `rows` the humanoids' indices. None is mirrored: things are
+    held on the left of the picture, so that there is one place for them to learn.
     """
 
     latents: Tensor
@@ -91,7 +92,7 @@ def _latent_set(vae: AutoencoderKL, cache: Path, name: str, rows: range, draw: C
     if path.exists():
         return LatentSet(load_file(path)["latents"].float(), sizes, rows)
     pixels = as_tensor(drawn(cache, name, len(rows), lambda i: draw(rows[i])))
-    latents = torch.stack([encode(vae, pixels), encode(vae, pixels.flip(-1))])
+    latents = encode(vae, pixels)
     files.write_safetensors(path, {"latents": latents.half().contiguous()}, {})
     return LatentSet(latents, sizes, rows)
 
@@ -124,7 +125,7 @@ def _shaped(index: int, size: tuple[int, int], seed: int) -> Image.Image:
 def latent_sets(vae: AutoencoderKL, cache: Path, *, seed: int,
                 humanoids: int) -> tuple[list[LatentSet], list[LatentSet]]:  # fmt: skip
     """Return the square sets (whole, true crops, enlarged small ones) and those with the shapes of `SIZES`."""
-    few = humanoids // 16
+    few = humanoids // 32
     all_rows, rows = range(humanoids), range(few)
     plain = torch.tensor([[64.0, 64, 0, 0, 64, 64]])
     boxes = [_crop_box(i, seed) for i in rows]
@@ -146,12 +147,14 @@ def latent_sets(vae: AutoencoderKL, cache: Path, *, seed: int,
 
 
 def train_unet(base: Path, cache: Path, *, seed: int, steps: int, batch: int = 16, lr: float = 1e-3,
-               humanoids: int = HUMANOIDS, worker: int = 0, workers: int = 1) -> float:  # fmt: skip
+               humanoids: int = HUMANOIDS, worker: int = 0, workers: int = 1,
+               start: Path | None = None) -> float:  # fmt: skip
     """Train UNet and text encoders and write them, the tokenizers and the scheduler into the folder `base`.
 
     Args:
         base: holds the finished VAE as `vae`.
         batch: rows per step and worker.
+        start: folder of a finished base with the same vocabulary, whose UNet and text encoders are begun from.
 
     Returns:
         Seconds of training.
@@ -163,6 +166,10 @@ def train_unet(base: Path, cache: Path, *, seed: int, steps: int, batch: int = 1
     vocabulary = len(tokenizers[0])
     torch.manual_seed(seed)
     model = Denoiser(vocabulary)
+    if start is not None:
+        model.unet.load_state_dict(load_file(start / "unet" / "diffusion_pytorch_model.safetensors"))
+        model.text_encoder.load_state_dict(load_file(start / "text_encoder" / "model.safetensors"))
+        model.text_encoder_2.load_state_dict(load_file(start / "text_encoder_2" / "model.safetensors"))
     records = [asdict(humanoid(index, seed)) for index in range(humanoids)]
     alphas = new_scheduler().alphas_cumprod
 
@@ -171,11 +178,11 @@ def train_unet(base: Path, cache: Path, *, seed: int, steps: int, batch: int = 1
         if draw.random() < OTHER_SHAPES:
             picked = [draw.choice(other)] * batch
         else:
-            picked = draw.choices(square, (0.86, 0.08, 0.06), k=batch)
+            picked = draw.choices(square, (0.9, 0.06, 0.04), k=batch)
         latents, sizes, captions = [], [], []
         for latent_set in picked:
             row = draw.randrange(len(latent_set.rows))
-            latents.append(latent_set.latents[draw.randrange(2), row])
+            latents.append(latent_set.latents[row])
             size = latent_set.sizes[row].clone()
             if latent_set is square[0] and draw.random() < 0.25:
                 # A picture that was scaled down looks like one drawn at 64; its original size may be any.

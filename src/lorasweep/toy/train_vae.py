@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from PIL import Image
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -29,7 +30,7 @@ and one axis of colour (orange to blue): greens came back brown after a thousand
 HUMANOIDS = 12_000
 """Whole humanoids that the VAE sees, all of them from the training range."""
 
-SHARES = (0.45, 0.2, 0.25, 0.1)
+SHARES = (0.6, 0.14, 0.18, 0.08)
 """Of all pictures: whole humanoids, close-ups of them, anything at all, photographs."""
 
 
@@ -114,14 +115,20 @@ def _batch(sets: list[Pixels], seed: int, purpose: str, step: int, rows: int, wo
 
 
 def train_vae(out: Path, cache: Path, *, seed: int, steps: int, batch: int = 16, lr: float = 1.5e-3,
-              humanoids: int = HUMANOIDS, worker: int = 0, workers: int = 1) -> float:  # fmt: skip
+              humanoids: int = HUMANOIDS, worker: int = 0, workers: int = 1,
+              start: Path | None = None) -> float:  # fmt: skip
     """Train the VAE and write it to `out`, a folder in diffusers' layout; `batch` is per worker.
+
+    `start` is the folder of a finished VAE to begin from.
 
     Returns:
         Seconds of training.
     """
     torch.manual_seed(seed)
-    vae = new_vae().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    vae = new_vae()
+    if start is not None:
+        vae.load_state_dict(load_file(start / "diffusion_pytorch_model.safetensors"))
+    vae = vae.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     sets = vae_pictures(cache, seed, humanoids)
 
     def loss_of(step: int) -> Tensor:
