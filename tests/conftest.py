@@ -7,12 +7,17 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: several test processes share two cores
 
+import signal
+
 import pytest
 import torch
 
 from lorasweep.bases.load import load_base
 from lorasweep.bases.sdxl import SDXL
 from lorasweep.config import BaseModelConfig, Config
+
+# Tests interrupt processes; a shell that runs the tests in the background has them, and their children, ignore SIGINT.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ just return its objective.
 from __future__ import annotations
 
 import signal
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from hydra.core.plugins import Plugins
 from hydra.errors import CompactHydraException
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
+from optuna.exceptions import ExperimentalWarning
 from optuna.trial import TrialState
 
 from lorasweep.errors import UserError
@@ -192,7 +194,7 @@ def _next(part: _Part, search: Search) -> optuna.Trial | None:
         search.stop("every combination has been tried")
         return None
     if settings.terminator and _converged(study):
-        search.stop("the study has converged: Optuna's terminator expects less than the noise from going on")
+        search.stop("the study has converged: going on is expected to gain less than what counts as a tie")
         return None
     return part.suggest(study)
 
@@ -214,14 +216,16 @@ def _exhausted(part: _Part, study: optuna.Study, trials: Sequence[optuna.trial.F
 
 
 def _converged(study: optuna.Study) -> bool:
-    from optuna.terminator import EMMREvaluator, MedianErrorEvaluator, Terminator
+    """Return whether Optuna's terminator expects less from going on than what the leaderboard counts as a tie."""
+    from optuna.terminator import EMMREvaluator, StaticErrorEvaluator, Terminator
 
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     if len(study.directions) > 1 or len(complete) < CONVERGED_AFTER:
         return False
-    improvement = EMMREvaluator()
-    terminator = Terminator(improvement, MedianErrorEvaluator(improvement), min_n_trials=CONVERGED_AFTER)
-    return terminator.should_terminate(study)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        tie = StaticErrorEvaluator(ranking.TIE * abs(study.best_value))
+        return Terminator(EMMREvaluator(), tie, min_n_trials=CONVERGED_AFTER).should_terminate(study)
 
 
 def _confirm(part: _Part, study: optuna.Study, name: str, storage: optuna.storages.BaseStorage) -> None:

@@ -56,8 +56,9 @@ def paint_animal(canvas: Canvas, attributes: dict[str, str]) -> None:
         if kind == "panda":
             for side in (-1, 1):
                 canvas.ellipse(HX + side * 0.07, HY - 0.02, 0.062, 0.07, Paint(INK, outline=False))
-        _face(canvas, attributes["expression"], -0.02)
         _snout(canvas, kind, color)
+        _face(canvas, attributes["expression"], 0.0)
+        _nose(canvas, kind)
     paint_accessory(canvas, attributes["accessory"], held_at(pose, "average"))
 
 
@@ -91,18 +92,24 @@ def _ears(canvas: Canvas, kind: str, fur: Paint) -> None:
 
 
 def _snout(canvas: Canvas, kind: str, color: RGB) -> None:
+    """Paint the snout below the face, so that the mouth on it tells the mood as it does in the base's world."""
     if kind == "frog":
-        canvas.line([(-0.11, HY + 0.075), (0, HY + 0.1), (0.11, HY + 0.075)], 0.022, INK)
+        canvas.ellipse(HX, HY + 0.08, 0.14, 0.075, Paint(lighter(color, 0.45), outline=False))
         return
     tone = (250, 250, 250) if kind in ("fox", "cat", "wolf") else lighter(color, 0.45)
-    canvas.ellipse(HX, HY + 0.075, 0.085, 0.06, Paint(tone, outline=False))
+    canvas.ellipse(HX, HY + 0.085, 0.12, 0.075, Paint(tone, outline=False))
+
+
+def _nose(canvas: Canvas, kind: str) -> None:
+    """Paint nose and whiskers above the face."""
+    if kind == "frog":
+        return
     nose = (250, 130, 150) if kind in ("cat", "rabbit", "mouse") else INK
-    canvas.ellipse(HX, HY + 0.045, 0.034, 0.026, Paint(nose, outline=False))
-    canvas.line([(-0.04, HY + 0.1), (0, HY + 0.085), (0.04, HY + 0.1)], 0.016, INK)
+    canvas.ellipse(HX, HY + 0.035, 0.036, 0.026, Paint(nose, outline=False))
     if kind in ("cat", "mouse", "rabbit"):
         for side in (-1, 1):
             for rise in (-0.02, 0.03):
-                canvas.line([(side * 0.09, HY + 0.08), (side * 0.2, HY + 0.08 + rise)], 0.01, (250, 250, 250))
+                canvas.line([(side * 0.11, HY + 0.07), (side * 0.21, HY + 0.07 + rise)], 0.01, (250, 250, 250))
 
 
 def paint_food(canvas: Canvas, attributes: dict[str, str]) -> None:
@@ -175,16 +182,15 @@ def paint_fuzzybear(canvas: Canvas, attributes: dict[str, str]) -> None:
     fur, light = COLORS["brown"], (222, 178, 128)
     coat = Paint(fur, "fluffy")
     paint_body(canvas, pose, Paint(fur), coat, "outfit", "chubby")
-    canvas.ellipse(0, 0.69, 0.13, 0.12, Paint(light, outline=False))
+    canvas.ellipse(0, 0.7, 0.11, 0.1, Paint(light, outline=False))
     with canvas.zoomed(HEAD, HEAD_SIZE):
         for side in (-1, 1):
             canvas.ellipse(side * 0.14, HY - 0.13, 0.085, 0.08, coat)
             canvas.ellipse(side * 0.14, HY - 0.125, 0.045, 0.042, Paint(light, outline=False))
         canvas.ellipse(HX, HY, 0.185, 0.165, coat)
-        _face(canvas, attributes["expression"], -0.025)
-        canvas.ellipse(HX, HY + 0.085, 0.09, 0.065, Paint(light, outline=False))
-        canvas.ellipse(HX, HY + 0.055, 0.04, 0.03, Paint(INK, outline=False))
-        canvas.line([(-0.04, HY + 0.115), (0, HY + 0.1), (0.04, HY + 0.115)], 0.018, INK)
+        canvas.ellipse(HX, HY + 0.085, 0.12, 0.075, Paint(light, outline=False))
+        _face(canvas, attributes["expression"], 0.0)
+        canvas.ellipse(HX, HY + 0.035, 0.04, 0.028, Paint(INK, outline=False))
     canvas.limb([(-0.18, 0.56), (0.18, 0.56)], 0.075, Paint(COLORS[attributes["outfit"]]))
     paint_accessory(canvas, attributes["accessory"], held_at(pose, "chubby"))
 
