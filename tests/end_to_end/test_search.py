@@ -162,6 +162,17 @@ def test_the_same_command_again_trains_nothing(root: Path, output: str) -> None:
     assert sorted(root.glob("fuzzybear/v*")) == before
 
 
+def test_a_version_that_falls_behind_is_stopped_and_recorded(tmp_path: Path) -> None:
+    search(tmp_path, "network.rank=choice(2)", "tracker=none", "sampling.every_epochs=0", "hydra.sweeper.n_trials=1",
+           "hydra/sweeper/pruner=threshold", "hydra.sweeper.pruner.upper=0.1")  # fmt: skip
+    (trial,) = study_in(tmp_path).trials
+    record = record_of(tmp_path, 6)
+    assert trial.state is TrialState.PRUNED and record["status"] == "pruned"
+    assert "ThresholdPruner" in record["reason"] and trial.user_attrs["reason"] == record["reason"]
+    assert [entry["step"] for entry in record["epochs"]] == [4]  # stopped within a step of the first report
+    assert (tmp_path / "fuzzybear" / "v6" / "FuzzyBear_v6.safetensors").exists()
+
+
 def wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
     """Wait until `condition` holds; fail if the process ends before."""
     while not condition():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any
 
 import torch
@@ -54,6 +55,8 @@ class SDXL:
         self.latent_factor = 2 ** (len(vae.config.block_out_channels) - 1)
         self.scaling_factor: float = vae.config.scaling_factor
         self.alphas_cumprod: Tensor = self.scheduler.alphas_cumprod.clone()
+        # What it sampled with no adapter, by prompts and settings: a search's next trial need not draw it again.
+        self.bare_samples: dict[Hashable, list[Image.Image]] = {}
 
     @property
     def device(self) -> torch.device:

@@ -1,7 +1,7 @@
 """The body that every character of the toy world shares: pose, limbs, garment, head, face, things worn and held.
 
 A figure stands around x = 0, its feet near y = 0.95 and the middle of its head at `HEAD`. Everything is big and bold,
-as large as an attribute needs to be seen in 16x16 latents: at 64 pixels a head is 25 pixels wide, a mouth 10.
+as large as an attribute needs to be seen in 16x16 latents: at 64 pixels a head is 25 pixels wide, a grin 15.
 """
 
 from __future__ import annotations

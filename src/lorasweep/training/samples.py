@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,10 +65,16 @@ class Samples:
         return sorted(e for e in seen if all(self.path(e, i).exists() for i in range(len(self.prompts))))
 
     def draw(self, epoch: int) -> list[Image.Image]:
-        """Sample every prompt with the model as it is now and write the PNGs of `epoch`."""
-        images: list[Image.Image] = []
-        for start in range(0, len(self.prompts), BATCH):
+        """Sample every prompt with the model as it is now and write the PNGs of `epoch`.
+
+        Epoch 0 is the bare base, which always samples the same: it is drawn once for all versions of a process.
+        """
+        known, key = self.base.bare_samples, self._settings()
+        images = list(known.get(key, [])) if epoch == 0 else []
+        for start in range(0, len(self.prompts) if not images else 0, BATCH):
             images += self._denoise(self.prompts[start : start + BATCH])
+        if epoch == 0:
+            known[key] = list(images)
         for index, image in enumerate(images):
             with files.writing(self.path(epoch, index)) as temporary:
                 image.save(temporary, format="PNG")
@@ -96,6 +102,12 @@ class Samples:
             title=f"{self.config.name}: the base and epoch {epochs[after]}",
         )
         grid.write_grid(cells, rows, epochs, self.grid, title=self.config.name, selected=selected)
+
+    def _settings(self) -> Hashable:
+        """Return all that decides what a model samples."""
+        sampling, dataset = self.config.sampling, self.config.dataset
+        shape = (dataset.resolution, dataset.max_tokens, self.config.training.mixed_precision)
+        return (tuple(self.prompts), sampling.negative_prompt, sampling.steps, sampling.guidance, *shape)
 
     def _denoise(self, prompts: Sequence[Prompt]) -> list[Image.Image]:
         sampling, size = self.config.sampling, self.config.dataset.resolution // self.base.latent_factor
