@@ -24,6 +24,9 @@ from lorasweep.sweeping.lanes import Ended, Lanes, Work
 from lorasweep.sweeping.lease import LeaseKeeper
 from lorasweep.sweeping.settings import Settings
 
+REAP_S = 5.0
+"""Seconds between two looks for trials whose process is gone."""
+
 POLL_S = 1.0
 """Seconds between two looks at trials that other processes run."""
 
@@ -61,6 +64,8 @@ class Search:
     stopped: str | None = None
     _running: dict[int, int] = field(default_factory=dict)  # number -> trial id
     _began: float = field(default_factory=time.monotonic)
+    _looked: float = field(default_factory=time.monotonic)
+    _failed: bool = True  # whether a trial has failed since failures were last counted; earlier ones may have, too
 
     def __post_init__(self) -> None:
         """Keep samplers from stopping the study: Optuna knows that in its own loop only, and raises elsewhere."""
@@ -88,8 +93,7 @@ class Search:
                         time.sleep(POLL_S)
                     else:
                         break
-                    for line in studies.reap(self.study, self.settings, self._running):
-                        self.teller.say(line)
+                    self._reap_now_and_then()
         except (KeyboardInterrupt, SystemExit):
             self._interrupt(keeper)
             raise
@@ -117,12 +121,19 @@ class Search:
             self._running[trial.number] = trial._trial_id
             self.lanes.start(Work(trial.number, (*self.overrides(trial), identity.override())))
 
+    def _reap_now_and_then(self) -> None:
+        """Look for dead trials, but not between any two trials: each look reads the study."""
+        if time.monotonic() - self._looked > REAP_S:
+            self._looked = time.monotonic()
+            for line in studies.reap(self.study, self.settings, self._running):
+                self.teller.say(line)
+
     def _goes_on(self) -> bool:
         """Return whether new trials may be started."""
         timeout = self.settings.timeout
         if self.stopped is None and timeout is not None and time.monotonic() - self._began > timeout:
             self.stop(f"the timeout of {timeout:g} s is over")
-        if self.stopped is None and self._too_many_failures():
+        if self.stopped is None and self._failed and self._too_many_failures():
             self.stop(f"more than max_failure_rate={self.settings.max_failure_rate:g} of the trials failed")
         return self.stopped is None
 
@@ -143,7 +154,9 @@ class Search:
                 self._tell_for(trial, ended)
         elif trial.user_attrs.get("interrupted"):
             studies.requeue(self.study, self.settings)
-        self.teller.finished(self.study._storage.get_trial(trial_id))
+        told = self.study._storage.get_trial(trial_id)
+        self._failed = self._failed or told.state is TrialState.FAIL
+        self.teller.finished(told)
 
     def _tell_for(self, trial: FrozenTrial, ended: Ended) -> None:
         """Tell the result of a job that did not tell it itself: an app that only returns a number."""
@@ -165,6 +178,7 @@ class Search:
         return bool(self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
 
     def _too_many_failures(self) -> bool:
+        self._failed = False
         failed = studies.failures(self.study.get_trials(deepcopy=False))
         return len(failed) > self.settings.max_failure_rate * self.settings.n_trials
 
