@@ -161,7 +161,7 @@ class Search:
     def _tell_for(self, trial: FrozenTrial, ended: Ended) -> None:
         """Tell the result of a job that did not tell it itself: an app that only returns a number."""
         reason = ended.error
-        values = list(ended.value) if isinstance(ended.value, Sequence | tuple) else [ended.value]
+        values = list(ended.value) if isinstance(ended.value, list | tuple) else [ended.value]
         if reason is None and len(values) != len(self.study.directions):
             reason = f"it returned {ended.value!r}, not {len(self.study.directions)} number(s)"
         if reason is None:
