@@ -16,12 +16,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import optuna
 from common import publish
+from omegaconf import OmegaConf
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial
 
@@ -31,6 +31,7 @@ from lorasweep.sweeping.search import Search
 from lorasweep.sweeping.settings import Settings
 from lorasweep.sweeping.space import Space
 from lorasweep.sweeping.storage import open_storage
+from lorasweep.sweeping.sweeper import Part, next_trial
 
 AT = (10, 100, 1000)
 SPACE = Space(
@@ -86,14 +87,10 @@ def cost(url: str, trials: int) -> list[float]:
     study = studies.open_study(settings, f"cost{time.time()}", SPACE, open_storage(url))
     lane = Instant()
 
-    def next_trial() -> optuna.Trial | None:
-        return study.ask(dict(SPACE.distributions)) if len(lane.times) < trials else None
-
-    def overrides(trial: optuna.Trial) -> Sequence[str]:
-        return SPACE.overrides(trial.params)
-
+    part = Part(settings, SPACE, OmegaConf.create(), lane)
     started = time.perf_counter()
-    Search(study, url, settings, lane, Silent(), next_trial, overrides, prunes=True).run()
+    search = Search(study, url, settings, lane, Silent(), lambda: next_trial(part, search), part.overrides, prunes=True)
+    search.run()
     moments = [started, *lane.times]
     return [after - before for before, after in itertools.pairwise(moments)]
 

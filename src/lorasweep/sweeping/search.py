@@ -11,13 +11,15 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from lorasweep.errors import UserError
 from lorasweep.sweeping import study as studies
+from lorasweep.sweeping.database import read_once
 from lorasweep.sweeping.identity import Identity
 from lorasweep.sweeping.job import attached
 from lorasweep.sweeping.lanes import Ended, Lanes, Work
@@ -104,7 +106,8 @@ class Search:
 
     def _start_what_fits(self, keeper: LeaseKeeper) -> None:
         while len(self._running) < self.lanes.capacity and self._goes_on():
-            trial = self.next_trial()
+            with read_once(self.study._storage):
+                trial = self.next_trial()
             if trial is None:
                 return
             keeper.take(trial._trial_id)
@@ -146,32 +149,42 @@ class Search:
     def _settle(self, ended: Ended, keeper: LeaseKeeper) -> None:
         trial_id = self._running.pop(ended.number)
         keeper.drop(trial_id)
-        trial = self.study._storage.get_trial(trial_id)
-        if not trial.state.is_finished():
-            if ended.crashed:
+        if ended.crashed:
+            trial = self.study._storage.get_trial(trial_id)
+            if not trial.state.is_finished():
                 studies.bury(self.study, trial, ended.error or "its lane died", self.settings, interrupted=False)
-            else:
-                self._tell_for(trial, ended)
-        elif trial.user_attrs.get("interrupted"):
+            told = self.study._storage.get_trial(trial_id)
+        else:
+            told = self._told(trial_id, ended)
+        if told.user_attrs.get("interrupted"):
             studies.requeue(self.study, self.settings)
-        told = self.study._storage.get_trial(trial_id)
         self._failed = self._failed or told.state is TrialState.FAIL
         self.teller.finished(told)
 
-    def _tell_for(self, trial: FrozenTrial, ended: Ended) -> None:
-        """Tell the result of a job that did not tell it itself: an app that only returns a number."""
-        reason = ended.error
+    def _told(self, trial_id: int, ended: Ended) -> FrozenTrial:
+        """Return the trial as its job told it, or tell it for an app that only returns a number.
+
+        Reading a trial is dear on a server, so it is told without a look first; `Study.tell` would look twice.
+        """
+        storage, state = self.study._storage, TrialState.COMPLETE
         values = list(ended.value) if isinstance(ended.value, list | tuple) else [ended.value]
-        if reason is None and len(values) != len(self.study.directions):
-            reason = f"it returned {ended.value!r}, not {len(self.study.directions)} number(s)"
-        if reason is None:
-            wrong = [v for v in values if not isinstance(v, int | float) or not math.isfinite(v)]
-            reason = f"it returned {', '.join(map(repr, wrong))}, not a finite number" if wrong else None
-        if reason is None:
-            self.study.tell(trial.number, values)
-        else:
-            self.study._storage.set_trial_user_attr(trial._trial_id, "reason", reason)
-            self.study.tell(trial.number, state=TrialState.FAIL)
+        reason = ended.error or self._why_no_result(values, ended.value)
+        try:
+            if reason is not None:
+                state = TrialState.FAIL
+                storage.set_trial_user_attr(trial_id, "reason", reason)
+            storage.set_trial_state_values(trial_id, state, None if reason else [float(v) for v in values])
+        except UpdateFinishedTrialError:  # the job told it itself
+            return storage.get_trial(trial_id)
+        told = storage.get_trial(trial_id)
+        self.study.sampler.after_trial(self.study, told, state, told.values)
+        return told
+
+    def _why_no_result(self, values: Sequence[Any], returned: Any) -> str | None:
+        if len(values) != len(self.study.directions):
+            return f"it returned {returned!r}, not {len(self.study.directions)} number(s)"
+        wrong = [v for v in values if not isinstance(v, int | float) or not math.isfinite(v)]
+        return f"it returned {', '.join(map(repr, wrong))}, not a finite number" if wrong else None
 
     def _others_run(self) -> bool:
         """Return whether trials of other processes are still running."""

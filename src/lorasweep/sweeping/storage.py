@@ -25,11 +25,11 @@ from optuna.storages import (
     GrpcStorageProxy,
     JournalStorage,
     RDBStorage,
-    get_storage,
     run_grpc_proxy_server,
 )
 
 from lorasweep.errors import UserError
+from lorasweep.sweeping.database import Database
 from lorasweep.sweeping.journal import JournalFile
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ def _open_sqlite(url: str, path: Path) -> BaseStorage:
     database = _open_database(url, {"connect_args": {"timeout": _BUSY}})
     event.listen(database.engine, "connect", lambda file, _: file.execute("PRAGMA synchronous=NORMAL"))
     database.engine.dispose()  # the connection from before that was said
-    return get_storage(database)
+    return Database(database)
 
 
 def _open_server(url: str) -> BaseStorage:
@@ -196,7 +196,7 @@ def _open_server(url: str) -> BaseStorage:
     options: dict[str, Any] = {"pool_pre_ping": True}
     if "connect_timeout" not in parsed.query:
         options["connect_args"] = {"connect_timeout": int(WAIT)}
-    return get_storage(_open_database(parsed.render_as_string(hide_password=False), options))
+    return Database(_open_database(parsed.render_as_string(hide_password=False), options))
 
 
 def _with_driver(url: URL) -> URL:

@@ -69,7 +69,7 @@ def _sweep(context: HydraContext, task: TaskFunction, config: DictConfig, argume
     launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=task, config=config)
     keep_out_of_logs()
     lanes = open_lanes(launcher, settings.n_jobs)
-    part = _Part(settings, space, config, lanes)
+    part = Part(settings, space, config, lanes)
     try:
         _search(part, study)
         _confirm(part, study, name, storage)
@@ -83,7 +83,7 @@ def _sweep(context: HydraContext, task: TaskFunction, config: DictConfig, argume
 
 
 @dataclass
-class _Part:
+class Part:
     """What every stage of a search needs."""
 
     settings: Settings
@@ -164,7 +164,7 @@ def _groups(context: HydraContext, parent: str = "") -> list[str]:
     return [group for name in found for group in (name, *_groups(context, name)) if name != "hydra"]
 
 
-def _search(part: _Part, study: optuna.Study) -> None:
+def _search(part: Part, study: optuna.Study) -> None:
     """Run trials until `n_trials` have ended, all earlier runs of this study included."""
     settings = part.settings
     remarks = enqueue(study, settings, part.config, part.space)
@@ -176,13 +176,15 @@ def _search(part: _Part, study: optuna.Study) -> None:
             board.say(line)
         if len(study.directions) > 1:
             board.say("several objectives: trials are not pruned (Optuna's pruners compare a single value)")
-        search = Search(
-            study, settings.url, settings, part.lanes, board, lambda: _next(part, search), part.overrides, prunes=True
-        )
+
+        def ask() -> optuna.Trial | None:
+            return next_trial(part, search)
+
+        search = Search(study, settings.url, settings, part.lanes, board, ask, part.overrides, prunes=True)
         search.run()
 
 
-def _next(part: _Part, search: Search) -> optuna.Trial | None:
+def next_trial(part: Part, search: Search) -> optuna.Trial | None:
     """Ask for the next trial of the search, unless the budget is used up or the study has converged."""
     study, settings = search.study, part.settings
     trials = study.get_trials(deepcopy=False)
@@ -204,7 +206,7 @@ def _once(study: optuna.Study) -> bool:
     return isinstance(study.sampler, optuna.samplers.GridSampler | optuna.samplers.BruteForceSampler)
 
 
-def _exhausted(part: _Part, study: optuna.Study, trials: Sequence[optuna.trial.FrozenTrial]) -> bool:
+def _exhausted(part: Part, study: optuna.Study, trials: Sequence[optuna.trial.FrozenTrial]) -> bool:
     """Return whether a sampler that tries every combination once has begun them all."""
     size = part.space.size()
     if not _once(study) or size is None or part.settings.custom_search_space:
@@ -228,7 +230,7 @@ def _converged(study: optuna.Study) -> bool:
         return Terminator(EMMREvaluator(), tie, min_n_trials=CONVERGED_AFTER).should_terminate(study)
 
 
-def _confirm(part: _Part, study: optuna.Study, name: str, storage: optuna.storages.BaseStorage) -> None:
+def _confirm(part: Part, study: optuna.Study, name: str, storage: optuna.storages.BaseStorage) -> None:
     """Train the best configurations again, under further seeds or on further folds, and refit the winner."""
     settings = part.settings
     if settings.repeats == 1 and settings.folds is None:
@@ -246,7 +248,7 @@ def _confirm(part: _Part, study: optuna.Study, name: str, storage: optuna.storag
 
 
 def _run_extras(
-    part: _Part, study: optuna.Study, again: optuna.Study, extras: Sequence[finals.Extra], what: str
+    part: Part, study: optuna.Study, again: optuna.Study, extras: Sequence[finals.Extra], what: str
 ) -> None:
     finals.enqueue(again, study, extras)
 
@@ -265,7 +267,7 @@ def _ranking(study: optuna.Study, again: optuna.Study | None) -> list[int]:
     return [row.number for row in ranking.rows(study, again) if row.state == "complete"]
 
 
-def _review(part: _Part, study: optuna.Study, again: optuna.Study | None, folder: Path) -> float | None:
+def _review(part: Part, study: optuna.Study, again: optuna.Study | None, folder: Path) -> float | None:
     """Write results and plots, let the app add its own, print what came of it all."""
     rows = ranking.rows(study, again)
     results.write_results(study, rows, folder)
