@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from lorasweep.checks import check, nearest
+from lorasweep.checks import check
+from lorasweep.checks.wording import nearest
 from lorasweep.config import Config
 
 

@@ -21,7 +21,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from lorasweep import ledger, overrides
-from lorasweep.checks import check, did_you_mean, written
+from lorasweep.checks import check
+from lorasweep.checks.wording import did_you_mean, written
 from lorasweep.config import OBJECTIVES, Config, schema_keys, slug
 from lorasweep.errors import UserError
 

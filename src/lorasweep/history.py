@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
-from lorasweep.checks import written
+from lorasweep.checks.wording import written
 from lorasweep.compose import composing
 from lorasweep.config import Config, schema_keys
 from lorasweep.sweeping.space import Space

@@ -9,8 +9,9 @@ from typing import Any, get_type_hints
 from omegaconf import MISSING
 
 from lorasweep import help
-from lorasweep.checks import written
+from lorasweep.checks.wording import written
 from lorasweep.config import Config, Key, schema_keys
+from lorasweep.config.keys import keys_of
 
 _KINDS = {bool: "true or false", int: "whole number", float: "number", str: "text"}
 _LIMITS = {"above": "> {}", "at_least": "≥ {}", "below": "< {}", "at_most": "≤ {}"}
@@ -18,7 +19,7 @@ _LIMITS = {"above": "> {}", "at_least": "≥ {}", "below": "< {}", "at_most": "�
 _HEAD = """\
 # Config reference
 
-Every key of a run, from the schema in `src/lorasweep/config.py`; `lorasweep reference` writes this page. Set
+Every key of a run, from the schema in `src/lorasweep/config/`; `lorasweep reference` writes this page. Set
 a key with `key=value`, a group of settings with `group=choice`:
 
     python train.py lora=food/v8 optimizer=adamw network.rank=32
@@ -54,7 +55,7 @@ def _section(name: str, schema: Any, choices: dict[str, list[str]]) -> list[str]
 
 
 def _own_keys(prefix: str, schema: type) -> list[Key]:
-    return [key for key in schema_keys(schema, prefix).values() if key.name.count(".") == prefix.count(".")]
+    return [key for key in keys_of(schema, prefix).values() if key.name.count(".") == prefix.count(".")]
 
 
 def _groups(choices: dict[str, list[str]], conf: Path) -> str:

@@ -1,0 +1,52 @@
+"""Holding a config to its limits: every problem at once, in words, before anything heavy is loaded.
+
+Nothing here opens an image or a model, and torch is never imported.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterator
+from typing import Any
+
+from lorasweep.checks import base, data, loss, measures, network, optimizer, run, training
+from lorasweep.checks.wording import did_you_mean, written
+from lorasweep.config import Config, Key, schema_keys, value_at
+
+_RULES = [rule for part in (run, base, data, network, optimizer, loss, measures, training) for rule in part.RULES]
+_BOUNDS = (
+    ("above", "more than", operator.gt),
+    ("at_least", "at least", operator.ge),
+    ("below", "less than", operator.lt),
+    ("at_most", "at most", operator.le),
+)
+
+
+def check(config: Config) -> list[str]:
+    """Return every problem of a config, one line each: what was given, what was expected, what to do.
+
+    First each value by itself, against the limits of the schema; then values that must suit each other or the
+    files they point to. A value that fails by itself is not reported again for what it does to others.
+    """
+    alone = {key.name: list(_limits(key, value_at(config, key.name))) for key in schema_keys().values()}
+    problems = [line for lines in alone.values() for line in lines]
+    wrong = [name for name, lines in alone.items() if lines]
+    together = (line for rule in _RULES for line in rule(config))
+    return problems + [line for line in together if not any(f"{name}=" in line for name in wrong)]
+
+
+def _limits(key: Key, value: Any) -> Iterator[str]:
+    """Yield what is wrong with one value by itself."""
+    for item in value if isinstance(value, list) else [value]:
+        given = f"{key.name}={written(value)}"
+        choices = key.limits.get("choices")
+        if choices is not None and item not in choices:
+            hint = did_you_mean(str(item), [str(choice) for choice in choices])
+            yield f"{given}: expected one of {', '.join(map(written, choices))}{hint}"
+        if not isinstance(item, (int, float)) or isinstance(item, bool):
+            continue
+        bounds = [(words, holds, key.limits[name]) for name, words, holds in _BOUNDS if name in key.limits]
+        if not math.isfinite(item) or not all(holds(item, limit) for _, holds, limit in bounds):
+            expected = " and ".join(f"{words} {limit}" for words, _, limit in bounds) or "a finite number"
+            yield f"{given}: expected {expected} ({key.doc})"

@@ -1,0 +1,22 @@
+"""The base model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lorasweep.config.option import option
+
+
+@dataclass
+class BaseModelConfig:
+    """The frozen model that a version adapts."""
+
+    family: str = option(
+        "sdxl", "model family; the toy base has SDXL's parts and takes the same code", choices=("sdxl",)
+    )
+    path: str | None = option(None, "diffusers folder or hub id; null is the toy base that ships in the package")
+    resolution: int = option(1024, "native side length in pixels; recipes scale to it", at_least=8)
+    prediction_type: str = option("epsilon", "what the UNet predicts", choices=("epsilon", "v_prediction"))
+    variant: str | None = option(None, "weights variant of a diffusers folder or hub id, such as fp16")
+    guidance: float = option(5.0, "guidance that suits this base; sampling.guidance follows it", at_least=1)
+    sample_steps: int = option(30, "sampler steps that suit this base; sampling.steps follows them", at_least=1)

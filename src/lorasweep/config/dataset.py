@@ -1,0 +1,58 @@
+"""Images and captions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lorasweep.config.option import option
+
+THEMES = ("animal", "food", "fuzzybear", "robots", "starwars")
+
+
+@dataclass
+class DatasetConfig:
+    """Images and captions, and what happens to them on the way to the model."""
+
+    path: str | None = option(None, "folder of images and captions (nested and kohya `10_name` folders too)")
+    theme: str | None = option(None, "drawn stand-in used when path is null", choices=(None, *THEMES))
+    trigger: str = option("", "trigger word(s), first in every caption; used in sample prompts and metadata")
+    repeats: int | None = option(
+        None,
+        "times each image is seen per epoch; null takes the folder's number (`10_name`), else 1",
+        at_least=1,
+    )
+    caption_extension: str = option(".txt", "extension of caption files")
+    resolution: int = option(1024, "side of the square whose area every bucket has", at_least=8)
+    buckets: bool = option(True, "group images by aspect ratio; false: one square bucket")
+    bucket_min: int = option(512, "shortest side of a bucket in pixels", at_least=1)
+    bucket_max: int = option(2048, "longest side of a bucket in pixels", at_least=1)
+    bucket_step: int = option(64, "bucket sides are multiples of this many pixels", at_least=1)
+    bucket_no_upscale: bool = option(False, "never enlarge an image; small ones get a smaller bucket")
+    flip: bool = option(False, "mirror half of the draws left to right")
+    background: str = option("#ffffff", "colour behind transparent pixels")
+    caption_prefix: str = option("", "text put before every training caption")
+    caption_suffix: str = option("", "text put after every training caption")
+    caption_separator: str = option(",", "what separates the tags of a caption")
+    caption_dropout: float = option(0.0, "share of draws with an empty caption", at_least=0, at_most=1)
+    tag_dropout: float = option(0.0, "share of tags dropped (kept tokens never are)", at_least=0, at_most=1)
+    shuffle_tags: bool = option(False, "shuffle the tags of a caption at every draw")
+    keep_tokens: int = option(0, "leading tags that are neither shuffled nor dropped", at_least=0)
+    max_tokens: int = option(75, "caption length in tokens", choices=(75, 150, 225))
+    holdout: float = option(
+        0.1, "share of images held out to measure the loss (at least one; 0: none)", at_least=0, at_most=0.9
+    )
+    validation_path: str | None = option(None, "folder of held-out images; then no training image is held out")
+    folds: int | None = option(
+        None,
+        "number of parts that cross-validation deals the images into, near-duplicates together; what is held out "
+        "does not train, so that an epoch has fewer steps",
+        at_least=2,
+        at_most=10,
+    )
+    fold: int | None = option(
+        None, "which of these parts is held out, 1 to dataset.folds, instead of dataset.holdout", at_least=1
+    )
+    regularisation_path: str | None = option(None, "folder of regularisation (class) images")
+    regularisation_repeats: int = option(1, "times each regularisation image is seen per epoch", at_least=1)
+    on_bad_file: str = option("stop", "what a damaged or incomplete file does", choices=("stop", "skip"))
+    cache: str | None = option(None, "folder of cached latents and text embeddings; null: <output_root>/.cache")

@@ -1,0 +1,68 @@
+"""Keys by their dotted names, with what the schema says about each."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Mapping
+from dataclasses import MISSING as NO_DEFAULT
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Key:
+    """What the schema says about one key.
+
+    Attributes:
+        name: dotted, such as network.rank.
+        kind: the value's type without null: bool, int, float, str or list.
+        item: the type of a list's items; None for anything but a list.
+        nullable: whether null is a value of it.
+        default: the value when nobody sets it; MISSING (`???`) where there is none.
+        doc: its meaning in one sentence.
+        limits: choices, above, at_least, below, at_most, as given to `option`.
+    """
+
+    name: str
+    kind: type
+    item: type | None
+    nullable: bool
+    default: Any
+    doc: str
+    limits: dict[str, Any]
+
+
+@cache
+def keys_of(schema: type, prefix: str = "") -> Mapping[str, Key]:
+    """Return every leaf key of the schema by its dotted name, in the order of declaration."""
+    hints = typing.get_type_hints(schema)
+    found: dict[str, Key] = {}
+    for entry in fields(schema):
+        hint, name = hints[entry.name], prefix + entry.name
+        if is_dataclass(hint):
+            found |= keys_of(typing.cast(type, hint), f"{name}.")
+            continue
+        parts = [part for part in typing.get_args(hint) if part is not type(None)]
+        nullable = type(None) in typing.get_args(hint)
+        plain = parts[0] if nullable else hint
+        is_list = typing.get_origin(plain) is list
+        limits = dict(entry.metadata)
+        found[name] = Key(
+            name=name,
+            kind=list if is_list else plain,
+            item=typing.get_args(plain)[0] if is_list else None,
+            nullable=nullable,
+            default=entry.default if entry.default_factory is NO_DEFAULT else entry.default_factory(),
+            doc=limits.pop("doc"),
+            limits=limits,
+        )
+    return found
+
+
+def value_at(config: object, key: str) -> Any:
+    """Return the value of a dotted key, such as network.rank."""
+    value: Any = config
+    for part in key.split("."):
+        value = getattr(value, part)
+    return value

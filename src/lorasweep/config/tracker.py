@@ -1,0 +1,31 @@
+"""Where metrics go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from lorasweep.config.option import option
+
+
+@dataclass
+class WandbConfig:
+    """Weights & Biases."""
+
+    mode: str = option(
+        "auto",
+        "auto goes online when there is a key and a network",
+        choices=("auto", "online", "offline", "disabled"),
+    )
+    project: str = option("lorasweep", "W&B project")
+    entity: str | None = option(None, "W&B team or user; null: your default")
+    group: str | None = option(None, "W&B group; null: the study's or the LoRA's name")
+    tags: list[str] = option([], "further W&B tags")
+
+
+@dataclass
+class TrackerConfig:
+    """Where metrics go besides metrics.jsonl, which is always written."""
+
+    every_steps: int = option(10, "training metrics are means over this many steps", at_least=1)
+    tensorboard: bool = option(True, "write TensorBoard event files")
+    wandb: WandbConfig = field(default_factory=WandbConfig)

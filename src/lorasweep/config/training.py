@@ -1,0 +1,27 @@
+"""The loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lorasweep.config.option import option
+
+
+@dataclass
+class TrainingConfig:
+    """The loop."""
+
+    batch_size: int = option(2, "images per batch", at_least=1)
+    epochs: int = option(10, "passes over the images and their repeats", at_least=1)
+    max_steps: int | None = option(None, "optimizer steps; wins over epochs", at_least=1)
+    gradient_accumulation: int = option(1, "batches per optimizer step", at_least=1)
+    max_grad_norm: float = option(1.0, "gradients are clipped to this norm; 0: off", at_least=0)
+    mixed_precision: str = option(
+        "auto", "auto: bf16 (else fp16) on a GPU, fp32 on a CPU", choices=("auto", "no", "fp16", "bf16")
+    )
+    device: str = option("auto", "auto: the GPU if there is one", choices=("auto", "cpu", "cuda"))
+    gradient_checkpointing: bool = option(False, "trade speed for memory")
+    save_every_epochs: int = option(1, "write a weights file after every so many epochs (and the last)", at_least=1)
+    state_every_steps: int = option(
+        500, "save a resumable state every so many steps too; 0: only per epoch", at_least=0
+    )
