@@ -20,10 +20,10 @@ class Database(_CachedStorage):
 
     def __init__(self, backend: RDBStorage) -> None:
         super().__init__(backend)
-        self._reading = threading.local()
+        self._known: dict[int, set[int]] = {}  # thread -> studies that it has read within its `read_once`
 
     def _read_trials_from_remote_storage(self, study_id: int) -> None:
-        known: set[int] | None = getattr(self._reading, "known", None)
+        known = self._known.get(threading.get_ident())
         if known is None or study_id not in known:
             super()._read_trials_from_remote_storage(study_id)
         if known is not None:
@@ -31,11 +31,12 @@ class Database(_CachedStorage):
 
     @contextmanager
     def _read_once(self) -> Iterator[None]:
-        self._reading.known = set()
+        thread = threading.get_ident()
+        self._known[thread] = set()
         try:
             yield
         finally:
-            self._reading.known = None
+            del self._known[thread]
 
 
 @contextmanager
