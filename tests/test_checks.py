@@ -3,11 +3,14 @@
 import dataclasses
 from pathlib import Path
 
+import numpy
 import pytest
+from safetensors.numpy import save_file
 
 from lorasweep.checks import check
 from lorasweep.checks.wording import nearest
 from lorasweep.config import Config
+from lorasweep.toy import BASE_PATH
 
 
 @pytest.fixture
@@ -42,11 +45,14 @@ ALONE = [
     ("network.rank", 0, "network.rank=0: expected at least 1"),
     ("network.alpha", 0.5, "network.alpha=0.5: expected at least 1"),
     ("network.dropout", 1.0, "network.dropout=1: expected at least 0 and less than 1"),
-    ("optimizer.lr", 0.0, "optimizer.lr=0: expected more than 0"),
-    ("optimizer.lr", -1e-4, "optimizer.lr=-0.0001: expected more than 0"),
-    ("optimizer.lr", float("nan"), "optimizer.lr=nan: expected more than 0"),
+    ("optimizer.lr", -1e-4, "optimizer.lr=-0.0001: expected at least 0"),
+    ("optimizer.lr", float("nan"), "optimizer.lr=nan: expected at least 0"),
     ("optimizer.weight_decay", float("inf"), "optimizer.weight_decay=inf: expected at least 0"),
-    ("optimizer.name", "adamw8bits", "expected one of adamw, adamw8bit, adafactor; did you mean adamw8bit?"),
+    ("optimizer.name", "adamw8bits", "lion, lion8bit, prodigy; did you mean adamw8bit?"),
+    ("optimizer.lora_plus_ratio", 0.0, "optimizer.lora_plus_ratio=0: expected more than 0"),
+    ("optimizer.d_coef", 0.0, "optimizer.d_coef=0: expected more than 0"),
+    ("scheduler.min_lr_ratio", 1.0, "scheduler.min_lr_ratio=1: expected at least 0 and less than 1"),
+    ("scheduler.power", 0.0, "scheduler.power=0: expected more than 0"),
     ("optimizer.beta2", 1.0, "optimizer.beta2=1: expected at least 0 and less than 1"),
     ("training.batch_size", 0, "training.batch_size=0: expected at least 1"),
     ("training.mixed_precision", "fp32", "expected one of auto, no, fp16, bf16"),
@@ -65,6 +71,10 @@ def test_a_value_outside_its_limits(config, key, value, expected):
 
 
 TOGETHER = [
+    (
+        {"optimizer.lr": 0.0},
+        "optimizer.lr=0 and optimizer.text_encoder_lr=0 and optimizer.text_encoder_2_lr=null freeze",
+    ),
     ({"name": "a/b"}, "name=a/b: expected letters"),
     ({"name": "..."}, "name=...: expected letters"),
     ({"dataset.resolution": 72}, "dataset.resolution=72: expected a multiple of 64 with buckets, such as 64 or 128"),
@@ -94,8 +104,65 @@ TOGETHER = [
     ({"scheduler.warmup_steps": 5, "scheduler.warmup_ratio": 0.1}, "set one of the two to 0"),
     ({"scheduler.warmup_steps": 10, "training.max_steps": 10}, "expected less than training.max_steps=10"),
     ({"scheduler.cycles": 3}, "scheduler.cycles=3 changes nothing without scheduler=cosine_with_restarts"),
+    ({"scheduler.power": 2.0}, "scheduler.power=2 changes nothing without scheduler=polynomial"),
+    ({"scheduler.decay_ratio": 0.3}, "scheduler.decay_ratio=0.3 changes nothing without scheduler=warmup_stable_decay"),
+    ({"scheduler.decay_shape": "cosine"}, "decay_shape=cosine changes nothing without scheduler=warmup_stable_decay"),
+    (
+        {"scheduler.name": "linear", "scheduler.min_lr_ratio": 0.1},
+        "min_lr_ratio=0.1 changes nothing without scheduler=cosine or polynomial or warmup_stable_decay",
+    ),
+    ({"scheduler.name": "inverse_sqrt"}, "scheduler.warmup_ratio=0: inverse_sqrt falls off on the scale of its warmup"),
+    (
+        {"scheduler.name": "warmup_stable_decay", "scheduler.warmup_ratio": 0.5, "scheduler.decay_ratio": 0.6},
+        "scheduler.warmup_ratio=0.5 and scheduler.decay_ratio=0.6 are more than the whole run",
+    ),
+    ({"optimizer.d_coef": 2.0}, "optimizer.d_coef=2 changes nothing without optimizer=prodigy"),
+    ({"optimizer.d0": 1e-5}, "optimizer.d0=1e-05 changes nothing without optimizer=prodigy"),
+    ({"optimizer.use_bias_correction": True}, "use_bias_correction=true changes nothing without optimizer=prodigy"),
+    ({"optimizer.safeguard_warmup": True}, "safeguard_warmup=true changes nothing without optimizer=prodigy"),
+    (
+        {"optimizer.name": "prodigy", "optimizer.text_encoder_lr": 5e-5},
+        "optimizer.lr=0.0001: prodigy finds the learning rate itself and multiplies it by this; add optimizer.lr=1 "
+        "optimizer.text_encoder_lr=1",
+    ),
+    (
+        {"optimizer.name": "prodigy", "optimizer.lr": 1.0, "optimizer.text_encoder_lr": 5e-5},
+        "optimizer.text_encoder_lr=5e-05: prodigy has one rate for all; set optimizer.lr's, 1, or 0 to freeze",
+    ),
+    (
+        {"optimizer.name": "prodigy", "optimizer.lr": 1.0, "optimizer.lora_plus_ratio": 4.0},
+        "optimizer.lora_plus_ratio=4: prodigy has one rate for all",
+    ),
+    (
+        {"network.type": "full", "optimizer.lora_plus_ratio": 4.0},
+        "optimizer.lora_plus_ratio=4 changes nothing with network.type=full: it has no A and B",
+    ),
+    ({"optimizer.name": "adamw_schedule_free"}, "scheduler.name=cosine: adamw_schedule_free averages instead"),
+    (
+        {"optimizer.name": "adamw_schedule_free", "scheduler.name": "constant", "optimizer.beta1": 0.0},
+        "optimizer.beta1=0: adamw_schedule_free needs more than 0",
+    ),
+    (
+        {"optimizer.name": "adamw_schedule_free", "scheduler.name": "constant", "training.ema_decay": 0.99},
+        "training.ema_decay=0.99: adamw_schedule_free has an average of its own",
+    ),
+    ({"optimizer.name": "lion"}, "optimizer.eps=1e-08: lion has none; choose it whole with optimizer=lion"),
     ({"loss.huber_c": 0.2}, "loss.huber_c=0.2 changes nothing while loss.type is l2"),
     ({"loss.type": "huber", "loss.huber_scale": 2.0}, "loss.huber_scale=2 changes nothing with loss.huber_sch"),
+    ({"loss.type": "l1", "loss.huber_c": 0.2}, "loss.huber_c=0.2 changes nothing while loss.type is l1"),
+    ({"loss.debiased": True, "loss.min_snr_gamma": 5.0}, "loss.debiased=true and loss.min_snr_gamma=5 both weigh"),
+    ({"loss.noise_offset_random": True}, "loss.noise_offset_random=true changes nothing without loss.noise_offset"),
+    ({"loss.adaptive_noise_scale": 0.1}, "loss.adaptive_noise_scale=0.1 changes nothing without loss.noise_offset"),
+    ({"loss.multires_discount": 0.5}, "loss.multires_discount=0.5 changes nothing without loss.multires_iterations"),
+    ({"loss.input_perturbation_random": True}, "changes nothing without loss.input_perturbation"),
+    ({"loss.min_timestep": 500, "loss.max_timestep": 500}, "loss.min_timestep=500: expected less than loss.max_t"),
+    ({"loss.unmasked_weight": 0.5}, "loss.unmasked_weight=0.5 changes nothing without masks: give dataset.mask_path"),
+    ({"loss.preservation_weight": 2.0}, "loss.preservation_weight=2 changes nothing without loss.preservation_class"),
+    ({"loss.preservation_class": "Sage_Character"}, "loss.preservation_class=Sage_Character is the trigger itself"),
+    ({"dataset.mask_path": "/no/such/masks"}, "dataset.mask_path=/no/such/masks: there is no such folder"),
+    ({"dataset.mask_path": ".", "dataset.alpha_mask": True}, "both say what the masks are"),
+    ({"dataset.mask_path": "src", "dataset.path": "."}, "dataset.mask_path=src: it is inside dataset.path=."),
+    ({"base_model.zero_terminal_snr": True}, "base_model.zero_terminal_snr=true: in pure noise, predicting the noise"),
     ({"evaluation.bins": 9}, "evaluation.bins=9: expected at most evaluation.timesteps=8"),
     ({"objective": "val/los"}, "did you mean val/loss?"),
     ({"evaluation.select_by": "fid"}, "evaluation.select_by=fid: expected one of val/loss"),
@@ -127,6 +194,29 @@ TOGETHER = [
 def test_values_that_do_not_suit_each_other(config, settings, expected):
     problems = check(put(config, settings))
     assert len(problems) == 1 and expected in problems[0], problems
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"optimizer.name": "prodigy", "optimizer.lr": 1.0, "optimizer.text_encoder_lr": 1.0, "optimizer.d_coef": 2.0},
+        {"optimizer.name": "prodigy", "optimizer.lr": 0.5, "optimizer.eps": None, "optimizer.safeguard_warmup": True},
+        {"optimizer.name": "lion8bit", "optimizer.eps": None, "optimizer.lora_plus_ratio": 16.0},
+        {"optimizer.name": "adamw_schedule_free", "scheduler.name": "constant", "scheduler.warmup_ratio": 0.1},
+        {"scheduler.name": "polynomial", "scheduler.power": 2.0, "scheduler.min_lr_ratio": 0.1},
+        {"scheduler.name": "warmup_stable_decay", "scheduler.decay_ratio": 0.5, "scheduler.decay_shape": "1-sqrt"},
+    ],
+    ids=lambda settings: " ".join(map(str, settings.values())),
+)
+def test_optimizers_and_schedules_take_what_they_use(config, settings):
+    assert check(put(config, settings)) == []
+
+
+def test_a_class_takes_the_place_of_a_trigger(config):
+    assert check(put(config, {"loss.preservation_class": "humanoid"})) == []
+    config.sampling.prompts = ["a humanoid"]
+    [problem] = check(put(config, {"dataset.trigger": ""}))
+    assert problem.startswith("loss.preservation_class=humanoid takes the place of the trigger, but dataset.trigger")
 
 
 def test_adafactor_has_no_beta2(config):
@@ -180,6 +270,51 @@ def test_looking_whether_a_folder_can_be_written_leaves_nothing(config, tmp_path
 def test_sdxl_at_the_toys_size_is_refused(config):
     problems = check(put(config, {"base_model.path": "stabilityai/stable-diffusion-xl-base-1.0"}))
     assert "add base_model=sdxl" in problems[0]
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> str:
+    """The names in a single-file SDXL that says how it was trained; its weights are of no size."""
+    names = ("model.diffusion_model.a", "first_stage_model.a", "conditioner.embedders.0.transformer.a")
+    marks = ("conditioner.embedders.1.model.a", "v_pred", "ztsnr")
+    path = tmp_path / "sdxl.safetensors"
+    save_file({name: numpy.zeros(0, numpy.float16) for name in names + marks}, path)
+    return str(path)
+
+
+def test_a_single_file_is_trained_as_it_is_marked(config, checkpoint):
+    as_marked = {"base_model.prediction_type": "v_prediction", "base_model.zero_terminal_snr": True}
+    put(config, {"base_model.path": checkpoint, "base_model.config_path": str(BASE_PATH), **as_marked})
+    assert about_the_base(config) == []
+    [problem] = about_the_base(put(config, {"base_model.zero_terminal_snr": False}))
+    assert "set base_model.zero_terminal_snr=true" in problem
+    put(config, {"base_model.zero_terminal_snr": True, "base_model.prediction_type": "epsilon"})
+    assert any("set base_model.prediction_type=v_prediction" in problem for problem in about_the_base(config))
+
+
+def test_keys_of_a_base_that_change_nothing(config, checkpoint):
+    [problem] = about_the_base(put(config, {"base_model.config_path": str(BASE_PATH)}))
+    assert "config_path" in problem and "changes nothing unless base_model.path is a single file" in problem
+    as_marked = {"base_model.prediction_type": "v_prediction", "base_model.zero_terminal_snr": True}
+    [problem] = about_the_base(put(config, {"base_model.path": checkpoint, "base_model.variant": "fp16", **as_marked}))
+    assert "base_model.variant=fp16 changes nothing with a single file" in problem
+
+
+def test_what_is_no_base_vae_or_config_is_named_by_its_key(config, tmp_path):
+    for key, words in (
+        ("path", "nothing is there; give a diffusers folder, a .safetensors file or a hub id"),
+        ("vae_path", "nothing is there; expected a diffusers VAE folder"),
+    ):
+        value = str(tmp_path / "missing")
+        [problem] = about_the_base(put(dataclasses.replace(config), {f"base_model.{key}": value}))
+        assert problem.startswith(f"base_model.{key}={value}: {words}")
+        put(config, {f"base_model.{key}": None})
+    put(config, {"base_model.path": str(tmp_path / "no.safetensors"), "base_model.config_path": str(tmp_path)})
+    assert f"base_model.config_path={tmp_path}: it has no unet/config.json" in about_the_base(config)[1]
+
+
+def about_the_base(config: Config) -> list[str]:
+    return [problem for problem in check(config) if problem.startswith("base_model.")]
 
 
 def test_checking_changes_nothing(config):

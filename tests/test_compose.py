@@ -75,11 +75,11 @@ JUDGED = [
     ("datset.pth=x", "did you mean dataset.path?"),
     ("train_batch_size=4", "what kohya calls train_batch_size is training.batch_size here"),
     ("xyzzy=4", "there is no key xyzzy; docs/config-reference.md lists all keys"),
-    ("lora=fuzzybaer", "one of animal, custom, food, fuzzybear, robots, starwars; did you mean fuzzybear?"),
+    ("lora=fuzzybaer", "one of animal, custom, food, fuzzybear, humanoid, robots, starwars; did you mean fuzzybear?"),
     ("lora=robots/v3", "expected one of robots/v1, robots/v2; did you mean robots/v2?"),
     ("lora=_seed", "expected one of animal, custom"),
     ("preset=null", "leave it out"),
-    ("optimizer=lion", "expected one of adafactor, adamw, adamw8bit"),
+    ("optimizer=sgd", "expected one of adafactor, adamw, adamw8bit"),
     ("hydra/launcher=nosuch", "expected one of basic"),
     ("network.rank=4,8", "add -m to train a version for each"),
     ("network", "expected key=value"),
@@ -152,7 +152,7 @@ def test_everything_wrong_is_said_at_once(tmp_path):
         "lora=fod",
         "network.rnak=4",
         "network.rank=x",
-        "optimizer.lr=0",
+        "optimizer.lr=-1",
         "output_root=file/out",
         "training.epochs=-1",
     ]
@@ -161,7 +161,7 @@ def test_everything_wrong_is_said_at_once(tmp_path):
         "lora=fod",
         "network.rnak=4",
         "network.rank=x",
-        "optimizer.lr=0",
+        "optimizer.lr=-1",
         "training.epochs=-1",
         "output_root=file/out",
     ]
@@ -251,3 +251,11 @@ def test_resume_says_which_versions_there_are(tmp_path):
 def test_resume_needs_nothing_but_the_name_of_own_images(tmp_path):
     version(tmp_path, 1, "lora=custom", "name=Sage", f"dataset.path={tmp_path}", "dataset.trigger=sage_character")
     assert resumed(tmp_path, "lora=custom", "name=Sage", "resume=v1").dataset.path == str(tmp_path)
+
+
+def test_a_base_that_is_one_file_must_be_there():
+    with pytest.raises(UserError) as caught:
+        load(["lora=fuzzybear", "base_model=fortnite_humanoid"])
+    [problem] = caught.value.problems
+    name = "models/v1x0_fortnite_humanoid_sdxl1_vae_fix-000005.safetensors"
+    assert problem.startswith(f"base_model.path={name}: nothing is there; give")

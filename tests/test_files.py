@@ -56,3 +56,9 @@ def test_leftovers_of_a_killed_process_are_removed(tmp_path: Path) -> None:
     (tmp_path / "w.safetensors").write_text("whole")
     files.remove_leftovers(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["w.safetensors"]
+
+
+def test_weights_can_be_read_by_whom_the_umask_lets(tmp_path: Path) -> None:
+    files.write_atomic(tmp_path / "plain", "x")
+    files.write_safetensors(tmp_path / "w.safetensors", {"a": torch.zeros(1)}, {})
+    assert (tmp_path / "w.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode

@@ -137,9 +137,9 @@ def _pictures(config: Config | DictConfig) -> list[Seen]:
     if path is None and theme is None:
         raise UserError("dataset.path is not set: give the folder of your images and captions with dataset.path=FOLDER")
     if path is None:
-        from lorasweep.toy.themes import draw_theme
+        from lorasweep.toy.sets import draw_set
 
-        return [Seen.of(drawing.image) for drawing in draw_theme(theme)]
+        return [Seen.of(drawing.image) for drawing in draw_set(theme)]
     background = _value(config, "dataset.background")
     seen: dict[Path, Seen] = {}
 

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,12 +32,45 @@ def writing(path: Path | str) -> Iterator[Path]:
     # Random, not the process id: threads share that, and so can containers that share a folder.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
+        temporary.touch()
+        mode = temporary.stat().st_mode  # as the user's umask has it; safetensors lets nobody else read its files
         yield temporary
+        temporary.chmod(mode)
         _sync(temporary)
         os.replace(temporary, path)
         _sync(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def writing_folder(folder: Path | str) -> Iterator[Path]:
+    """Give an empty temporary folder beside `folder`; on success it becomes `folder`, on failure it is removed.
+
+    An earlier `folder` is replaced; a crash in that moment can leave none, but never a part of either.
+
+    Raises:
+        OSError: whatever writing raised; an earlier `folder` is untouched.
+    """
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
+    temporary.mkdir()
+    try:
+        yield temporary
+        for path in [*temporary.rglob("*"), temporary]:
+            _sync(path)
+        if folder.exists():
+            earlier = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
+            os.replace(folder, earlier)
+            os.replace(temporary, folder)
+            shutil.rmtree(earlier, ignore_errors=True)
+        else:
+            os.replace(temporary, folder)
+        _sync(folder.parent)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
         raise
 
 
@@ -81,9 +115,12 @@ def sha256_of(*paths: Path) -> str:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove temporary files that a killed process left in `folder`."""
+    """Remove temporary files and folders that a killed process left in `folder`."""
     for leftover in folder.glob(".*.tmp"):
-        leftover.unlink(missing_ok=True)
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
 
 
 def _sync(path: Path) -> None:

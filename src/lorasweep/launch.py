@@ -84,6 +84,11 @@ def _look_ahead(args: argparse.Namespace, conf: Path) -> None:
     if args.config_dir:
         line.append(f"hydra.searchpath=['file://{Path(args.config_dir).absolute()}']")
     several = args.multirun or any(text.strip() == "hydra.mode=MULTIRUN" for text in line)
+    if several and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UserError(
+            "a search gives each trial its place itself, so it is not started through accelerate launch: run "
+            "`python train.py -m ...` with hydra/launcher=lanes, a trial per GPU"
+        )
     problems: dict[str, None] = {}
     with compose.composing(conf):
         for variant in overrides.variants([*line, *compose.searched(line, name)]) if several else [line]:
@@ -98,5 +103,6 @@ def _look_ahead(args: argparse.Namespace, conf: Path) -> None:
 def _told(error: UserError) -> int:
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         raise error
-    print(error.render(), file=sys.stderr)
+    if os.environ.get("RANK", "0") == "0":  # of several processes, one tells
+        print(error.render(), file=sys.stderr)
     return USER_ERROR

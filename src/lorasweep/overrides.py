@@ -54,6 +54,7 @@ _KOHYA = {
     "train_data_dir": "dataset.path",
     "unet_lr": "optimizer.lr",
     "v_parameterization": "base_model.prediction_type",
+    "vae": "base_model.vae_path",
     "validation_split": "dataset.holdout",
 }
 

@@ -195,7 +195,7 @@ def test_loading_is_strict_and_all_or_nothing(base: SimpleNamespace) -> None:
     for state, complaint in (
         (missing, f"no values for {name}"),
         (before | {"unet.conv_in.lora_A": torch.zeros(1)}, "values for unet.conv_in.lora_A"),
-        (before | {name: torch.zeros(3, 8)}, r"\(3, 8\), this adapter's is \(2, 8\)"),
+        (before | {name: torch.zeros(3, 8)}, r"\(3, 8\), expected \(2, 8\)"),
     ):
         with pytest.raises(UserError, match=complaint):
             adapter.load(state)

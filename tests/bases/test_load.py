@@ -72,17 +72,6 @@ def test_every_missing_part_is_named_at_once(tmp_path: Path) -> None:
     assert len(caught.value.problems) == 4
 
 
-def test_a_hub_name_without_a_hub_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    import huggingface_hub
-
-    def offline(*_: object, **__: object) -> str:
-        raise OSError("no route to host")
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", offline)
-    with pytest.raises(UserError, match=r"somebody/some-model is no local folder, and the model hub did not give it"):
-        load("somebody/some-model")
-
-
 def test_225_tokens_are_227_positions_and_the_pooled_vector_is_the_first_chunks(toy_base: SDXL) -> None:
     long = ", ".join(["red skin, blue outfit, wizard hat"] * 20)
     text = toy_base.encode_text([long, "humanoid"], 225)

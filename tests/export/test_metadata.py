@@ -121,6 +121,24 @@ def test_settings_that_take_another_form_there() -> None:
     assert (found["ss_huber_schedule"], found["ss_huber_c"]) == ("snr", "0.1")
 
 
+def test_optimizers_and_schedules_have_their_names_there() -> None:
+    settings = config()
+    settings.scheduler.min_lr_ratio, settings.optimizer.lora_plus_ratio = 0.1, 16.0
+    settings.optimizer.name, settings.optimizer.beta2, settings.optimizer.eps = "lion8bit", 0.99, None
+    found = metadata(settings, FACTS)
+    assert found["ss_lr_scheduler"] == "cosine_with_min_lr"
+    assert found["ss_optimizer"] == "bitsandbytes.optim.lion.Lion8bit(weight_decay=0.01,betas=(0.9, 0.99))"
+    assert json.loads(found["ss_network_args"])["loraplus_lr_ratio"] == "16.0"
+    settings.optimizer.name, settings.optimizer.d_coef = "prodigy", 2.0
+    settings.scheduler.name, settings.scheduler.power = "polynomial", 2.0
+    found = metadata(settings, FACTS)
+    assert found["ss_lr_scheduler"] == "polynomial"
+    assert found["ss_optimizer"] == (
+        "prodigyopt.prodigy.Prodigy(weight_decay=0.01,betas=(0.9, 0.99),eps=1e-08,d0=1e-06,d_coef=2.0,"
+        "use_bias_correction=False,safeguard_warmup=False)"
+    )
+
+
 def test_what_nobody_knows_is_left_out() -> None:
     unknown = {"ss_sd_model_name", "ss_new_sd_model_hash", "ss_sd_model_hash"}
     assert not unknown & metadata(config(), FACTS).keys()
@@ -193,3 +211,38 @@ def test_the_model_hash_does_not_follow_the_metadata() -> None:
     bytes_of_ones = bytes.fromhex("0000803f" * 3)
     for ours in ({}, {"ss_seed": "1"}, {"modelspec.title": "x"}):
         assert hashes(tensors, ours)["sshs_model_hash"] == hashlib.sha256(bytes_of_ones).hexdigest()
+
+
+def test_the_noise_and_the_weighting_in_kohyas_keys() -> None:
+    settings = config()
+    found = metadata(settings, FACTS)
+    off = {
+        "ss_noise_offset_random_strength": "False",
+        "ss_adaptive_noise_scale": "None",
+        "ss_multires_noise_iterations": "None",
+        "ss_ip_noise_gamma": "None",
+        "ss_ip_noise_gamma_random_strength": "False",
+        "ss_debiased_estimation": "False",
+        "ss_zero_terminal_snr": "False",
+    }
+    assert {key: found[key] for key in off} == off
+    loss = settings.loss
+    loss.type, loss.min_snr_gamma, loss.debiased = "l1", None, True
+    loss.noise_offset_random, loss.adaptive_noise_scale = True, 0.01
+    loss.multires_iterations, loss.multires_discount = 6, 0.4
+    loss.input_perturbation, loss.input_perturbation_random = 0.1, True
+    settings.base_model.prediction_type, settings.base_model.zero_terminal_snr = "v_prediction", True
+    found = metadata(settings, FACTS)
+    on = {
+        "ss_loss_type": "l1",
+        "ss_huber_c": "None",
+        "ss_noise_offset_random_strength": "True",
+        "ss_adaptive_noise_scale": "0.01",
+        "ss_multires_noise_iterations": "6",
+        "ss_multires_noise_discount": "0.4",
+        "ss_ip_noise_gamma": "0.1",
+        "ss_ip_noise_gamma_random_strength": "True",
+        "ss_debiased_estimation": "True",
+        "ss_zero_terminal_snr": "True",
+    }
+    assert {key: found[key] for key in on} == on

@@ -11,8 +11,10 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from lorasweep.checks import check
 from lorasweep.compose import CONF, composing, load
 from lorasweep.config import Config
+from lorasweep.config.optimizer import CONSTANTS, SHAPES
 from lorasweep.errors import UserError
 from lorasweep.export.metadata import metadata
 from lorasweep.export.recipe import recipe_from_file
@@ -62,6 +64,7 @@ KOHYA = {  # as sd-scripts writes them, GUI settings of Food v2
     "ss_sd_model_name": "juggernaut.safetensors",
     "ss_new_sd_model_hash": "e" * 64,
     "ss_ip_noise_gamma": "0.1",
+    "ss_fp8_base": "True",
     "ss_multires_noise_iterations": "None",
 }
 
@@ -125,6 +128,7 @@ def test_a_file_of_sd_scripts_gives_what_it_tells(tmp_path: Path) -> None:
     found = composed(recipe)
     expected = Config(name="Food_v2", seed=1337)
     expected.network.rank, expected.network.alpha = 16, 8.0
+    expected.network.ranks = [r"\.proj_(in|out)$:8/3", "^text_encoder:16/16"]  # of the tensors
     expected.network.attention = expected.network.feed_forward = False  # the file has proj_in alone
     expected.optimizer.lr, expected.optimizer.text_encoder_lr = 1e-4, 5e-5
     expected.optimizer.name, expected.optimizer.weight_decay, expected.optimizer.beta2 = (
@@ -138,14 +142,14 @@ def test_a_file_of_sd_scripts_gives_what_it_tells(tmp_path: Path) -> None:
     expected.dataset.keep_tokens, expected.dataset.max_tokens, expected.dataset.repeats = 1, 225, 30
     expected.dataset.trigger = "food thing"
     expected.loss.min_snr_gamma, expected.loss.noise_offset = 5.0, 0.0357
+    expected.loss.input_perturbation = 0.1
     assert asdict(OmegaConf.to_object(found)) == asdict(expected)
     for note in (
-        "ss_ip_noise_gamma=0.1",
+        "ss_fp8_base=True",
         "dataset.path",
         "juggernaut.safetensors",
         "e" * 64,
         "a guess",
-        "ranks [8, 16]",
     ):
         assert note in comments(recipe)
     assert "multires" not in recipe
@@ -183,13 +187,21 @@ def test_a_file_without_metadata_still_tells_rank_and_alpha(tmp_path: Path) -> N
         assert unknown in comments(recipe)
 
 
+def test_a_vae_of_its_own_is_named(tmp_path: Path) -> None:
+    used = {"ss_vae_name": "sdxl_vae.safetensors", "ss_new_vae_hash": "63ae"}
+    told = "where its VAE is: set base_model.vae_path (name sdxl_vae.safetensors, SHA-256 63ae)"
+    assert told in comments(recipe_from_file(written(tmp_path, KOHYA | used)))
+    assert "vae_path" not in comments(recipe_from_file(written(tmp_path, KOHYA)))
+
+
 def test_damaged_or_foreign_values_become_notes(tmp_path: Path) -> None:
     odd = {
         "ss_network_dim": "many",
         "ss_text_encoder_lr": "[1e-4",
         "ss_dataset_dirs": '{"a": 3}',
-        "ss_optimizer": "prodigyopt.prodigy.Prodigy(d_coef=2)",
-        "ss_network_module": "lycoris.kohya",
+        "ss_optimizer": "some.where.Sophia(rho=2)",
+        "ss_network_args": "[1, 2]",
+        "ss_network_module": "networks.lora_fa",
         "ss_resolution": "(768, 1344)",
         "ss_lr_scheduler": "cosine_with_restarts",
         "ss_reg_dataset_dirs": '{"1_bear": {"n_repeats": 1, "img_count": 100}}',
@@ -200,13 +212,100 @@ def test_damaged_or_foreign_values_become_notes(tmp_path: Path) -> None:
     assert found.dataset.resolution == 1024  # sqrt(768 * 1344) = 1016, to a multiple of 64
     for note in (
         "ss_network_dim=many",
-        "Prodigy",
-        "lycoris",
+        "Sophia",
+        "ss_network_args=[1, 2]",
+        "networks.lora_fa",
         "scheduler.cycles",
         "regularisation_path",
         "[1e-4",
     ):
         assert note in comments(recipe)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "expected", "note"),
+    [
+        ("torch.optim.adamw.AdamW", {"name": "adamw", "weight_decay": 0.01, "beta2": 0.999}, None),
+        ("bitsandbytes.optim.adamw.PagedAdamW8bit(betas=(0.9, 0.99))", {"name": "adamw8bit", "beta2": 0.99}, None),
+        (
+            "lion_pytorch.lion_pytorch.Lion",
+            {"name": "lion", "weight_decay": 0.0, "beta1": 0.9, "beta2": 0.99, "eps": None},
+            None,
+        ),
+        (
+            "prodigyopt.prodigy.Prodigy(decouple=True,weight_decay=0.1,d_coef=2,safeguard_warmup=True,"
+            "betas=(0.9, 0.99))",
+            {"name": "prodigy", "weight_decay": 0.1, "d_coef": 2, "safeguard_warmup": True, "beta2": 0.99, "d0": 1e-6},
+            None,
+        ),
+        ("prodigyopt.prodigy.Prodigy(slice_p=11)", {"name": "prodigy", "weight_decay": 0.0}, "{'slice_p': 11}"),
+        (
+            "schedulefree.adamw_schedulefree.AdamWScheduleFree(warmup_steps=30,eps=1e-07)",
+            {"name": "adamw_schedule_free", "eps": 1e-7, "weight_decay": 0.0},
+            None,
+        ),
+        (
+            "transformers.optimization.Adafactor(relative_step=False)",
+            {"name": "adafactor", "weight_decay": 0.0, "beta1": None, "beta2": None, "eps": None},
+            "{'relative_step': False}",
+        ),
+    ],
+)
+def test_optimizers_of_sd_scripts(tmp_path: Path, theirs: str, expected: dict[str, Any], note: str | None) -> None:
+    recipe = recipe_from_file(written(tmp_path, KOHYA | {"ss_optimizer": theirs, "ss_unet_lr": "1.0"}))
+    found = composed(recipe)
+    assert {key: found.optimizer[key] for key in expected} == expected
+    assert ("these arguments" in comments(recipe)) == (note is not None) and (note or "") in comments(recipe)
+    assert [line for line in check(OmegaConf.to_object(found)) if line.startswith(("optimizer", "scheduler"))] == []
+    free = expected["name"] == "adamw_schedule_free"
+    assert (found.scheduler.name, found.scheduler.warmup_steps) == ("constant", 30 if free else 405)
+
+
+@pytest.mark.parametrize("choice", sorted(CONSTANTS))
+def test_optimizers_that_we_write_are_read_in_sd_scripts_words(tmp_path: Path, choice: str) -> None:
+    rates = ["optimizer.lr=0.5", "optimizer.text_encoder_lr=0.5", "optimizer.weight_decay=0.03"]
+    more = {
+        "prodigy": ["optimizer.d_coef=0.8", "optimizer.d0=1e-5", "optimizer.safeguard_warmup=false"],
+        "adamw_schedule_free": ["scheduler=constant", "optimizer.beta2=0.95", "optimizer.eps=1e-6"],
+        "lion": ["optimizer.beta1=0.95", "optimizer.lora_plus_ratio=12"],
+    }
+    with composing(CONF):
+        settings = load(["lora=starwars", f"optimizer={choice}", *rates, *more.get(choice, [])])
+    ours = {key: value for key, value in metadata(settings, FACTS).items() if not key.startswith("lorasweep.")}
+    te = {f"lora_te{n}_text_model_encoder_layers_0_mlp_fc1.lora_down.weight": torch.zeros(8, 4) for n in (1, 2)}
+    found = OmegaConf.to_object(composed(recipe_from_file(written(tmp_path, ours, TENSORS | te))))
+    assert asdict(found.optimizer) == asdict(settings.optimizer)
+    assert found.scheduler.name == settings.scheduler.name
+
+
+@pytest.mark.parametrize(
+    ("theirs", "name", "untold"),
+    [
+        ("cosine_with_min_lr", "cosine", ["min_lr_ratio"]),
+        ("polynomial", "polynomial", ["power"]),
+        ("inverse_sqrt", "inverse_sqrt", []),
+        ("warmup_stable_decay", "warmup_stable_decay", ["decay_ratio", "decay_shape", "min_lr_ratio"]),
+    ],
+)
+def test_schedules_of_sd_scripts(tmp_path: Path, theirs: str, name: str, untold: list[str]) -> None:
+    recipe = recipe_from_file(written(tmp_path, KOHYA | {"ss_lr_scheduler": theirs}))
+    found = composed(recipe)
+    assert (found.scheduler.name, found.scheduler.warmup_steps) == (name, 405)
+    assert [key for key in SHAPES[name] if f"set scheduler.{key}" in comments(recipe)] == sorted(untold)
+
+
+def test_lora_plus_of_sd_scripts(tmp_path: Path) -> None:
+    def read(arguments: dict[str, str]) -> tuple[float | None, str]:
+        recipe = recipe_from_file(written(tmp_path, KOHYA | {"ss_network_args": json.dumps(arguments)}))
+        return composed(recipe).optimizer.lora_plus_ratio, comments(recipe)
+
+    assert read({"conv_dim": "8"})[0] is None
+    ratio, notes = read({"loraplus_lr_ratio": "16"})
+    assert ratio == 16 and "LoRA+" not in notes
+    ratio, notes = read({"loraplus_lr_ratio": "16", "loraplus_text_encoder_lr_ratio": "4"})
+    assert ratio == 16 and "the text encoders' LoRA+ ratio, 4.0" in notes
+    ratio, notes = read({"loraplus_unet_lr_ratio": "8"})
+    assert ratio == 8 and "the text encoders' LoRA+ ratio, 1.0" in notes
 
 
 def test_a_strangers_metadata_stays_text(tmp_path: Path) -> None:

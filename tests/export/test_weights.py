@@ -15,6 +15,7 @@ from lorasweep.config import NetworkConfig
 from lorasweep.errors import UserError
 from lorasweep.export.names import UNetLayout, module_path
 from lorasweep.export.weights import export_tensors, import_tensors, read_weights, write_weights
+from lorasweep.weights import read_header
 
 from ..adapters.tiny_sdxl import SDXL_BLOCKS, full_size_base, randomise, tiny_base
 
@@ -77,22 +78,28 @@ def test_an_alpha_that_fp16_would_round_keeps_its_value() -> None:
     assert import_tensors(tensors, network, SDXL_BLOCKS).keys() == state.keys()
 
 
-def test_full_size_sdxl_has_kohyas_tensors_and_file_size() -> None:
-    network = NetworkConfig(rank=8, alpha=4)
+@pytest.mark.parametrize(("rank", "whole", "unet"), [(8, 57.0, 42.6), (16, 114.0, 85.1), (32, 228.0, 170.2)])
+def test_a_full_size_file_holds_what_kohyas_does(rank: int, whole: float, unet: float, tmp_path: Path) -> None:
     base = full_size_base()
-    adapter = LoraAdapter(base, network, components=ALL, seed=0, name="v1")
-    tensors, numbers = 0, 0
-    for component, per_rank in (("unet", 2_659_840), ("text_encoder", 165_888), ("text_encoder_2", 737_280)):
-        named = {name: p for name, p in adapter.named_parameters().items() if name.startswith(f"{component}.")}
-        state = {name: torch.zeros(parameter.shape) for name, parameter in named.items()}
-        file = export_tensors(state, network, base.modules["unet"].config)
-        values = [tensor for name, tensor in file.items() if not name.endswith(".alpha")]
-        assert sum(tensor.numel() for tensor in values) == 8 * per_rank
-        assert {tensor.element_size() for tensor in values} == {2}
-        tensors, numbers = tensors + len(file), numbers + 8 * per_rank
-        if component == "unet":
-            assert (tensors, round(2 * numbers / 1e6, 1)) == (2166, 42.6)  # MB
-    assert (tensors, round(2 * numbers / 1e6, 1)) == (2958, 57.0)
+    adapter = LoraAdapter(base, NetworkConfig(rank=rank, alpha=4), components=ALL, seed=0, name="v1")
+    modules = {name.rpartition(".")[0] for name in adapter.named_parameters()}
+    assert (len(modules), len({name for name in modules if name.startswith("unet.")})) == (986, 722)
+    # One number stands for all of a tensor: the file is as large, the memory it is written from is not.
+    state = {name: torch.zeros(()).expand(p.shape) for name, p in adapter.named_parameters().items()}
+    numbers = {part: sum(t.numel() for n, t in state.items() if n.startswith(f"{part}.")) for part in ALL}
+    per_rank = {"unet": 2_659_840, "text_encoder": 165_888, "text_encoder_2": 737_280}
+    assert numbers == {part: rank * count for part, count in per_rank.items()}
+    size = 2 * sum(numbers.values())
+    assert (round(size / 1e6, 1), round(2 * numbers["unet"] / 1e6, 1)) == (whole, unet)  # MB
+    if rank == 8:
+        write_weights(
+            tmp_path / "v1.safetensors",
+            export_tensors(state, NetworkConfig(rank=rank, alpha=4), base.modules["unet"].config),
+            {},
+        )
+        header, start = read_header(tmp_path / "v1.safetensors")
+        assert len(header) == 2958
+        assert (tmp_path / "v1.safetensors").stat().st_size - start == size + 986 * 2  # and the alphas
 
 
 def test_write_and_read_give_the_same_and_import_gives_the_state(trained, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from lorasweep.bases.sdxl import SDXL
 from lorasweep.checks import check
 from lorasweep.config import Config
 from lorasweep.errors import UserError
+from lorasweep.export.weights import import_tensors
 from lorasweep.tracking.group import Trackers
 from lorasweep.training import setup
 from lorasweep.training.cohort import run, run_cohort
@@ -98,11 +99,9 @@ def test_a_resumed_run_is_bit_equal_to_a_straight_one(
     assert epochs == [json.loads(line) for line in again.splitlines() if "val/loss_ratio" in line]
 
 
-@pytest.mark.parametrize("name", ["adamw8bit", "adafactor"])
+@pytest.mark.parametrize("name", ["adamw8bit", "adafactor", "prodigy", "adamw_schedule_free"])
 def test_resume_is_exact_with_every_optimizer(name: str, short_config: Config, toy_base: SDXL, tmp_path: Path) -> None:
-    short_config.optimizer.name = name
-    if name == "adafactor":
-        short_config.optimizer.beta1 = short_config.optimizer.beta2 = short_config.optimizer.eps = None
+    set_optimizer(short_config, name)
     short_config.evaluation.heldout_loss = False
     short_config.network.dropout = 0.2
     run(short_config, base=toy_base)
@@ -118,6 +117,44 @@ def test_resume_is_exact_with_every_optimizer(name: str, short_config: Config, t
     assert [entry["epoch"] for entry in record_of(halved)["epochs"]] == [1]
     run(replace(halved, resume="v6"), base=toy_base)
     assert same(weights_of(short_config, 3), weights_of(halved, 3))
+
+
+def set_optimizer(config: Config, name: str) -> None:
+    config.optimizer.name = name
+    if name == "adafactor":
+        config.optimizer.beta1 = config.optimizer.beta2 = config.optimizer.eps = None
+    if name == "prodigy":
+        config.optimizer.lr = config.optimizer.text_encoder_lr = 1.0
+    if name == "adamw_schedule_free":
+        config.scheduler.name = "constant"
+    assert check(config) == []
+
+
+def test_prodigy_logs_the_rate_that_it_found(short_config: Config, toy_base: SDXL) -> None:
+    set_optimizer(short_config, "prodigy")
+    short_config.scheduler.name = "constant"
+    short_config.training.epochs, short_config.evaluation.heldout_loss, short_config.tracker.every_steps = 2, False, 1
+    run(short_config, base=toy_base)
+    rows = [json.loads(line) for line in (folder_of(short_config) / "metrics.jsonl").read_text().splitlines()]
+    rates = [(row["train/lr_unet"], row["train/lr_text_encoder"]) for row in rows if "train/lr_unet" in row]
+    assert len(rates) == 8 and all(unet == text for unet, text in rates)
+    assert rates[0][0] == short_config.optimizer.d0, "where it starts, though optimizer.lr is 1"
+    assert rates == sorted(rates) and rates[-1][0] > 2 * rates[0][0]
+
+
+def test_schedule_free_saves_its_average(short_config: Config, toy_base: SDXL) -> None:
+    set_optimizer(short_config, "adamw_schedule_free")
+    short_config.training.epochs, short_config.evaluation.heldout_loss = 1, False
+    run(short_config, base=toy_base)
+    saved = import_tensors(weights_of(short_config, 1), short_config.network, toy_base.modules["unet"].config)
+    (path,) = (folder_of(short_config) / "state").glob("*.safetensors")
+    state = load_file(path)
+    for name, value in saved.items():
+        y = state[f"adapter.{name}"]  # what trains: (1 - beta1) z + beta1 x
+        z = state.get(f"optimizer.{name}/z", y)  # the encoders' last layers get no gradient: SDXL does not use them
+        torch.testing.assert_close(value, (y - 0.1 * z) / 0.9, rtol=1e-3, atol=1e-6)
+    ups = [name for name in saved if name.endswith("conv_in.lora_B") or name.endswith("proj_in.lora_B")]
+    assert ups and all((saved[name] - state[f"adapter.{name}"]).abs().max() > 1e-5 for name in ups)
 
 
 def test_versions_of_a_cohort_are_what_they_are_alone(short_config: Config, toy_base: SDXL, tmp_path: Path) -> None:

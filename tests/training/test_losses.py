@@ -24,6 +24,12 @@ def test_l2_is_the_square():
     torch.testing.assert_close(values, one(0.16))
 
 
+def test_l1_is_the_absolute_difference():
+    prediction, target = differing_by(-0.4)
+    values = losses.elementwise(prediction, target, LossConfig(type="l1"), torch.tensor([0]), ALPHAS)
+    torch.testing.assert_close(values, one(0.4))
+
+
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [
@@ -83,6 +89,75 @@ def test_min_snr_weight_for_v_prediction():
     # gamma 2: min(SNR, 2) / (SNR + 1) = 2/5, 1/2, 0.25/1.25
     weights = losses.min_snr_weight(torch.arange(3), ALPHAS, 2.0, "v_prediction")
     torch.testing.assert_close(weights, torch.tensor([0.4, 0.5, 0.2]))
+
+
+def test_debiased_weight():
+    # 1 / sqrt(SNR) = 1/2, 1, 2; 1 / (SNR + 1) = 1/5, 1/2, 4/5
+    for kind, expected in (("epsilon", [0.5, 1.0, 2.0]), ("v_prediction", [0.2, 0.5, 0.8])):
+        torch.testing.assert_close(losses.debiased_weight(torch.arange(3), ALPHAS, kind), torch.tensor(expected))
+
+
+def test_debiased_weight_of_an_image_without_noise_is_that_of_snr_1000():
+    weights = losses.debiased_weight(torch.arange(2), torch.tensor([1.0, 0.9999]), "epsilon")
+    torch.testing.assert_close(weights, torch.full((2,), 1000**-0.5))
+
+
+def test_the_loss_is_weighted_by_debiased_estimation_when_asked_for():
+    prediction, target = differing_by(2.0, rows=3)
+    values = losses.per_sample(
+        prediction, target, LossConfig(debiased=True), torch.arange(3), ALPHAS, "epsilon", torch.ones(3)
+    )
+    torch.testing.assert_close(values, torch.tensor([2.0, 4.0, 8.0]))
+
+
+@pytest.mark.parametrize("last", [2.0**-24, 0.0], ids=["as diffusers rescales", "exactly none"])
+@pytest.mark.parametrize(
+    "settings", [{"min_snr_gamma": 5.0}, {"debiased": True}, {"type": "huber"}, {"type": "smooth_l1"}, {"type": "l1"}]
+)
+def test_every_loss_is_finite_without_any_signal(settings, last):
+    alphas = torch.linspace(0.999, 0, 1000).index_fill(0, torch.tensor([999]), last)
+    prediction = torch.full((2, 4, 2, 2), 0.5, requires_grad=True)
+    values = losses.per_sample(
+        prediction,
+        torch.zeros(2, 4, 2, 2),
+        LossConfig(**settings),
+        torch.tensor([999, 0]),
+        alphas,
+        "v_prediction",
+        torch.ones(2),
+    )
+    values.sum().backward()
+    assert values.isfinite().all() and prediction.grad.isfinite().all()
+    assert losses.min_snr_weight(torch.tensor([999]), alphas, 5.0, "epsilon").tolist() == [1.0]
+
+
+def test_a_mask_weighs_the_pixels():
+    # squares 1, 4, 9, 16 in both channels; mask 1, 0.5, 0, 0
+    prediction = torch.tensor([1.0, 2.0, 3.0, 4.0]).view(1, 1, 2, 2).repeat(1, 2, 1, 1)
+    mask, zero = torch.tensor([1.0, 0.5, 0.0, 0.0]).view(1, 1, 2, 2), torch.zeros(1, 2, 2, 2)
+
+    def loss(unmasked_weight: float) -> float:
+        config = LossConfig(unmasked_weight=unmasked_weight)
+        arguments = (prediction, zero, config, torch.tensor([0]), ALPHAS, "epsilon", torch.ones(1), mask)
+        return losses.per_sample(*arguments).item()
+
+    assert loss(0.0) == pytest.approx((1 + 0.5 * 4) / 1.5)
+    # weights 1, 0.6, 0.2, 0.2 with 0.2 outside
+    assert loss(0.2) == pytest.approx((1 + 0.6 * 4 + 0.2 * 9 + 0.2 * 16) / 2)
+
+
+def test_a_full_mask_is_no_mask_to_the_bit():
+    draws = torch.Generator().manual_seed(0)
+    prediction, target = torch.randn(2, 5, 4, 7, 9, generator=draws)
+    arguments = (prediction, target, LossConfig(), torch.zeros(5, dtype=torch.long), ALPHAS, "epsilon", torch.ones(5))
+    assert torch.equal(losses.per_sample(*arguments, torch.ones(5, 1, 7, 9)), losses.per_sample(*arguments))
+
+
+def test_nothing_is_learned_outside_of_a_mask():
+    prediction = torch.zeros(1, 2, 2, 2, requires_grad=True)
+    mask = torch.tensor([1.0, 0.0, 0.0, 0.0]).view(1, 1, 2, 2)
+    losses.masked_mean((prediction - 1) ** 2, mask, 0.0).sum().backward()
+    assert (prediction.grad != 0).flatten(2).tolist() == [[[True, False, False, False]] * 2]
 
 
 def test_per_sample_is_mean_times_weight_times_min_snr():

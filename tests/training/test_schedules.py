@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
 from lorasweep.config import SchedulerConfig
+from lorasweep.config.optimizer import SHAPES
 from lorasweep.training.schedules import build_schedule, warmup_steps
 
 
@@ -89,9 +92,65 @@ def test_groups_keep_their_own_rates():
     assert rates == pytest.approx([2.5e-5, 1.25e-5])
 
 
-@pytest.mark.parametrize("name", ["cosine", "cosine_with_restarts", "constant", "linear"])
+def test_cosine_with_a_floor():
+    config = SchedulerConfig(name="cosine", warmup_steps=20, min_lr_ratio=0.1)
+    # 0.1 + 0.9 (1 + cos(pi p)) / 2: warmup goes from 0 as ever; p = 0, 1/4, 1/2, 1
+    expected = [0.5, 1.0, 0.1 + 0.9 * 0.853553, 0.55, 0.1]
+    assert [rates_at(config, 100, step)[0] for step in (10, 20, 40, 60, 100)] == pytest.approx(expected, abs=1e-6)
+
+
+def test_polynomial():
+    config = SchedulerConfig(name="polynomial", warmup_steps=20, power=2.0, min_lr_ratio=0.2)
+    # 0.2 + 0.8 (1 - p)^2 with p = 0, 1/4, 1/2, 3/4, 1, for each group of its own rate
+    expected = [0.2 + 0.8 * left**2 for left in (1, 0.75, 0.5, 0.25, 0)]
+    rates = [rates_at(config, 100, step, 1e-4, 5e-5) for step in (20, 40, 60, 80, 100)]
+    assert [rate[0] for rate in rates] == pytest.approx([1e-4 * share for share in expected])
+    assert [rate[1] for rate in rates] == pytest.approx([5e-5 * share for share in expected])
+    assert rates_at(config, 100, 5) == [0.25]
+    straight_line = SchedulerConfig(name="polynomial", warmup_steps=20)
+    for step in range(101):
+        assert rates_at(straight_line, 100, step) == pytest.approx(
+            rates_at(SchedulerConfig(name="linear", warmup_steps=20), 100, step)
+        )
+
+
+@pytest.mark.parametrize(
+    ("shape", "shares"),
+    [
+        ("linear", [1.0, 0.75, 0.5, 0.25]),  # 1 - p of the decay, p = 0, 1/4, 1/2, 3/4
+        ("cosine", [1.0, 0.853553, 0.5, 0.146447]),  # (1 + cos(pi p)) / 2
+        ("1-sqrt", [1.0, 0.5, 0.292893, 0.133975]),  # 1 - sqrt(p)
+    ],
+)
+def test_warmup_stable_decay(shape, shares):
+    config = SchedulerConfig(name="warmup_stable_decay", warmup_steps=10, decay_ratio=0.4, decay_shape=shape)
+    assert [rates_at(config, 100, step)[0] for step in (0, 5, 10, 35, 59)] == pytest.approx([0, 0.5, 1, 1, 1])
+    assert [rates_at(config, 100, step)[0] for step in (60, 70, 80, 90)] == pytest.approx(shares, abs=1e-6)
+    assert rates_at(config, 100, 100) == [0.0]
+    floored = replace(config, min_lr_ratio=0.1)
+    expected = [0.1 + 0.9 * share for share in (0, 0.5, *shares, 0)]
+    found = [rates_at(floored, 100, step)[0] for step in (0, 5, 60, 70, 80, 90, 100)]
+    assert found == pytest.approx(expected, abs=1e-6)
+
+
+def test_inverse_square_root():
+    config = SchedulerConfig(name="inverse_sqrt", warmup_ratio=0.25)
+    # up over 25 of 100 steps, then sqrt(25 / step)
+    expected = [0.0, 0.4, 1.0, 5 / 6, 5 / 7, 0.5]
+    assert [rates_at(config, 100, step)[0] for step in (0, 10, 25, 36, 49, 100)] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("warmup", [9, 10, 12])
+def test_a_warmup_that_leaves_no_time_only_warms_up(name, warmup):
+    config = SchedulerConfig(name=name, warmup_steps=warmup)
+    rates = [rate for (rate,) in straight(config, 10, 1.0)]  # which also asks for the rate after the last step
+    assert rates == pytest.approx([min(step / warmup, 1) for step in range(10)])
+
+
+@pytest.mark.parametrize("name", SHAPES)
 def test_resumed_schedule_goes_on_exactly_as_the_straight_one(name):
-    config = SchedulerConfig(name=name, warmup_steps=3, cycles=3)
+    config = SchedulerConfig(name=name, warmup_steps=3, cycles=3, power=1.5, min_lr_ratio=0.05)
     expected = straight(config, 37, 1e-4, 3e-5)
     for start in range(37):
         optim = optimizer(1e-4, 3e-5)
@@ -104,5 +163,5 @@ def test_resumed_schedule_goes_on_exactly_as_the_straight_one(name):
 
 
 def test_unknown_schedule_is_named():
-    with pytest.raises(ValueError, match="'polynomial'"):
-        build_schedule(SchedulerConfig(name="polynomial"), optimizer(1.0), 10)
+    with pytest.raises(ValueError, match="'staircase'"):
+        build_schedule(SchedulerConfig(name="staircase"), optimizer(1.0), 10)

@@ -39,6 +39,9 @@ class Adapter(Protocol):
     def load(self, state: Mapping[str, torch.Tensor]) -> None:
         """Take over what `state` returned; UserError unless names and shapes are exactly the adapter's."""
 
+    def limit_norms(self) -> None:
+        """Scale down each layer's update whose norm is above `network.max_norm`; called only where that is set."""
+
     def remove(self) -> None:
         """Take the adapter off the base."""
 
@@ -61,6 +64,8 @@ def build_adapter(base: Base, network: NetworkConfig, *, components: Sequence[st
 
 def _kinds() -> dict[str, Callable[..., Adapter]]:
     """The kinds of adapter by `network.type`: a new kind is one more file here and one more line below."""
+    from lorasweep.adapters.full import FullAdapter
     from lorasweep.adapters.lora import LoraAdapter
+    from lorasweep.adapters.lycoris import LohaAdapter, LokrAdapter
 
-    return {"lora": LoraAdapter}
+    return {"full": FullAdapter, "lora": LoraAdapter, "loha": LohaAdapter, "lokr": LokrAdapter}

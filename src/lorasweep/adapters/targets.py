@@ -44,3 +44,8 @@ def stable_name(component: str, module: str) -> str:
     if component in TEXT_ENCODERS and not module.startswith("text_model."):
         module = f"text_model.{module}"
     return f"{component}.{module}"
+
+
+def is_adapter_weight(name: str) -> bool:
+    """Return whether a parameter of an adapted base, by its path, is an adapter's and not the base's own."""
+    return any(f".{kind}_" in name for kind in ("lora", "lokr", "hada"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from PIL import Image
@@ -32,6 +32,18 @@ class TextEmbeddings:
         return TextEmbeddings(torch.cat([p.hidden for p in parts]), torch.cat([p.pooled for p in parts]))
 
 
+class FileHashes(NamedTuple):
+    """What managers of models know a file by.
+
+    Attributes:
+        sha256: of the whole file.
+        legacy: A1111's short hash, the first 8 hex digits of the SHA-256 of 64 KiB at 1 MiB.
+    """
+
+    sha256: str
+    legacy: str
+
+
 class Base(Protocol):
     """A frozen model: encoders, denoiser and sampler, with digests that say exactly which weights it has."""
 
@@ -39,6 +51,7 @@ class Base(Protocol):
     path: str
     sha256: str
     digests: dict[str, str]
+    file_hashes: dict[str, FileHashes]
     modules: dict[str, nn.Module]
     latent_factor: int
     scaling_factor: float

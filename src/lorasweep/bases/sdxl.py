@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
-from lorasweep.bases.base import TextEmbeddings
+from lorasweep.bases.base import FileHashes, TextEmbeddings
 from lorasweep.bases.tokens import CHUNK, chunk_ids, count_tokens, join_chunks
 
 
@@ -23,6 +23,8 @@ class SDXL:
         sha256: digest of all weights files. digests: "vae" and "text", of these parts alone.
         vae, unet, text_encoders, tokenizers, scheduler: the parts, as diffusers and transformers load them.
         prediction_type: "epsilon" or "v_prediction", what the UNet was trained to predict.
+        file_hashes: of those of "base" and "vae" (one that replaces the base's own) that are single files.
+        zero_terminal_snr: whether the noise schedule ends in pure noise, for training, evaluation and sampling alike.
     """
 
     family = "sdxl"
@@ -39,11 +41,17 @@ class SDXL:
         tokenizers: tuple[Any, Any],
         scheduler: EulerDiscreteScheduler,
         prediction_type: str,
+        zero_terminal_snr: bool = False,
+        file_hashes: Mapping[str, FileHashes] | None = None,
     ) -> None:
         self.path, self.sha256, self.digests = path, sha256, digests
+        self.file_hashes = dict(file_hashes or {})
         self.vae, self.unet = vae, unet
         self.text_encoders, self.tokenizers = text_encoders, tokenizers
-        self.scheduler = EulerDiscreteScheduler.from_config(scheduler.config, prediction_type=prediction_type)
+        schedule: dict[str, Any] = {"prediction_type": prediction_type, "rescale_betas_zero_snr": zero_terminal_snr}
+        if zero_terminal_snr:  # a sampler that never visits the last timestep would not begin where training ends
+            schedule["timestep_spacing"] = "trailing"
+        self.scheduler = EulerDiscreteScheduler.from_config(scheduler.config, **schedule)
         self.modules: dict[str, nn.Module] = {
             "unet": unet,
             "text_encoder": text_encoders[0],
@@ -127,7 +135,7 @@ class SDXL:
         tokens = self.tokens_needed([*prompts, negative_prompt], max_tokens)
         positive = self.encode_text(prompts, tokens)
         negative = self.encode_text([negative_prompt] * len(prompts), tokens)
-        pipeline = self._pipeline()
+        pipeline = self.pipeline()
         denoised = pipeline(
             prompt_embeds=positive.hidden,
             pooled_prompt_embeds=positive.pooled,
@@ -145,8 +153,8 @@ class SDXL:
             pixels = self.vae.decode(denoised.to(self.vae.dtype) / self.scaling_factor).sample
         return list(pipeline.image_processor.postprocess(pixels))
 
-    def _pipeline(self) -> StableDiffusionXLPipeline:
-        """Put the parts together; the scheduler keeps state while sampling, so each pipeline has its own."""
+    def pipeline(self) -> StableDiffusionXLPipeline:
+        """Return the parts put together; the scheduler keeps state while sampling, so each pipeline has its own."""
         pipeline = StableDiffusionXLPipeline(
             vae=self.vae,
             text_encoder=self.text_encoders[0],

@@ -15,7 +15,7 @@ def _images(config: Config) -> Iterator[str]:
     data = config.dataset
     if data.path is None and data.theme is None:
         yield "dataset.path is not set: give the folder of your images and captions with dataset.path=FOLDER"
-    for key in ("path", "validation_path", "regularisation_path"):
+    for key in ("path", "mask_path", "validation_path", "regularisation_path"):
         folder = getattr(data, key)
         if folder is None:
             continue
@@ -23,7 +23,8 @@ def _images(config: Config) -> Iterator[str]:
             where = "" if Path(folder).is_absolute() else f" in {Path.cwd()}"
             yield f"dataset.{key}={folder}: there is no such folder{where}; check the path"
         elif not Path(folder).is_dir():
-            yield f"dataset.{key}={folder}: this is a file; expected the folder of images and captions"
+            held = "masks" if key == "mask_path" else "images and captions"
+            yield f"dataset.{key}={folder}: this is a file; expected the folder of {held}"
     if data.validation_path is not None and data.holdout not in (0, default("dataset.holdout")):
         yield inert(config, "dataset.holdout", "while dataset.validation_path is set: take one of them away")
     yield from _folds(config)
@@ -31,6 +32,24 @@ def _images(config: Config) -> Iterator[str]:
         for key in ("dataset.regularisation_repeats", "loss.prior_loss_weight"):
             if value_at(config, key) != default(key):
                 yield inert(config, key, "without dataset.regularisation_path=FOLDER")
+
+
+def _masks(config: Config) -> Iterator[str]:
+    data = config.dataset
+    if data.mask_path is None and not data.alpha_mask:
+        if config.loss.unmasked_weight != default("loss.unmasked_weight"):
+            because = "without masks: give dataset.mask_path=FOLDER or dataset.alpha_mask=true"
+            yield inert(config, "loss.unmasked_weight", because)
+    elif data.mask_path is not None and data.alpha_mask:
+        yield (
+            f"dataset.mask_path={data.mask_path} and dataset.alpha_mask=true both say what the masks are: take one "
+            "of them away"
+        )
+    elif data.mask_path and data.path and Path(data.mask_path).resolve().is_relative_to(Path(data.path).resolve()):
+        yield (
+            f"dataset.mask_path={data.mask_path}: it is inside dataset.path={data.path}, where the masks would be "
+            "taken for images; move it out"
+        )
 
 
 def _folds(config: Config) -> Iterator[str]:
@@ -65,7 +84,7 @@ def _sizes(config: Config) -> Iterator[str]:
     if not data.buckets:
         return
     shortest, longest, step = data.bucket_min, data.bucket_max, data.bucket_step
-    factor = weights.latent_factor(config.base_model.path)
+    factor = weights.latent_factor(config.base_model)
     if factor is not None and step % factor:
         yield f"dataset.bucket_step={step}: expected a multiple of {factor}, a latent pixel of this base"
     if shortest > data.resolution:
@@ -99,4 +118,4 @@ def _is_color(text: str) -> bool:
         return False
 
 
-RULES = (_images, _sizes, _captions)
+RULES = (_images, _masks, _sizes, _captions)

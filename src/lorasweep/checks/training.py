@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lorasweep.checks.wording import inert
 from lorasweep.config import Config
 
 
@@ -12,4 +13,12 @@ def _training(config: Config) -> Iterator[str]:
         yield "training.mixed_precision=fp16 with training.device=cpu: a CPU trains in bf16 or no (auto)"
 
 
-RULES = (_training,)
+def _diffusers_folder(config: Config) -> Iterator[str]:
+    if not config.training.diffusers_folder and config.network.type != "full":
+        yield inert(config, "training.diffusers_folder", "without network=full")
+
+
+RULES = (
+    _diffusers_folder,
+    _training,
+)

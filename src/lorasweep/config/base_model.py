@@ -14,9 +14,20 @@ class BaseModelConfig:
     family: str = option(
         "sdxl", "model family; the toy base has SDXL's parts and takes the same code", choices=("sdxl",)
     )
-    path: str | None = option(None, "diffusers folder or hub id; null is the toy base that ships in the package")
+    path: str | None = option(
+        None, "diffusers folder, hub id or single .safetensors file; null is the toy base that ships in the package"
+    )
+    vae_path: str | None = option(
+        None, "VAE that replaces the base's own: diffusers folder, hub id or single .safetensors file"
+    )
+    config_path: str | None = option(
+        None, "folder or hub id whose configs and tokenizers a single-file base takes; null is SDXL's own hub id"
+    )
     resolution: int = option(1024, "native side length in pixels; recipes scale to it", at_least=8)
     prediction_type: str = option("epsilon", "what the UNet predicts", choices=("epsilon", "v_prediction"))
+    zero_terminal_snr: bool = option(
+        False, "noise schedule that ends in pure noise, for bases trained so (v_prediction only)"
+    )
     variant: str | None = option(None, "weights variant of a diffusers folder or hub id, such as fp16")
     guidance: float = option(5.0, "guidance that suits this base; sampling.guidance follows it", at_least=1)
     sample_steps: int = option(30, "sampler steps that suit this base; sampling.steps follows them", at_least=1)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from lorasweep.config.option import option
 
 THEMES = ("animal", "food", "fuzzybear", "robots", "starwars")
+HUMANOID = "humanoid"  # the drawn set of a full fine-tune
 
 
 @dataclass
@@ -14,7 +15,7 @@ class DatasetConfig:
     """Images and captions, and what happens to them on the way to the model."""
 
     path: str | None = option(None, "folder of images and captions (nested and kohya `10_name` folders too)")
-    theme: str | None = option(None, "drawn stand-in used when path is null", choices=(None, *THEMES))
+    theme: str | None = option(None, "drawn stand-in used when path is null", choices=(None, *THEMES, HUMANOID))
     trigger: str = option("", "trigger word(s), first in every caption; used in sample prompts and metadata")
     repeats: int | None = option(
         None,
@@ -52,6 +53,10 @@ class DatasetConfig:
     fold: int | None = option(
         None, "which of these parts is held out, 1 to dataset.folds, instead of dataset.holdout", at_least=1
     )
+    mask_path: str | None = option(
+        None, "folder of masks, named and placed as the images are: white pixels count, black ones do not"
+    )
+    alpha_mask: bool = option(False, "use each image's transparency as its mask: opaque pixels count")
     regularisation_path: str | None = option(None, "folder of regularisation (class) images")
     regularisation_repeats: int = option(1, "times each regularisation image is seen per epoch", at_least=1)
     on_bad_file: str = option("stop", "what a damaged or incomplete file does", choices=("stop", "skip"))

@@ -11,11 +11,59 @@ from lorasweep.config.option import option
 class NetworkConfig:
     """The adapter."""
 
-    type: str = option("lora", "kind of adapter", choices=("lora",))
-    rank: int = option(16, "rank of the update (kohya: network_dim)", at_least=1)
-    alpha: float = option(8.0, "the update is scaled by alpha / rank", at_least=1)
+    type: str = option(
+        "lora",
+        "lora: B A, low-rank factors. loha: the elementwise product of two such. lokr: a Kronecker product. full: no "
+        "adapter, all weights",
+        choices=("lora", "loha", "lokr", "full"),
+    )
+    rank: int = option(
+        16,
+        "rank of the update (kohya: network_dim); of loha's two products; of lokr's larger factor, which is kept "
+        "whole where it is at most twice the rank wide and high",
+        at_least=1,
+    )
+    alpha: float = option(
+        8.0, "the update is scaled by alpha / rank; by 1 in lokr's layers with whole factors", at_least=1
+    )
+    ranks: list[str] = option(
+        [],
+        "ranks of some layers, [PATTERN:RANK,...]: the first whose regular expression is found in the layer's name "
+        "counts; PATTERN:RANK/ALPHA sets alpha too, else alpha / rank stays",
+    )
+    rslora: bool = option(False, "rank-stabilised: the update is scaled by alpha / sqrt(rank) instead")
     dropout: float = option(0.0, "dropout on the adapter's input", at_least=0, below=1)
+    rank_dropout: float = option(
+        0.0,
+        "share of an image's ranks that sit out a step, the others scaled up; of loha and lokr: of the update's rows",
+        at_least=0,
+        below=1,
+    )
+    module_dropout: float = option(
+        0.0, "share of layers whose update sits out a step (a forward), not scaled up", at_least=0, below=1
+    )
+    max_norm: float | None = option(
+        None,
+        "cap on the Frobenius norm of each layer's update after every step (kohya: scale_weight_norms)",
+        above=0,
+    )
+    dora: bool = option(
+        False, "DoRA: the length of each input column of the adapted weight is learned besides (LyCORIS: dora_wd)"
+    )
+    factor: int = option(
+        -1, "lokr: the smaller side of the Kronecker product is the divisor next to this; -1: near the square root"
+    )
+    decompose_both: bool = option(False, "lokr: the smaller factor gets low rank too where it is large enough")
+    tucker: bool = option(False, "loha: convolutions keep their kernel in a core tensor of rank x rank")
+    start_from: str | None = option(
+        None, "weights file that training starts from (kohya: network_weights); null: the adapter starts at zero"
+    )
     attention: bool = option(True, "adapt the UNet's attention (to_q, to_k, to_v, to_out)")
     feed_forward: bool = option(True, "adapt the feed-forward layers of its transformer blocks")
     projections: bool = option(True, "adapt proj_in and proj_out of its transformer blocks")
     convolutions: bool = option(False, "adapt the convolutions of its ResNet blocks and resamplers")
+
+    @property
+    def draws(self) -> bool:
+        """Whether forwards in training draw from the global generator."""
+        return bool(self.dropout or self.rank_dropout or self.module_dropout)

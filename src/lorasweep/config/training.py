@@ -15,13 +15,24 @@ class TrainingConfig:
     epochs: int = option(10, "passes over the images and their repeats", at_least=1)
     max_steps: int | None = option(None, "optimizer steps; wins over epochs", at_least=1)
     gradient_accumulation: int = option(1, "batches per optimizer step", at_least=1)
+    ema_decay: float | None = option(
+        None,
+        "exponential moving average of the trained weights (0.999 or so): it is what is measured, sampled and saved; "
+        "null: off",
+        above=0,
+        below=1,
+    )
     max_grad_norm: float = option(1.0, "gradients are clipped to this norm; 0: off", at_least=0)
     mixed_precision: str = option(
         "auto", "auto: bf16 (else fp16) on a GPU, fp32 on a CPU", choices=("auto", "no", "fp16", "bf16")
     )
     device: str = option("auto", "auto: the GPU if there is one", choices=("auto", "cpu", "cuda"))
     gradient_checkpointing: bool = option(False, "trade speed for memory")
+    compile: bool = option(
+        False, "compile the UNet's transformer blocks: a minute or so at the start, then faster steps on a GPU"
+    )
     save_every_epochs: int = option(1, "write a weights file after every so many epochs (and the last)", at_least=1)
+    diffusers_folder: bool = option(True, "network=full: the selected checkpoint is written as a diffusers folder too")
     state_every_steps: int = option(
         500, "save a resumable state every so many steps too; 0: only per epoch", at_least=0
     )

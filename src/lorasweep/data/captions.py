@@ -5,6 +5,8 @@ The order is kohya's: prefix and suffix, then caption dropout, then the tags (ke
 
 from __future__ import annotations
 
+import re
+
 from lorasweep.config import DatasetConfig
 from lorasweep.data.plan import Row
 from lorasweep.randomness import random_for
@@ -25,6 +27,20 @@ def affixed(caption: str, prefix: str, suffix: str) -> str:
 def tags_of(caption: str, separator: str) -> list[str]:
     """Return the tags of a caption, stripped, without empty ones."""
     return [tag for tag in (part.strip() for part in caption.split(separator)) if tag]
+
+
+def has_trigger(caption: str, trigger: str) -> bool:
+    """Return whether the trigger stands in a caption, as whole words in any case."""
+    return bool(trigger) and _whole(trigger).search(caption) is not None
+
+
+def of_class(caption: str, trigger: str, word: str) -> str:
+    """Return the caption with `word` wherever the trigger stands: what says the class and not the one learned."""
+    return _whole(trigger).sub(lambda _: word, caption)
+
+
+def _whole(words: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<!\w){re.escape(words)}(?!\w)", re.IGNORECASE)
 
 
 def drawn(caption: str, rules: DatasetConfig, seed: int, row: Row) -> str:

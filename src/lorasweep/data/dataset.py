@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -34,6 +34,8 @@ class Batch:
         captions: the text of each draw.
         size_ids: (B, 6) original h, w; crop top, left; target h, w; float32.
         weights: (B,) 1, or loss.prior_loss_weight for regularisation images.
+        masks: (B, 1, h, w) which pixels count, in [0, 1], all of a regularisation image's; None without masks.
+        company: the captions of the whole batch, where this is a share of one: all are padded to one length.
     """
 
     rows: list[Row]
@@ -41,6 +43,15 @@ class Batch:
     captions: list[str]
     size_ids: Tensor
     weights: Tensor
+    masks: Tensor | None = None
+    company: list[str] = field(default_factory=list)
+
+    def share(self, rank: int, count: int) -> Batch:
+        """Return the rows of one of `count` processes: every `count`-th, from row `rank` on; maybe none."""
+        mine = slice(rank, None, count)
+        masks = None if self.masks is None else self.masks[mine]
+        tensors = (self.latents[mine], self.captions[mine], self.size_ids[mine], self.weights[mine], masks)
+        return Batch(self.rows[mine], *tensors, company=self.captions)
 
 
 class Dataset:
@@ -102,6 +113,8 @@ class Dataset:
         )
         self._training, self._heldout = gathered.training, gathered.heldout
         self._items = gathered.training + gathered.regularisation  # Row.item counts these
+        self._masked = any(item.mask is not None for item in self._items)
+        self._class, self._trigger = config.loss.preservation_class, config.dataset.trigger
         self._pictures, self._scaling_factor = pictures, scaling_factor
         self.cache = cache
         self.skipped = gathered.skipped
@@ -126,9 +139,10 @@ class Dataset:
         """Return what these rows, all of one bucket, are trained on: a pure function of the run's seed and the rows."""
         items = [self._items[row.item] for row in rows]
         flips = [self._flipped(row) for row in rows]
+        latents = torch.stack([self._draw(row, flip) for row, flip in zip(rows, flips, strict=True)])
         return Batch(
             rows=list(rows),
-            latents=torch.stack([self._draw(row, flip) for row, flip in zip(rows, flips, strict=True)]),
+            latents=latents,
             captions=[
                 captions.drawn(item.caption, self._rules, self._seed, row)
                 for item, row in zip(items, rows, strict=True)
@@ -138,6 +152,7 @@ class Dataset:
                 dtype=torch.float32,
             ),
             weights=torch.tensor([1.0 if row.item < len(self._training) else self._prior_weight for row in rows]),
+            masks=self._masks(items, flips, latents),
         )
 
     def heldout(self) -> list[tuple[Tensor, str, Tensor]]:
@@ -164,12 +179,14 @@ class Dataset:
         ]
 
     def captions(self) -> list[str]:
-        """Return every caption that can be known before training, sorted: all full ones, and "" with caption
-        dropout.
+        """Return every caption that can be known before training, sorted: all full ones, those of the class with
+        `loss.preservation_class`, and "" with caption dropout.
 
         Shuffled or thinned captions are only known when they are drawn.
         """
         known = {item.caption for item in self._items + self._heldout}
+        if self._class:
+            known |= {captions.of_class(item.caption, self._trigger, self._class) for item in self._items}
         return sorted(known | ({""} if self._rules.caption_dropout else set()))
 
     def tag_frequency(self) -> dict[str, dict[str, int]]:
@@ -213,6 +230,16 @@ class Dataset:
     def _posterior(self, item: Item, flip: bool) -> tuple[Tensor, Tensor]:
         return self._pictures.posterior(item.sample.path, item.sample.facts.digest, item.placement, flip)
 
+    def _masks(self, items: Sequence[Item], flips: Sequence[bool], latents: Tensor) -> Tensor | None:
+        if not self._masked:
+            return None
+        masks = torch.ones_like(latents[:, :1])
+        for number, (item, flip) in enumerate(zip(items, flips, strict=True)):
+            if item.mask is not None:
+                mask = self._pictures.mask(item.mask, item.placement)
+                masks[number] = mask.flip(-1) if flip else mask
+        return masks
+
     def _draw(self, row: Row, flip: bool) -> Tensor:
         mean, std = self._posterior(self._items[row.item], flip)
         noise = torch.randn(mean.shape, generator=generator(self._seed, "posterior", row.item, row.repeat, row.epoch))
@@ -228,5 +255,8 @@ def _digest(gathered: Gathered) -> str:
     """Digest what the run learns from and is measured on; a picture's role counts, but not the split by `holdout`."""
     lines = [("image", item) for item in gathered.training + gathered.heldout]
     lines += [("regularisation", item) for item in gathered.regularisation]
-    text = sorted(f"{role} {item.sample.facts.digest} {item.sample.caption}" for role, item in lines)
+    text = sorted(
+        f"{role} {item.sample.facts.digest} {item.sample.caption}" + (f" mask {item.mask.digest}" if item.mask else "")
+        for role, item in lines
+    )
     return hashlib.sha256("\n".join(text).encode()).hexdigest()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
+
+from torch import Tensor
 
 from lorasweep.config import Config, DatasetConfig
 from lorasweep.data.buckets import (
@@ -17,11 +19,12 @@ from lorasweep.data.buckets import (
     nearest_bucket,
     place,
 )
-from lorasweep.data.captions import affixed
+from lorasweep.data.captions import affixed, has_trigger
 from lorasweep.data.folder import Progress, Sample, Scan, scan
 from lorasweep.data.folds import deal, grouped
-from lorasweep.data.images import Facts
+from lorasweep.data.images import BadImage, Facts
 from lorasweep.data.likeness import Likeness, look_alike
+from lorasweep.data.masks import Mask, MaskFolder
 from lorasweep.data.split import split
 from lorasweep.errors import UserError
 
@@ -34,11 +37,13 @@ class Item:
         sample: what is on disk.
         caption: the full caption (prefix and suffix included), before any draw.
         placement: how it fills its bucket.
+        mask: which of its pixels count; None: all of them.
     """
 
     sample: Sample
     caption: str
     placement: Placement
+    mask: Mask | None = None
 
 
 @dataclass
@@ -66,6 +71,12 @@ class Pictures(Protocol):
 
     def likeness(self, path: Path, digest: str) -> Likeness:
         """Return what an image looks like from far away."""
+
+    def look_mask(self, path: Path, alpha: bool) -> Facts:
+        """Return the facts of the mask in an image file, or raise BadImage."""
+
+    def mask(self, mask: Mask, placement: Placement) -> Tensor:
+        """Return a mask where its image's latents are."""
 
 
 def gather(config: Config, pictures: Pictures, latent_factor: int, progress: Progress) -> Gathered:
@@ -108,7 +119,8 @@ def gather(config: Config, pictures: Pictures, latent_factor: int, progress: Pro
         return items
 
     affixes = (rules.caption_prefix, rules.caption_suffix)
-    samples = collect("dataset.path", rules.path, affixes, rules.repeats)
+    samples, unmasked = _masked(collect("dataset.path", rules.path, affixes, rules.repeats), config, pictures)
+    (faults if samples else refusals).extend(unmasked)
     validation = collect("dataset.validation_path", rules.validation_path, affixes, 1)
     gathered.regularisation = collect(
         "dataset.regularisation_path",
@@ -117,7 +129,7 @@ def gather(config: Config, pictures: Pictures, latent_factor: int, progress: Pro
         rules.regularisation_repeats,
         "dataset.regularisation_repeats",
     )
-    refusals += _shared(samples, validation, gathered.regularisation)
+    refusals += _shared(samples, validation, gathered.regularisation) + _no_class(samples, config)
     if rules.on_bad_file == "skip":
         gathered.skipped = faults
     else:
@@ -200,6 +212,57 @@ def _placed(found: Scan, affixes: tuple[str, str], bucket_of: Callable[[Size], S
         else:
             items.append(Item(sample, affixed(sample.caption, *affixes), place(size, bucket)))
     return items
+
+
+def _masked(items: list[Item], config: Config, pictures: Pictures) -> tuple[list[Item], list[str]]:
+    """Return the items with a usable mask, where masks are asked for, and a problem for each of the others."""
+    rules = config.dataset
+    if not rules.alpha_mask and rules.mask_path is None:
+        return items, []
+    assert rules.path is not None
+    folder = MaskFolder(Path(rules.mask_path), Path(rules.path)) if rules.mask_path is not None else None
+    masked, problems = [], []
+    for item in items:
+        image = item.sample.path
+        try:
+            path = folder.find(image) if folder else image
+            mask = Mask(path, rules.alpha_mask, _mask_digest(path, item, pictures, rules.alpha_mask))
+        except BadImage as fault:
+            problems.append(f"{image}: {fault}")
+            continue
+        if config.loss.unmasked_weight or pictures.mask(mask, item.placement).any():
+            masked.append(replace(item, mask=mask))
+        else:
+            problems.append(
+                f"{image}: its mask leaves nothing of it to train: whiten what counts, delete the image, or set "
+                "loss.unmasked_weight=0.1"
+            )
+    return masked, problems
+
+
+def _mask_digest(path: Path, item: Item, pictures: Pictures, alpha: bool) -> str:
+    try:
+        facts = pictures.look_mask(path, alpha)
+    except BadImage as fault:
+        raise (fault if alpha else BadImage(f"its mask {path} {fault}")) from fault
+    image = item.sample.facts
+    if (facts.width, facts.height) != (image.width, image.height):
+        raise BadImage(
+            f"its mask {path} is {facts.width} x {facts.height} and it is {image.width} x {image.height}: make the "
+            "mask as large as the image"
+        )
+    return facts.digest
+
+
+def _no_class(training: Sequence[Item], config: Config) -> list[str]:
+    """Return a problem where no caption has the trigger that `loss.preservation_class` takes the place of."""
+    word, trigger = config.loss.preservation_class, config.dataset.trigger
+    if not (word and training) or any(has_trigger(item.caption, trigger) for item in training):
+        return []
+    return [
+        f'loss.preservation_class={word} changes nothing: no caption has the trigger "{trigger}" that it would take '
+        f'the place of; set dataset.caption_prefix="{trigger},"'
+    ]
 
 
 def _shared(training: Sequence[Item], validation: Sequence[Item], regularisation: Sequence[Item]) -> list[str]:

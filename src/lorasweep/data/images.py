@@ -57,7 +57,11 @@ def look(path: Path, background: str) -> Facts:
     Raises:
         BadImage: as `open_image`.
     """
-    image = open_image(path, background)
+    return facts_of(open_image(path, background))
+
+
+def facts_of(image: Image.Image) -> Facts:
+    """Return the facts of an opened image."""
     return Facts(image.width, image.height, pixel_digest(image))
 
 
@@ -74,6 +78,33 @@ def open_image(path: Path, background: str) -> Image.Image:
         ValueError: `background` is not a colour.
     """
     colour = ImageColor.getcolor(background, "RGB")
+    return _on_background(_decoded(path), colour)
+
+
+def open_mask(path: Path, alpha: bool) -> Image.Image:
+    """Return the mask that an image file holds, as 8-bit grey: white counts, black does not.
+
+    Args:
+        path: an image file.
+        alpha: whether the mask is the file's alpha channel rather than its brightness (on black where transparent).
+
+    Raises:
+        BadImage: as `open_image`, or there is no alpha channel.
+    """
+    image = _decoded(path)
+    if not alpha:
+        return _on_background(image, (0, 0, 0)).convert("L")
+    if image.mode != "RGBA":
+        raise BadImage("has no transparency to be its mask: save it with an alpha channel, or use dataset.mask_path")
+    return image.getchannel("A")
+
+
+def _decoded(path: Path) -> Image.Image:
+    """Return the image at `path` as RGB or RGBA, upright.
+
+    Raises:
+        BadImage: as `open_image`.
+    """
     try:
         if path.stat().st_size == 0:
             raise BadImage("is empty (0 bytes): copy it again or delete it")
@@ -82,7 +113,7 @@ def open_image(path: Path, background: str) -> Image.Image:
             if width * height > MAX_PIXELS:
                 raise Image.DecompressionBombError(f"{width} x {height}")
             lazy.load()
-            return _on_background(_eight_bit(_upright(lazy)), colour)
+            return _eight_bit(_upright(lazy))
     except Image.DecompressionBombError as error:
         raise BadImage(
             f"claims more than {MAX_PIXELS // 10**6} million pixels ({error}), a decompression bomb or a scan:"

@@ -1,4 +1,4 @@
-"""What is known of images and kept: their size and digest, and the VAE's posterior for each placement.
+"""What is known of images and kept: their size and digest, the VAE's posterior and the mask for each placement.
 
 Both are found by content (of the file, of the pixels), so that an edited image is simply another one.
 Mean and standard deviation are stored rather than one sample, so that each draw of an image gets a sample of
@@ -7,12 +7,14 @@ its own.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from lorasweep import files
 from lorasweep.bases.base import Base
@@ -21,6 +23,7 @@ from lorasweep.data.buckets import Placement, prepare
 from lorasweep.data.cache import TensorCache, precision
 from lorasweep.data.images import BadImage, Facts
 from lorasweep.data.likeness import Likeness, likeness
+from lorasweep.data.masks import Mask
 from lorasweep.errors import UserError
 
 # Part of every key: raise it when what an entry holds, or how it is made, changes.
@@ -46,25 +49,35 @@ class ImageCache:
         Raises:
             BadImage: as `images.open_image`.
         """
-        try:
-            content = files.sha256_of(path)
-        except OSError as error:
-            raise BadImage(images.unreadable(error)) from error
-        parts: dict[str, object] = {
-            "kind": "facts",
-            "version": VERSION,
-            "file": content,
-            "background": self._background,
-        }
+        parts: dict[str, object] = {"kind": "facts", "background": self._background}
+        return self._facts(parts, path, lambda path: images.look(path, self._background))
 
-        def decode() -> dict[str, Tensor]:
-            facts = images.look(path, self._background)
-            digest = torch.tensor(list(bytes.fromhex(facts.digest)), dtype=torch.uint8)
-            return {"size": torch.tensor([facts.width, facts.height]), "digest": digest}
+    def look_mask(self, path: Path, alpha: bool) -> Facts:
+        """Return the facts of the mask that an image file holds; `alpha` as `images.open_mask` has it.
 
-        entry = self._cache.fetch(parts, decode)
-        width, height = entry["size"].tolist()
-        return Facts(width, height, bytes(entry["digest"].tolist()).hex())
+        Raises:
+            BadImage: as `images.open_mask`.
+        """
+        parts: dict[str, object] = {"kind": "mask facts", "alpha": alpha}
+        return self._facts(parts, path, lambda path: images.facts_of(images.open_mask(path, alpha)))
+
+    def mask(self, mask: Mask, placement: Placement) -> Tensor:
+        """Return a mask where its image's latents are, (1, h, w) in [0, 1], float32, on the CPU.
+
+        It is scaled and cropped as its image, then averaged over the pixels of each latent pixel.
+
+        Raises:
+            UserError: the mask has been changed, damaged or removed since it was looked at.
+        """
+        factor = self._base.latent_factor
+        parts = {"kind": "mask", "pixels": mask.digest, **_placed(placement), "factor": factor}
+
+        def shrink() -> dict[str, Tensor]:
+            grey = _unchanged(mask.path, mask.digest, lambda path: images.open_mask(path, mask.alpha))
+            pixels = torch.from_numpy(np.array(prepare(grey, placement), dtype=np.float32) / 255.0)
+            return {"mask": avg_pool2d(pixels[None, None], factor)[0]}
+
+        return self._cache.fetch({"version": VERSION, **parts}, shrink)["mask"]
 
     def likeness(self, path: Path, digest: str) -> Likeness:
         """Return what an image looks like from far away.
@@ -96,14 +109,7 @@ class ImageCache:
         Raises:
             UserError: it has been changed, damaged or removed since.
         """
-        try:
-            image = images.open_image(path, self._background)
-            if images.pixel_digest(image) == digest:
-                return image
-            fault = "was changed while this run was using it"
-        except BadImage as error:
-            fault = str(error)
-        raise UserError(f"{path}: {fault}; then start again", title="An image changed")
+        return _unchanged(path, digest, lambda path: images.open_image(path, self._background))
 
     def posterior(self, path: Path, digest: str, placement: Placement, flip: bool) -> tuple[Tensor, Tensor]:
         """Return mean and standard deviation, each (4, h, w), unscaled, float32, on the CPU.
@@ -124,8 +130,7 @@ class ImageCache:
             "kind": "posterior",
             "version": VERSION,
             "pixels": digest,
-            "resized": placement.resized,
-            "crop": [placement.left, placement.top, *placement.bucket],
+            **_placed(placement),
             "flip": flip,
             "vae": self._vae,
         }
@@ -138,6 +143,39 @@ class ImageCache:
 
         entry = self._cache.fetch(parts, encode)
         return entry["mean"], entry["std"]
+
+    def _facts(self, parts: dict[str, object], path: Path, look: Callable[[Path], Facts]) -> Facts:
+        """Return what `look` says of a file, a function of its bytes and `parts`; known bytes are not decoded again."""
+        try:
+            content = files.sha256_of(path)
+        except OSError as error:
+            raise BadImage(images.unreadable(error)) from error
+
+        def decode() -> dict[str, Tensor]:
+            facts = look(path)
+            digest = torch.tensor(list(bytes.fromhex(facts.digest)), dtype=torch.uint8)
+            return {"size": torch.tensor([facts.width, facts.height]), "digest": digest}
+
+        entry = self._cache.fetch({**parts, "version": VERSION, "file": content}, decode)
+        width, height = entry["size"].tolist()
+        return Facts(width, height, bytes(entry["digest"].tolist()).hex())
+
+
+def _unchanged(path: Path, digest: str, opened: Callable[[Path], Image.Image]) -> Image.Image:
+    """Return what `opened` makes of a file, which must still be what `digest` says."""
+    try:
+        image = opened(path)
+        if images.pixel_digest(image) == digest:
+            return image
+        fault = "was changed while this run was using it"
+    except BadImage as error:
+        fault = str(error)
+    raise UserError(f"{path}: {fault}; then start again", title="An image changed")
+
+
+def _placed(placement: Placement) -> dict[str, object]:
+    """Return what of a placement an entry depends on."""
+    return {"resized": placement.resized, "crop": [placement.left, placement.top, *placement.bucket]}
 
 
 def to_pixels(image: Image.Image) -> Tensor:

@@ -37,13 +37,13 @@ class TextCache:
         for caption in captions:
             self._entry(caption, self._length(caption))
 
-    def __call__(self, captions: list[str]) -> TextEmbeddings:
-        """Return the embeddings of a batch, padded to the shortest length that holds all captions, on the
-        CPU.
+    def __call__(self, captions: list[str], company: Iterable[str] = ()) -> TextEmbeddings:
+        """Return the embeddings of a batch, padded to the shortest length that holds all captions and those of
+        `company`, on the CPU.
 
         What was never encoded (a newly shuffled caption) is encoded and stored now.
         """
-        tokens = max(self._length(caption) for caption in captions)
+        tokens = max(self._length(caption) for caption in [*captions, *company])
         entries = [self._entry(caption, tokens) for caption in captions]
         return TextEmbeddings(
             torch.stack([entry["hidden"] for entry in entries]),

@@ -17,18 +17,24 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lorasweep.config import Config
+from lorasweep.config.optimizer import CONSTANTS
+from lorasweep.export.network import network_metadata
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 # Architecture names by model family. They say what a loader must build, not which weights the base had (that
 # is `ss_sd_model_name`, `lorasweep.base_sha256`), so the toy base, which has SDXL's parts, has SDXL's names.
-ARCHITECTURES = {"sdxl": ("sdxl_base_v1-0", "stable-diffusion-xl-v1-base/lora")}
+ARCHITECTURES = {"sdxl": ("sdxl_base_v1-0", "stable-diffusion-xl-v1-base")}
 IMPLEMENTATION = "https://github.com/Stability-AI/generative-models"
 OPTIMIZERS = {
     "adamw": "torch.optim.adamw.AdamW",
     "adamw8bit": "bitsandbytes.optim.adamw.AdamW8bit",
+    "adamw_schedule_free": "schedulefree.adamw_schedulefree.AdamWScheduleFree",
     "adafactor": "transformers.optimization.Adafactor",
+    "lion": "bitsandbytes.optim.lion.Lion",
+    "lion8bit": "bitsandbytes.optim.lion.Lion8bit",
+    "prodigy": "prodigyopt.prodigy.Prodigy",
 }
 SECRET = re.compile(r"(^|_)(key|token|secret|password|passwd|credentials?)$", re.IGNORECASE)
 
@@ -60,7 +66,9 @@ class TrainingFacts:
         base_sha256: digest over all weights of the base.
         base_file_sha256, base_file_legacy_hash: of a single-file base, as A1111 shows them: SHA-256, and the
             first 8 hex digits of the SHA-256 of 64 KiB at 1 MiB.
+        vae_name, vae_file_sha256, vae_file_legacy_hash: the same of a VAE that replaced the base's own.
         dataset_sha256: digest over images and captions.
+        started_from_sha256: of the weights file that training started from.
         overrides: command-line overrides.
         program_version: lorasweep's version.
     """
@@ -90,6 +98,10 @@ class TrainingFacts:
     base_name: str | None = None
     base_file_sha256: str | None = None
     base_file_legacy_hash: str | None = None
+    vae_name: str | None = None
+    vae_file_sha256: str | None = None
+    vae_file_legacy_hash: str | None = None
+    started_from_sha256: str | None = None
     overrides: Sequence[str] = ()
 
 
@@ -155,27 +167,21 @@ def _run(config: Config, facts: TrainingFacts) -> dict[str, Any]:
 
 
 def _settings(config: Config) -> dict[str, Any]:
-    network, optimizer, loss, training = config.network, config.optimizer, config.loss, config.training
+    optimizer, loss, training = config.optimizer, config.loss, config.training
     second = optimizer.text_encoder_2_lr
     first = optimizer.text_encoder_lr
     text_lr = first if second is None or second == first else [first, second]
-    convolutions = {"conv_dim": str(network.rank), "conv_alpha": str(network.alpha)} if network.convolutions else {}
-    scheduler = config.scheduler.name
-    if scheduler == "constant" and (config.scheduler.warmup_steps or config.scheduler.warmup_ratio):
-        scheduler = "constant_with_warmup"
-    huber = loss.type != "l2"
+    adapter = network_metadata(config.network)
+    lora_plus = {"loraplus_lr_ratio": str(optimizer.lora_plus_ratio)} if optimizer.lora_plus_ratio else {}
+    huber = loss.type in ("huber", "smooth_l1")
     return {
         "ss_learning_rate": optimizer.lr,
         "ss_unet_lr": optimizer.lr,
         "ss_text_encoder_lr": text_lr,
-        "ss_network_module": "networks.lora",
-        "ss_network_dim": network.rank,
-        "ss_network_alpha": network.alpha,
-        "ss_network_dropout": network.dropout or None,
-        "ss_network_args": convolutions,
-        "ss_scale_weight_norms": None,
+        **adapter,
+        **({"ss_network_args": adapter["ss_network_args"] | lora_plus} if adapter else {}),
         "ss_optimizer": _optimizer(config),
-        "ss_lr_scheduler": scheduler,
+        "ss_lr_scheduler": _scheduler(config),
         "ss_max_grad_norm": training.max_grad_norm,
         "ss_gradient_checkpointing": training.gradient_checkpointing,
         "ss_gradient_accumulation_steps": training.gradient_accumulation,
@@ -185,11 +191,14 @@ def _settings(config: Config) -> dict[str, Any]:
         "ss_huber_scale": loss.huber_scale if huber else None,
         "ss_min_snr_gamma": loss.min_snr_gamma,
         "ss_noise_offset": loss.noise_offset or None,
-        "ss_adaptive_noise_scale": None,
-        "ss_multires_noise_iterations": None,
-        "ss_ip_noise_gamma": None,
-        "ss_debiased_estimation": False,
-        "ss_zero_terminal_snr": False,
+        "ss_noise_offset_random_strength": loss.noise_offset_random,
+        "ss_adaptive_noise_scale": loss.adaptive_noise_scale or None,
+        "ss_multires_noise_iterations": loss.multires_iterations or None,
+        "ss_multires_noise_discount": loss.multires_discount,
+        "ss_ip_noise_gamma": loss.input_perturbation or None,
+        "ss_ip_noise_gamma_random_strength": loss.input_perturbation_random,
+        "ss_debiased_estimation": loss.debiased,
+        "ss_zero_terminal_snr": config.base_model.zero_terminal_snr,
         "ss_prior_loss_weight": loss.prior_loss_weight,
         "ss_clip_skip": None,
         "ss_cache_latents": True,
@@ -233,6 +242,9 @@ def _base(config: Config, facts: TrainingFacts) -> dict[str, Any]:
         "ss_sd_model_name": facts.base_name,
         "ss_new_sd_model_hash": facts.base_file_sha256,
         "ss_sd_model_hash": facts.base_file_legacy_hash,
+        "ss_vae_name": facts.vae_name,
+        "ss_new_vae_hash": facts.vae_file_sha256,
+        "ss_vae_hash": facts.vae_file_legacy_hash,
     }
     return {
         "ss_v2": False,
@@ -245,7 +257,7 @@ def _modelspec(config: Config, facts: TrainingFacts) -> dict[str, str]:
     side = config.dataset.resolution
     spec = {
         "sai_model_spec": "1.0.1",
-        "architecture": ARCHITECTURES[config.base_model.family][1],
+        "architecture": ARCHITECTURES[config.base_model.family][1] + ("" if config.network.type == "full" else "/lora"),
         "implementation": IMPLEMENTATION,
         "title": facts.output_name,
         "resolution": f"{side}x{side}",
@@ -266,6 +278,7 @@ def _own(config: Config, facts: TrainingFacts) -> dict[str, str]:
         ),
         "lorasweep.dataset_sha256": facts.dataset_sha256,
         "lorasweep.base_sha256": facts.base_sha256,
+        **({"lorasweep.start_from_sha256": facts.started_from_sha256} if facts.started_from_sha256 else {}),
     }
 
 
@@ -281,8 +294,23 @@ def _optimizer(config: Config) -> str:
         arguments |= {"scale_parameter": False, "relative_step": False, "warmup_init": False}
     else:
         arguments |= {"betas": (optimizer.beta1, optimizer.beta2)}
-        arguments |= {"eps": 1e-8 if optimizer.eps is None else optimizer.eps}
+        if "eps" in CONSTANTS[optimizer.name]:
+            arguments |= {"eps": 1e-8 if optimizer.eps is None else optimizer.eps}
+    if optimizer.name == "prodigy":
+        arguments |= {"d0": optimizer.d0, "d_coef": optimizer.d_coef}
+        arguments |= {"use_bias_correction": optimizer.use_bias_correction}
+        arguments |= {"safeguard_warmup": optimizer.safeguard_warmup}
     return f"{OPTIMIZERS[optimizer.name]}({','.join(f'{key}={value}' for key, value in arguments.items())})"
+
+
+def _scheduler(config: Config) -> str:
+    """sd-scripts' name: it has one of its own for warmup before constant, and for a cosine that ends above 0."""
+    scheduler = config.scheduler
+    if scheduler.name == "constant" and (scheduler.warmup_steps or scheduler.warmup_ratio):
+        return "constant_with_warmup"
+    if scheduler.name == "cosine" and scheduler.min_lr_ratio:
+        return "cosine_with_min_lr"
+    return scheduler.name
 
 
 def _folders(folders: Mapping[str, Folder]) -> dict[str, dict[str, int]]:

@@ -26,6 +26,8 @@ from typing import Any
 
 PREFIXES = {"unet": "lora_unet_", "text_encoder": "lora_te1_", "text_encoder_2": "lora_te2_"}
 RESNET = {
+    "norm1": "in_layers.0",
+    "norm2": "out_layers.0",
     "conv1": "in_layers.2",
     "time_emb_proj": "emb_layers.1",
     "conv2": "out_layers.3",
@@ -85,7 +87,7 @@ def kohya_name(path: str, layout: UNetLayout) -> str:
     component, _, module = path.partition(".")
     if component not in PREFIXES:
         raise ValueError(f"{path}: no kohya name for the component {component!r}")
-    inner = _to_sgm(module, layout) if component == "unet" else module
+    inner = sgm_path(module, layout) if component == "unet" else module
     return PREFIXES[component] + inner.replace(".", "_")
 
 
@@ -106,7 +108,12 @@ def module_path(name: str, layout: UNetLayout) -> str:
     raise ValueError(f"{name} is not a module's name in kohya's format")
 
 
-def _to_sgm(module: str, layout: UNetLayout) -> str:
+def sgm_path(module: str, layout: UNetLayout) -> str:
+    """Return the SGM path of a module in one of the UNet's blocks, by the table above.
+
+    Raises:
+        ValueError: it is in no block.
+    """
     per_block = layout.layers_per_block + 1
     match module.split("."):
         case ["down_blocks", i, "downsamplers", "0", "conv"]:

@@ -12,7 +12,8 @@ from omegaconf import OmegaConf
 from lorasweep.config import slug
 from lorasweep.errors import UserError
 from lorasweep.export.sd_scripts import settings_of
-from lorasweep.export.weights import DOWN, read_weights
+from lorasweep.export.sd_scripts_network import modules_of
+from lorasweep.export.weights import read_weights
 
 NOTE_LENGTH = 300
 
@@ -24,14 +25,15 @@ def recipe_from_file(path: Path) -> str:
     `ss_*` metadata and its tensors; comments list what neither tells.
 
     Raises:
-        UserError: the file cannot be read, is no LoRA of SDXL in kohya's format, or its metadata is damaged.
+        UserError: the file cannot be read, is no adapter of SDXL in kohya's or LyCORIS' format, or its metadata
+            is damaged.
     """
     tensors, metadata = read_weights(path)
     if "lorasweep.config" in metadata:
         return _own(path, metadata)
-    if not any(name.endswith(DOWN) for name in tensors):
+    if not modules_of(tensors):
         raise UserError(
-            "it has neither our metadata nor a tensor of kohya's LoRA format: there is no recipe in it",
+            "it has neither our metadata nor a tensor of kohya's or LyCORIS' formats: there is no recipe in it",
             title=f"{path} is no LoRA that can be trained again",
         )
     kind = metadata.get("ss_base_model_version", "sdxl")

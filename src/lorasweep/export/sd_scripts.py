@@ -11,13 +11,18 @@ from typing import Any
 
 from torch import Tensor
 
-from lorasweep.export.weights import DOWN
+from lorasweep.export.sd_scripts_network import modules_of, network_settings
 
+SCHEDULE_FREE = "adamw_schedule_free"
 OFF = ("None", "False", "0", "0.0", "", "{}")
 
 
 def _flag(text: str) -> bool:
     return text == "True"
+
+
+def _positive(text: str) -> float | None:
+    return float(text) or None
 
 
 # Settings that mean the same here and there: our key, and how to read their text. "None" leaves our default.
@@ -27,6 +32,7 @@ SAME: dict[str, tuple[str, Callable[[str], Any]]] = {
     "ss_network_dim": ("network.rank", int),
     "ss_network_alpha": ("network.alpha", float),
     "ss_network_dropout": ("network.dropout", float),
+    "ss_scale_weight_norms": ("network.max_norm", _positive),
     "ss_lr_warmup_steps": ("scheduler.warmup_steps", int),
     "ss_batch_size_per_device": ("training.batch_size", int),
     "ss_num_epochs": ("training.epochs", int),
@@ -38,7 +44,6 @@ SAME: dict[str, tuple[str, Callable[[str], Any]]] = {
     "ss_huber_schedule": ("loss.huber_schedule", str),
     "ss_huber_c": ("loss.huber_c", float),
     "ss_huber_scale": ("loss.huber_scale", float),
-    "ss_noise_offset": ("loss.noise_offset", float),
     "ss_prior_loss_weight": ("loss.prior_loss_weight", float),
     "ss_enable_bucket": ("dataset.buckets", _flag),
     "ss_bucket_no_upscale": ("dataset.bucket_no_upscale", _flag),
@@ -52,29 +57,53 @@ SAME: dict[str, tuple[str, Callable[[str], Any]]] = {
     "ss_caption_tag_dropout_rate": ("dataset.tag_dropout", float),
     "modelspec.trigger_phrase": ("dataset.trigger", str),
 }
-OPTIMIZERS = {"AdamW": "adamw", "AdamW8bit": "adamw8bit", "Adafactor": "adafactor"}
-SCHEDULERS = {
-    "cosine": "cosine",
-    "cosine_with_restarts": "cosine_with_restarts",
-    "constant": "constant",
-    "constant_with_warmup": "constant",
-    "linear": "linear",
+_ADAM = {"weight_decay": 0.01, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
+_LION = {"weight_decay": 0.0, "beta1": 0.9, "beta2": 0.99, "eps": None}
+_SEARCH = {"d0": 1e-6, "d_coef": 1.0, "use_bias_correction": False, "safeguard_warmup": False}
+# Their classes: our name, and what the class takes when its arguments do not say. Paging moves memory, not numbers.
+OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "AdamW": ("adamw", _ADAM),
+    "PagedAdamW": ("adamw", _ADAM),
+    "AdamW8bit": ("adamw8bit", _ADAM),
+    "PagedAdamW8bit": ("adamw8bit", _ADAM),
+    "AdamWScheduleFree": (SCHEDULE_FREE, _ADAM | {"weight_decay": 0.0}),
+    "Adafactor": ("adafactor", {"weight_decay": 0.0, "beta1": None, "beta2": None, "eps": None}),
+    "Lion": ("lion", _LION),
+    "Lion8bit": ("lion8bit", _LION),
+    "PagedLion8bit": ("lion8bit", _LION),
+    "Prodigy": ("prodigy", _ADAM | {"weight_decay": 0.0} | _SEARCH),
 }
-LAYERS = {
-    "network.attention": r"_attn[12]_",
-    "network.feed_forward": r"_ff_net_",
-    "network.projections": r"_proj_(in|out)\.",
-    "network.convolutions": r"_(in_layers_2|out_layers_3|emb_layers_1|skip_connection|op|conv)\.",
+# Their schedules: our name, and the keys of which the metadata says nothing.
+SCHEDULERS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "cosine": ("cosine", ()),
+    "cosine_with_min_lr": ("cosine", ("min_lr_ratio",)),
+    "cosine_with_restarts": ("cosine_with_restarts", ("cycles",)),
+    "constant": ("constant", ()),
+    "constant_with_warmup": ("constant", ()),
+    "inverse_sqrt": ("inverse_sqrt", ()),
+    "linear": ("linear", ()),
+    "polynomial": ("polynomial", ("power",)),
+    "warmup_stable_decay": ("warmup_stable_decay", ("decay_ratio", "decay_shape", "min_lr_ratio")),
 }
+# Kinds of noise; behind each, what says something only where it is on.
+NOISE: tuple[tuple[tuple[str, str, Callable[[str], Any]], ...], ...] = (
+    (
+        ("ss_noise_offset", "loss.noise_offset", float),
+        ("ss_noise_offset_random_strength", "loss.noise_offset_random", _flag),
+        ("ss_adaptive_noise_scale", "loss.adaptive_noise_scale", float),
+    ),
+    (
+        ("ss_multires_noise_iterations", "loss.multires_iterations", int),
+        ("ss_multires_noise_discount", "loss.multires_discount", float),
+    ),
+    (
+        ("ss_ip_noise_gamma", "loss.input_perturbation", float),
+        ("ss_ip_noise_gamma_random_strength", "loss.input_perturbation_random", _flag),
+    ),
+)
 # What lorasweep does not do: a file that has one of these on was trained in another way than its recipe
 # trains.
 UNSUPPORTED = (
-    "ss_scale_weight_norms",
-    "ss_adaptive_noise_scale",
-    "ss_multires_noise_iterations",
-    "ss_ip_noise_gamma",
-    "ss_debiased_estimation",
-    "ss_zero_terminal_snr",
     "ss_caption_dropout_every_n_epochs",
     "ss_color_aug",
     "ss_face_crop_aug_range",
@@ -117,8 +146,7 @@ class _Reader:
 
     def __init__(self, metadata: Mapping[str, str], tensors: Mapping[str, Tensor]) -> None:
         self.metadata = metadata
-        self.modules = {name: tensor for name, tensor in tensors.items() if name.endswith(DOWN)}
-        self.alphas = sorted({tensor.item() for name, tensor in tensors.items() if name.endswith(".alpha")})
+        self.tensors, self.modules = tensors, modules_of(tensors)
         self.settings: dict[str, Any] = {}
         self.notes: list[str] = []
 
@@ -146,19 +174,9 @@ class _Reader:
                 self.settings[ours] = value
 
     def read_network(self) -> None:
-        if (kind := self.metadata.get("ss_network_module", "networks.lora")) != "networks.lora":
-            self.notes.append(f"ss_network_module={kind}: lorasweep trains plain LoRA only")
-        ranks = sorted({tensor.shape[0] for tensor in self.modules.values()})
-        self.settings.setdefault("network.rank", ranks[-1])
-        self.settings.setdefault("network.alpha", self.alphas[-1] if self.alphas else float(ranks[-1]))
-        if len(ranks) > 1 or len(self.alphas) > 1:
-            self.notes.append(f"modules have ranks {ranks} and alphas {self.alphas}; the recipe has one of each")
-        unet = [name for name in self.modules if name.startswith("lora_unet_")]
-        if not unet:
-            self.notes.append("the UNet was not trained; lorasweep always trains it")
-            return
-        for key, pattern in LAYERS.items():
-            self.settings[key] = any(re.search(pattern, name) for name in unet)
+        settings, notes = network_settings(self.metadata, self.tensors, self.settings)
+        self.settings |= settings
+        self.notes += notes
 
     def read_learning_rates(self) -> None:
         common, unet = self.value("ss_learning_rate", float), self.value("ss_unet_lr", float)
@@ -171,33 +189,39 @@ class _Reader:
         self.set("optimizer.text_encoder_lr", rate if first else 0.0, "the text encoders' learning rate")
         if first != second:
             self.set("optimizer.text_encoder_2_lr", rate if second else 0.0, "encoder 2's learning rate")
+        if ratios := self.value("ss_network_args", _lora_plus_ratios):
+            self.settings["optimizer.lora_plus_ratio"] = ratios[0]
+            if ratios[1] != ratios[0]:
+                self.notes.append(f"the text encoders' LoRA+ ratio, {ratios[1]}: here all components have one")
 
     def read_optimizer(self) -> None:
         text = self.metadata.get("ss_optimizer", "unknown")
-        name, _, arguments = text.rstrip(")").partition("(")
+        name, _, arguments = text.removesuffix(")").partition("(")
         kind = name.rpartition(".")[2]
-        self.set("optimizer.name", OPTIMIZERS.get(kind), f"the optimizer (ss_optimizer={text})")
-        if kind not in OPTIMIZERS:
+        ours, defaults = OPTIMIZERS.get(kind, (None, {}))
+        self.set("optimizer.name", ours, f"the optimizer (ss_optimizer={text})")
+        if ours is None:
             return
         given = _arguments(arguments)
-        if "weight_decay" in given:
-            self.settings["optimizer.weight_decay"] = given.pop("weight_decay")
-        if kind == "Adafactor":
-            self.settings |= {"optimizer.beta1": None, "optimizer.beta2": None, "optimizer.eps": None}
-        else:
-            betas = given.pop("betas", None)
-            if isinstance(betas, tuple | list) and len(betas) == 2:
-                self.settings["optimizer.beta1"], self.settings["optimizer.beta2"] = betas
-            if "eps" in given:
-                self.settings["optimizer.eps"] = given.pop("eps")
+        betas = given.get("betas")
+        if isinstance(betas, tuple | list) and len(betas) == 2 and "beta2" in defaults:
+            given["beta1"], given["beta2"] = given.pop("betas")
+        known = {key: given.pop(key) for key in defaults if isinstance(given.get(key), int | float)}
+        self.settings |= {f"optimizer.{key}": value for key, value in (defaults | known).items()}
+        if ours == SCHEDULE_FREE:  # sd-scripts gives it no schedule; its warmup is an argument
+            self.settings["scheduler.warmup_steps"] = given.pop("warmup_steps", 0)
+        if ours == "prodigy" and given.get("decouple") is True:
+            del given["decouple"]  # ours always is
         if given:
             self.notes.append(f"what these arguments of the optimizer are here: {given}")
 
     def read_schedule(self) -> None:
         scheduler = self.metadata.get("ss_lr_scheduler", "unknown")
-        self.set("scheduler.name", SCHEDULERS.get(scheduler), f"the schedule (ss_lr_scheduler={scheduler})")
-        if scheduler == "cosine_with_restarts":
-            self.notes.append("the number of cycles: set scheduler.cycles")
+        if self.settings.get("optimizer.name") == SCHEDULE_FREE:
+            scheduler = "constant"
+        ours, untold = SCHEDULERS.get(scheduler, (None, ()))
+        self.set("scheduler.name", ours, f"the schedule (ss_lr_scheduler={scheduler})")
+        self.notes += [f"part of the schedule (ss_lr_scheduler={scheduler}): set scheduler.{key}" for key in untold]
         steps, batches = self.value("ss_max_train_steps", int), self.value("ss_num_batches_per_epoch", int)
         if not steps:
             self.notes.append("the number of steps: set training.epochs or training.max_steps")
@@ -208,10 +232,25 @@ class _Reader:
             self.settings["training.max_steps"] = steps
 
     def read_loss(self) -> None:
-        if gamma := self.value("ss_min_snr_gamma", float):  # there 0 is off, here null
+        gamma = self.value("ss_min_snr_gamma", float)  # there 0 is off, here null
+        if self.value("ss_debiased_estimation", _flag):
+            self.settings["loss.debiased"] = True
+            if gamma:
+                self.notes.append(f"ss_min_snr_gamma={gamma:g} beside ss_debiased_estimation: here it is one of them")
+        elif gamma:
             self.settings["loss.min_snr_gamma"] = gamma
-        if self.metadata.get("modelspec.prediction_type") == "v":
+        for kind in NOISE:
+            values = {ours: self.value(theirs, read) for theirs, ours, read in kind}
+            if values[kind[0][1]]:
+                self.settings |= {ours: value for ours, value in values.items() if value is not None}
+        predicts_v = self.metadata.get("modelspec.prediction_type") == "v"
+        if predicts_v:
             self.settings["base_model.prediction_type"] = "v_prediction"
+        if self.value("ss_zero_terminal_snr", _flag):
+            if predicts_v:
+                self.settings["base_model.zero_terminal_snr"] = True
+            else:
+                self.notes.append("ss_zero_terminal_snr=True: here it takes a base that predicts velocities")
 
     def read_dataset(self) -> None:
         sides = [int(number) for number in re.findall(r"\d+", self.metadata.get("ss_resolution", ""))]
@@ -235,6 +274,9 @@ class _Reader:
         self.notes.append("where its images and captions are: set dataset.path")
         name, sha256 = (self.metadata.get(f"ss_{key}", "unknown") for key in ("sd_model_name", "new_sd_model_hash"))
         self.notes.append(f"where its base is: set base_model.path (name {name}, SHA-256 {sha256})")
+        if (vae := self.metadata.get("ss_vae_name", "None")) not in OFF:
+            sha256 = self.metadata.get("ss_new_vae_hash", "unknown")
+            self.notes.append(f"where its VAE is: set base_model.vae_path (name {vae}, SHA-256 {sha256})")
 
     def note_unsupported(self) -> None:
         for theirs in UNSUPPORTED:
@@ -247,6 +289,17 @@ def _repeats(text: str) -> dict[str, int]:
     try:
         return {name: int(folder["n_repeats"]) for name, folder in json.loads(text).items()}
     except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(text) from error
+
+
+def _lora_plus_ratios(text: str) -> tuple[float, float] | None:
+    """Read {"loraplus_lr_ratio": "16"}, and what overrules it, as the ratios of the UNet and the text encoders."""
+    try:
+        arguments = json.loads(text)
+        common = arguments.get("loraplus_lr_ratio")
+        ratios = [arguments.get(f"loraplus_{part}_lr_ratio", common) for part in ("unet", "text_encoder")]
+        return None if ratios == [None, None] else (float(ratios[0] or 1), float(ratios[1] or 1))
+    except (AttributeError, TypeError) as error:
         raise ValueError(text) from error
 
 

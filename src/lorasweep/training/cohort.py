@@ -20,9 +20,12 @@ from lorasweep.bases.load import load_base
 from lorasweep.bases.sdxl import SDXL
 from lorasweep.config import BaseModelConfig, Config, TrainingConfig
 from lorasweep.errors import UserError
+from lorasweep.training import memory
 from lorasweep.training.device import dtype_of, open_accelerator
+from lorasweep.training.helping import Place, check_launch, help_along
 from lorasweep.training.interruption import Interruption
 from lorasweep.training.member import Job, Member, Report
+from lorasweep.training.processes import Processes
 from lorasweep.training.setup import set_up
 from lorasweep.training.stopwatch import Stopwatch
 
@@ -72,14 +75,16 @@ def run(
         UserError: it could not start or had to stop, and what to do; the record says so too.
         SystemExit: 130 or 143 after Ctrl-C or SIGTERM, with the state saved.
     """
-    outcome = run_cohort([Job(config, list(overrides), choices or {}, trial, report, start_from)], base=base)[0]
-    if outcome.error is not None:
-        raise outcome.error
-    return outcome.value
+    outcomes = run_cohort([Job(config, list(overrides), choices or {}, trial, report, start_from)], base=base)
+    for outcome in outcomes:
+        if outcome.error is not None:
+            raise outcome.error
+        return outcome.value
+    return None  # a process that only helped
 
 
 def run_cohort(jobs: Sequence[Job], *, base: SDXL | None = None) -> list[Outcome]:
-    """Train several versions on one base, stepped in turn.
+    """Train several versions on one base, stepped in turn; of several processes, the first one returns outcomes.
 
     Args:
         jobs: versions that agree on base model, device and precision.
@@ -90,16 +95,23 @@ def run_cohort(jobs: Sequence[Job], *, base: SDXL | None = None) -> list[Outcome
         SystemExit: 130 or 143 after Ctrl-C or SIGTERM, with every state saved.
     """
     members: list[Member] = []
+    processes = Processes(open_accelerator(jobs[0].config.training))
+    check_launch(processes.count, jobs)
     with Interruption() as interruption:
         stopwatch = Stopwatch()
         with stopwatch("load"):
             base = base or load(jobs[0].config)
+        if processes.rank > 0:
+            help_along(jobs[0], base, processes)
+            return []
         try:
             for job in jobs:
                 members.append(set_up(job, base, stopwatch))
                 stopwatch = Stopwatch()  # loading the base counts for the first version
-            train(members, interruption)
+            processes.tell(Place.of(members[0]))
+            train(members, interruption, processes)
         finally:
+            processes.tell(None)
             for member in members:
                 member.leave()
     for member in members:
@@ -130,22 +142,26 @@ def load(config: Config) -> SDXL:
 
     It stays loaded: the next version of this process that wants the same one, a search's next trial, has it at once.
     """
-    return _loaded(json.dumps(asdict(config.base_model)), config.training.device, config.training.mixed_precision)
+    training = config.training
+    whole = config.network.type == "full"
+    return _loaded(json.dumps(asdict(config.base_model)), training.device, training.mixed_precision, whole)
 
 
 @lru_cache(maxsize=1)
-def _loaded(base_model: str, device: str, mixed_precision: str) -> SDXL:
-    training = TrainingConfig(device=device, mixed_precision=mixed_precision)
-    accelerator = open_accelerator(training)
-    return load_base(BaseModelConfig(**json.loads(base_model)), str(accelerator.device), dtype_of(accelerator))
+def _loaded(base_model: str, device: str, mixed_precision: str, whole: bool) -> SDXL:
+    accelerator = open_accelerator(TrainingConfig(device=device, mixed_precision=mixed_precision))
+    # Weights that are trained themselves stay in 32 bit; autocast computes with them in the run's precision.
+    dtype = torch.float32 if whole else dtype_of(accelerator)
+    return load_base(BaseModelConfig(**json.loads(base_model)), str(accelerator.device), dtype)
 
 
-def train(members: Sequence[Member], interruption: Interruption) -> None:
+def train(members: Sequence[Member], interruption: Interruption, processes: Processes) -> None:
     """Step every version of the cohort until each is complete, pruned, failed or interrupted."""
     for member in members:
         _guarded(member, member.begin)
     while active := [member for member in members if member.active]:
         for member in active:
+            processes.tell(True)
             _guarded(member, member.step)
         if interruption.signal is not None:
             for member in members:
@@ -181,10 +197,8 @@ def _explained(error: Exception, member: Member) -> Exception:
             title=f"{member.name} stopped",
         )
     if isinstance(error, torch.OutOfMemoryError):
-        size = member.config.training.batch_size
+        help_ = memory.advice(member.config, member.version.base) or "no setting of the training would help much"
         return UserError(
-            f"out of GPU memory at step {member.version.step + 1}: use preset=low_vram, a smaller "
-            f"training.batch_size (it is {size}) or training.gradient_checkpointing=true",
-            title=f"{member.name} stopped",
+            [f"out of GPU memory at step {member.version.step + 1}", help_], title=f"{member.name} stopped"
         )
     return error

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, InitProcessGroupKwargs
 from accelerate.state import AcceleratorState
 
 from lorasweep.config import TrainingConfig
@@ -32,9 +34,16 @@ def open_accelerator(training: TrainingConfig) -> Accelerator:
     # accelerate keeps one precision per process; an earlier version in this process may have had another.
     if AcceleratorState._shared_state and AcceleratorState().mixed_precision != precision:
         AcceleratorState._reset_state(reset_partial_state=True)
-    return Accelerator(mixed_precision=precision, cpu=cpu)
+    # While the first process measures or samples, the others wait for it: minutes on a large base.
+    patience = InitProcessGroupKwargs(timeout=timedelta(days=1))
+    return Accelerator(mixed_precision=precision, cpu=cpu, kwargs_handlers=[patience])
 
 
 def dtype_of(accelerator: Accelerator) -> torch.dtype:
     """Return the precision in which the frozen base is kept."""
     return DTYPES[accelerator.mixed_precision]
+
+
+def gpu_memory(device: torch.device) -> int | None:
+    """Return the bytes of a GPU's memory; None for any other device."""
+    return torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else None

@@ -46,8 +46,9 @@ class Evaluator:
     def epoch_metrics(self, epoch: int, *, measure: bool, sample: bool) -> dict[str, float]:
         """Measure the adapter after `epoch`: the held-out loss, and samples with their similarities, as asked for."""
         self.version.adapter.activate()
-        metrics = self._measure() if measure else {}
-        return metrics | (self._look(epoch, draw=True) if sample else {})
+        with self.version.averaged():
+            metrics = self._measure() if measure else {}
+            return metrics | (self._look(epoch, draw=True) if sample else {})
 
     def _measure(self) -> dict[str, float]:
         if self.heldout is None:

@@ -1,7 +1,8 @@
 """What is minimised: pure functions from predictions to one loss per sample, then to a scalar.
 
-Everything is computed in fp32. Per sample: the mean over channels and pixels of an elementwise loss, times
-the sample's weight (prior loss of regularisation images), times the min-SNR weight of its timestep.
+Everything is computed in fp32. Per sample: the mean over channels and pixels of an elementwise loss, where there is a
+mask the mean weighted by it, times the sample's weight (prior loss of regularisation images), times the weight of its
+timestep (min-SNR or debiased estimation).
 """
 
 from __future__ import annotations
@@ -14,9 +15,20 @@ from torch import Tensor
 from lorasweep.config import LossConfig
 from lorasweep.diffusion import snr, target
 
-__all__ = ["elementwise", "huber_threshold", "min_snr_weight", "per_sample", "reduce", "snr", "target"]
+__all__ = [
+    "debiased_weight",
+    "elementwise",
+    "huber_threshold",
+    "masked_mean",
+    "min_snr_weight",
+    "per_sample",
+    "reduce",
+    "snr",
+    "target",
+]
 
 TIMESTEPS = 1000  # training timesteps that the exponential huber schedule is defined on
+MOST_SNR = 1000.0  # of debiased estimation: a schedule that begins without noise would have no end
 
 
 def huber_threshold(loss: LossConfig, timesteps: Tensor, alphas_cumprod: Tensor) -> Tensor:
@@ -45,13 +57,16 @@ def elementwise(
 ) -> Tensor:
     """Return the loss of every element, (B, C, h, w) in fp32, with d = prediction - target.
 
-    `l2`: d^2. `huber`: 2 c (sqrt(d^2 + c^2) - c). `smooth_l1`: 2 (sqrt(d^2 + c^2) - c). The last two are
+    `l2`: d^2. `l1`: |d|. `huber`: 2 c (sqrt(d^2 + c^2) - c). `smooth_l1`: 2 (sqrt(d^2 + c^2) - c). The last two are
     pseudo-Huber losses, quadratic below the threshold c and linear above.
 
     Raises:
         ValueError: another `loss.type`.
     """
-    squared = (prediction.float() - target.float()) ** 2
+    difference = prediction.float() - target.float()
+    if loss.type == "l1":
+        return difference.abs()
+    squared = difference**2
     if loss.type == "l2":
         return squared
     c = huber_threshold(loss, timesteps, alphas_cumprod).view(-1, 1, 1, 1)
@@ -61,24 +76,56 @@ def elementwise(
         return 2 * c * excess
     if loss.type == "smooth_l1":
         return 2 * excess
-    raise ValueError(f"loss.type is {loss.type!r}, expected l2, huber or smooth_l1")
+    raise ValueError(f"loss.type is {loss.type!r}, expected l2, l1, huber or smooth_l1")
 
 
 def min_snr_weight(timesteps: Tensor, alphas_cumprod: Tensor, gamma: float, prediction_type: str) -> Tensor:
     """Return the min-SNR weight of each timestep, (B,) (Hang et al. 2023, arXiv 2303.09556).
 
-    `epsilon`: min(SNR, gamma) / SNR. `v_prediction`: min(SNR, gamma) / (SNR + 1).
+    `epsilon`: min(SNR, gamma) / SNR. `v_prediction`: min(SNR, gamma) / (SNR + 1). Both are finite without any signal
+    (SNR 0): 1 and 0.
 
     Raises:
         ValueError: another `prediction_type`.
     """
     ratio = snr(timesteps, alphas_cumprod)
-    capped = ratio.clamp(max=gamma)
     if prediction_type == "epsilon":
-        return capped / ratio
+        return (gamma / ratio).clamp(max=1)  # min(SNR, gamma) / SNR would be 0 / 0 without signal
     if prediction_type == "v_prediction":
-        return capped / (ratio + 1)
+        return ratio.clamp(max=gamma) / (ratio + 1)
     raise ValueError(f"prediction_type is {prediction_type!r}, expected epsilon or v_prediction")
+
+
+def debiased_weight(timesteps: Tensor, alphas_cumprod: Tensor, prediction_type: str) -> Tensor:
+    """Return the debiased estimation weight of each timestep, (B,) (Yu et al. 2023, arXiv 2310.08442).
+
+    `epsilon`: 1 / sqrt(SNR). `v_prediction`: 1 / (SNR + 1), as in kohya's sd-scripts; SNR at most 1000. The first
+    grows without limit as the signal vanishes: a schedule that ends without any needs `v_prediction`.
+
+    Raises:
+        ValueError: another `prediction_type`.
+    """
+    ratio = snr(timesteps, alphas_cumprod).clamp(max=MOST_SNR)
+    if prediction_type == "epsilon":
+        return ratio.rsqrt()
+    if prediction_type == "v_prediction":
+        return 1 / (ratio + 1)
+    raise ValueError(f"prediction_type is {prediction_type!r}, expected epsilon or v_prediction")
+
+
+def masked_mean(losses: Tensor, masks: Tensor, unmasked_weight: float) -> Tensor:
+    """Return the mean of each sample's losses (B, C, h, w), weighted by its mask, (B,).
+
+    A pixel weighs m + (1 - m) `unmasked_weight`. Dividing by the sum of the weights, which kohya's sd-scripts does not
+    do, gives every image the same say however little of it the mask keeps, so that no mask changes what a learning
+    rate means.
+
+    Args:
+        losses: per element. masks: (B, 1, h, w) in [0, 1]; somewhere above 0 unless `unmasked_weight` is.
+        unmasked_weight: 0 to 1.
+    """
+    weights = unmasked_weight + (1 - unmasked_weight) * masks.to(losses)
+    return (losses * weights).mean(dim=(1, 2, 3)) / weights.mean(dim=(1, 2, 3))
 
 
 def per_sample(
@@ -89,20 +136,25 @@ def per_sample(
     alphas_cumprod: Tensor,
     prediction_type: str,
     weights: Tensor,
+    masks: Tensor | None = None,
 ) -> Tensor:
     """Return the weighted loss of every sample, (B,) in fp32.
 
     Args:
         prediction: (B, C, h, w), any floating dtype. target: the same shape.
-        loss: kind of loss and min-SNR gamma.
+        loss: kind of loss, weighting of the timesteps, weight outside of masks.
         timesteps: (B,) integers. alphas_cumprod: (1000,).
         prediction_type: epsilon or v_prediction.
         weights: (B,) 1, or the prior-loss weight of regularisation images.
+        masks: (B, 1, h, w) in [0, 1], or None.
     """
-    losses = elementwise(prediction, target, loss, timesteps, alphas_cumprod).mean(dim=(1, 2, 3))
+    elements = elementwise(prediction, target, loss, timesteps, alphas_cumprod)
+    losses = elements.mean(dim=(1, 2, 3)) if masks is None else masked_mean(elements, masks, loss.unmasked_weight)
     losses = losses * weights.to(losses)
     if loss.min_snr_gamma is not None:
         losses = losses * min_snr_weight(timesteps, alphas_cumprod, loss.min_snr_gamma, prediction_type)
+    if loss.debiased:
+        losses = losses * debiased_weight(timesteps, alphas_cumprod, prediction_type)
     return losses
 
 

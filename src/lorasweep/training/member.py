@@ -17,17 +17,22 @@ from statistics import fmean
 from types import SimpleNamespace
 from typing import Any
 
+import torch
+
 from lorasweep import files, ledger
 from lorasweep.config import LAST, OBJECTIVES, Config
-from lorasweep.console import Progress, closing_table
+from lorasweep.console import Progress, closing_table, say
 from lorasweep.evaluation.selection import best_epoch
 from lorasweep.pictures import curves
 from lorasweep.tracking.group import Trackers
 from lorasweep.tracking.jsonl import read_rows
+from lorasweep.training import memory
 from lorasweep.training.evaluator import Evaluator
+from lorasweep.training.spill import SpillWatch
 from lorasweep.training.stopwatch import Stopwatch
 from lorasweep.training.version import NonFiniteError, Version
-from lorasweep.training.weights_file import write_epoch_weights
+from lorasweep.training.weights_file import write_diffusers_folder, write_epoch_weights
+from lorasweep.weights import config_source
 
 Report = Callable[[int, dict[str, float]], str | None]
 """Called after each evaluation with the optimizer step and all metrics; returns why to stop, or None to go on."""
@@ -61,7 +66,8 @@ class Member:
     Attributes:
         config: the whole config. version: the trainable side. evaluator: what measures it. folder: its version
             folder. record: its record.json. trackers: where metrics go. stopwatch: where its seconds went.
-        progress: told about every step and epoch. report: asked after each evaluation whether to stop.
+        progress: told about every step and epoch. spill: watches a GPU's memory; None without one.
+        report: asked after each evaluation whether to stop.
         held: what is closed when the version leaves the cohort (its lock, its log).
         error: why it failed, once it has.
     """
@@ -75,6 +81,7 @@ class Member:
     stopwatch: Stopwatch
     progress: Progress
     report: Report | None
+    spill: SpillWatch | None
     held: tuple[Any, ...]
     error: Exception | None = None
     _window: list[tuple[float, float, float]] = field(default_factory=list)
@@ -107,6 +114,11 @@ class Member:
     def selected(self) -> Path:
         """Path of the weights file of the selected epoch."""
         return self.folder / f"{self.name}.safetensors"
+
+    @property
+    def diffusers_folder(self) -> Path:
+        """Path of the selected checkpoint as a diffusers folder (full fine-tunes only)."""
+        return self.folder / f"{self.name}_diffusers"
 
     def weights(self, epoch: int) -> Path:
         """Return the path of the weights file of an epoch (1-based)."""
@@ -141,7 +153,7 @@ class Member:
             raise FloatingPointError(self._non_finite(error)) from error
         step = self.version.step
         self._window.append((report.loss, report.grad_norm, time.perf_counter() - started))
-        self.progress.step(step, report.loss, rates["unet"])
+        self.progress.step(step, report.loss, next(iter(rates.values())))
         epoch_ends = step in self.version.plan.epoch_ends
         if epoch_ends or step % self.config.tracker.every_steps == 0:
             self._log_window(step, rates)
@@ -215,6 +227,8 @@ class Member:
 
     def complete(self) -> None:
         """End as complete: every planned step is done."""
+        if self.config.network.type == "full" and self.config.training.diffusers_folder and self.selected.exists():
+            write_diffusers_folder(self.diffusers_folder, self.selected, self.config.base_model)
         self.close("complete")
 
     def leave(self) -> None:
@@ -230,6 +244,7 @@ class Member:
         samples = self.evaluator.samples
         paths = {
             "weights": self.selected,
+            "diffusers": self.diffusers_folder,
             "before/after": samples.before_after,
             "all samples": samples.grid,
             "curves": self.folder / "curves.png",
@@ -242,11 +257,16 @@ class Member:
             return {"continue": self.resume_command}
         config = self.config
         recipe = config.recipe or "custom"
-        return {
-            "another version": f"python train.py lora={recipe} network.rank={2 * config.network.rank}",
-            "all versions": f"lorasweep versions {ledger.slug(config.name)}",
-            "use it": f"copy {self.selected.name} to ComfyUI/models/loras/",
-        }
+        commands = {"all versions": f"lorasweep versions {ledger.slug(config.name)}"}
+        if config.network.type == "full":
+            group = "toy" if config.base_model.path is None else "fortnite_humanoid"
+            path = f"base_model.path={self.selected} base_model.config_path={config_source(config.base_model)}"
+            return commands | {
+                "a LoRA on it": f"python train.py lora=fuzzybear base_model={group} {path}",
+                "use it": f"copy {self.selected.name} to ComfyUI/models/checkpoints/",
+            }
+        another = f"python train.py lora={recipe} network.rank={2 * config.network.rank}"
+        return {"another version": another, **commands, "use it": f"copy {self.selected.name} to ComfyUI/models/loras/"}
 
     def interrupt(self) -> None:
         """Save the state of this very step and end as interrupted."""
@@ -290,6 +310,10 @@ class Member:
         values |= dict(zip(names, map(fmean, zip(*self._window, strict=True)), strict=True))
         self.trackers.metrics({"epoch": self.version.epoch, **values}, step)
         self._window.clear()
+        if self.spill is not None:
+            warning = self.spill.look(torch.cuda.memory_reserved(), values["time/seconds_per_step"])
+            if warning:
+                say(f"{warning}: {memory.advice(self.config, self.version.base)}")
 
     def _epoch_loss(self, before: int) -> float:
         """Mean training loss since the end of epoch `before`, read back so that a resumed epoch is whole."""

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
 from typing import Any
 
 import torch
@@ -19,6 +21,12 @@ from torch.optim import Optimizer
 
 from lorasweep.config import OptimizerConfig
 from lorasweep.errors import UserError
+
+UP = "/up"  # ends the name of a group of LoRA+'s fast parameters, B
+
+# What steps change in a parameter group: of Prodigy the rate it found and what that follows from; of schedule-free
+# AdamW the weights of its average. Other values of a group come from the config and the schedule.
+GROUP_STATE = ("k", "d", "d_max", "d_numerator", "weight_sum", "lr_max", "train_mode")
 
 
 def learning_rates(config: OptimizerConfig) -> dict[str, float]:
@@ -31,59 +39,95 @@ def learning_rates(config: OptimizerConfig) -> dict[str, float]:
     return {component: rate for component, rate in rates.items() if rate > 0}
 
 
-def build_optimizer(
-    config: OptimizerConfig, groups: Mapping[str, Sequence[Parameter]], lrs: Mapping[str, float]
-) -> Optimizer:
-    """Return the optimizer with one parameter group per component, named in its `name`.
+def build_optimizer(config: OptimizerConfig, named: Mapping[str, Parameter]) -> Optimizer:
+    """Return the optimizer with one parameter group per component that trains, named in its `name`.
+
+    With LoRA+ (arXiv 2402.12354) each component has two: B (`lora_B`), which starts at zero, learns
+    `lora_plus_ratio` times as fast as the rest and is in the group "<component>/up".
+
+    adamw8bit and lion8bit keep the state of tensors of fewer than 4,096 elements in 32 bit (bitsandbytes' default).
+    Adafactor takes `lr` as it is (no relative step, no scaling by the parameters' size); `eps` is what it adds to the
+    squared gradient, null its own 1e-30; with `beta1` it keeps a mean of updates. adamw_schedule_free is in training
+    mode: its parameters are the points y at which gradients are taken; `averaged` gives x, which is for use.
 
     Args:
-        config: which optimizer, and its constants. adamw8bit keeps tensors of fewer than 4,096 elements in 32
-            bit (bitsandbytes' default). Adafactor takes `lr` as it is (no relative step, no scaling by the
-            parameters' size); `eps` is what it adds to the squared gradient, null its own 1e-30; with `beta1`
-            it keeps a mean of updates.
-        groups: trainable parameters of each component.
-        lrs: learning rate of each component that trains, as `learning_rates` gives; other groups are left
-            out.
+        config: a checked config: which optimizer, its rates and constants.
+        named: parameters by names that begin with "<component>."; those of frozen components are left out.
 
     Raises:
-        UserError: a beta that this optimizer does not have, or that it needs and was not given.
+        UserError: LoRA+ for an adapter without B.
         ValueError: another `config.name`.
     """
-    _check_betas(config)
-    parameters = [
-        {"params": list(group), "lr": lrs[component], "name": component}
-        for component, group in groups.items()
-        if component in lrs
-    ]
+    groups = _groups(config, named)
+    constants: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay}
     if config.name == "adafactor":
         from transformers.optimization import Adafactor
 
-        return Adafactor(
-            parameters,
-            lr=config.lr,
-            eps=(1e-30 if config.eps is None else config.eps, 1e-3),
-            beta1=config.beta1,
-            weight_decay=config.weight_decay,
-            scale_parameter=False,
-            relative_step=False,
-            warmup_init=False,
-        )
-    constants: dict[str, Any] = {
-        "lr": config.lr,
-        "betas": (config.beta1, config.beta2),
-        "eps": 1e-8 if config.eps is None else config.eps,
-        "weight_decay": config.weight_decay,
-    }
-    if config.name == "adamw":
-        # Fused: one kernel for all tensors, on a CPU four times as fast for an adapter's many small ones.
-        return torch.optim.AdamW(parameters, **constants, fused=True)
-    if config.name == "adamw8bit":
-        # On import bitsandbytes warns of a missing 4-bit matrix product, which nothing here uses.
-        logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
-        from bitsandbytes.optim import AdamW8bit
+        eps = (1e-30 if config.eps is None else config.eps, 1e-3)
+        off = dict.fromkeys(("scale_parameter", "relative_step", "warmup_init"), False)
+        return Adafactor(groups, **constants, **off, eps=eps, beta1=config.beta1)
+    constants["betas"] = (config.beta1, config.beta2)
+    if config.eps is not None:
+        constants["eps"] = config.eps
+    match config.name:
+        case "adamw":
+            # Fused: one kernel for all tensors, on a CPU four times as fast for an adapter's many small ones.
+            return torch.optim.AdamW(groups, **constants, fused=True)
+        case "adamw8bit":
+            return _bitsandbytes().AdamW8bit(groups, **constants)
+        case "lion":
+            return _bitsandbytes().Lion(groups, **constants)
+        case "lion8bit":
+            return _bitsandbytes().Lion8bit(groups, **constants)
+        case "prodigy":
+            from prodigyopt import Prodigy
 
-        return AdamW8bit(parameters, **constants)
-    raise ValueError(f"optimizer.name is {config.name!r}, expected adamw, adamw8bit or adafactor")
+            with redirect_stdout(StringIO()):  # it prints that weight decay is decoupled
+                return Prodigy(
+                    groups,
+                    **constants,
+                    d_coef=config.d_coef,
+                    d0=config.d0,
+                    use_bias_correction=config.use_bias_correction,
+                    safeguard_warmup=config.safeguard_warmup,
+                )
+        case "adamw_schedule_free":
+            from schedulefree import AdamWScheduleFree
+
+            optimizer = AdamWScheduleFree(groups, **constants)
+            optimizer.train()
+            return optimizer
+    raise ValueError(f"optimizer.name is {config.name!r}, which has no optimizer")
+
+
+def current_rates(optimizer: Optimizer) -> dict[str, float]:
+    """Return the learning rate of each component at the current step; of LoRA+'s two, that of A.
+
+    Prodigy's is the rate it has found so far times the schedule's multiplier, so that it compares with the others'.
+    """
+    groups = (group for group in optimizer.param_groups if not group["name"].endswith(UP))
+    return {group["name"]: group["lr"] * group.get("d", 1.0) for group in groups}
+
+
+@contextmanager
+def averaged(optimizer: Optimizer) -> Iterator[None]:
+    """Give the parameters the values that are for use, where the optimizer trains at others (schedule-free AdamW).
+
+    Afterwards they are bit for bit what they were: the optimizer's own way back rounds, and training must not depend
+    on how often it is measured. With any other optimizer nothing happens.
+    """
+    if not hasattr(optimizer, "eval"):
+        yield
+        return
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    trained = [parameter.detach().clone() for parameter in parameters]
+    optimizer.eval()
+    try:
+        yield
+    finally:
+        optimizer.train()
+        with torch.no_grad():
+            torch._foreach_copy_(parameters, trained)
 
 
 def optimizer_state(
@@ -99,7 +143,7 @@ def optimizer_state(
 
     Returns:
         tensors: "<parameter>/<key>" -> copy on the CPU, dtype unchanged, no two sharing memory (safetensors).
-        plain: parameter -> key -> number (JSON), for what the optimizer keeps outside tensors.
+        plain: parameter or group -> key -> number (JSON), for what the optimizer keeps outside tensors.
     """
     tensors: dict[str, Tensor] = {}
     plain: dict[str, dict[str, Any]] = {}
@@ -109,6 +153,9 @@ def optimizer_state(
                 tensors[f"{name}/{key}"] = value.detach().cpu().clone(memory_format=torch.contiguous_format)
             else:
                 plain.setdefault(name, {})[key] = value
+    for group in optimizer.param_groups:
+        if values := {key: group[key] for key in GROUP_STATE if key in group}:
+            plain[group["name"]] = values
     return tensors, plain
 
 
@@ -126,9 +173,10 @@ def load_optimizer_state(
     Raises:
         ValueError: the state has parameters that `names` lacks.
     """
+    groups = {group["name"]: group for group in optimizer.param_groups}
     states: dict[str, dict[str, Any]] = defaultdict(dict)
     for name, values in plain.items():
-        states[name].update(values)
+        (groups[name] if name in groups else states[name]).update(values)
     for path, value in tensors.items():
         name, key = path.rsplit("/", 1)
         states[name][key] = value
@@ -143,15 +191,25 @@ def load_optimizer_state(
         }
 
 
-def _check_betas(config: OptimizerConfig) -> None:
-    problems = []
-    if config.name == "adafactor" and config.beta2 is not None:
-        problems.append(f"optimizer.beta2={config.beta2}: adafactor has no beta2; set optimizer.beta2=null")
-    if config.name != "adafactor":
-        problems += [
-            f"optimizer.{key}=null: {config.name} needs it; a usual value is {usual}"
-            for key, value, usual in (("beta1", config.beta1, 0.9), ("beta2", config.beta2, 0.999))
-            if value is None
-        ]
-    if problems:
-        raise UserError(problems)
+def _groups(config: OptimizerConfig, named: Mapping[str, Parameter]) -> list[dict[str, Any]]:
+    ratio, rates = config.lora_plus_ratio, learning_rates(config)
+    if ratio is not None and not any(name.endswith(".lora_B") for name in named):
+        raise UserError(f"optimizer.lora_plus_ratio={ratio:g}: this adapter has no B to train faster; set null")
+    groups: dict[str, dict[str, Any]] = {}
+    for name, parameter in named.items():
+        component = name.partition(".")[0]
+        if component not in rates:
+            continue
+        group, rate = component, rates[component]
+        if ratio is not None and name.endswith(".lora_B"):
+            group, rate = component + UP, rate * ratio
+        groups.setdefault(group, {"params": [], "lr": rate, "name": group})["params"].append(parameter)
+    return list(groups.values())
+
+
+def _bitsandbytes() -> Any:
+    # On import bitsandbytes warns of a missing 4-bit matrix product, which nothing here uses.
+    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
+    import bitsandbytes.optim
+
+    return bitsandbytes.optim

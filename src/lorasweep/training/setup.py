@@ -21,13 +21,15 @@ from lorasweep.data.text import TextCache
 from lorasweep.errors import UserError
 from lorasweep.evaluation.clip import Clip
 from lorasweep.toy import CLIP_PATH
-from lorasweep.toy.themes import THEMES, write_theme
+from lorasweep.toy.sets import images_of, write_set
 from lorasweep.tracking.group import open_trackers
+from lorasweep.training import memory
 from lorasweep.training.continuation import Unfit, reading, take_over
-from lorasweep.training.device import open_accelerator
+from lorasweep.training.device import gpu_memory, open_accelerator
 from lorasweep.training.environment import environment
 from lorasweep.training.evaluator import Evaluator
 from lorasweep.training.member import Job, Member, now
+from lorasweep.training.spill import SpillWatch
 from lorasweep.training.stopwatch import Stopwatch
 from lorasweep.training.version import Version
 
@@ -45,10 +47,7 @@ def set_up(job: Job, base: SDXL, stopwatch: Stopwatch) -> Member:
     """
     config = job.config
     with stopwatch("cache"):
-        dataset = Dataset.build(with_drawn_images(config), base, say=say, progress=shown)
-        text_cache = TextCache(base, dataset.cache, config.dataset.max_tokens)
-        if not config.optimizer.text_encoder_lr and not config.optimizer.text_encoder_2_lr:
-            text_cache.warm(dataset.captions())
+        dataset, text_cache = read_data(config, base)
     if config.resume:
         folder = ledger.find(config.output_root, config.name, config.resume)
         record = ledger.Record(folder)
@@ -69,6 +68,19 @@ def set_up(job: Job, base: SDXL, stopwatch: Stopwatch) -> Member:
     except Exception as error:
         record.update(status="failed", reason=str(error) or type(error).__name__, finished=now())
         raise
+
+
+def read_data(config: Config, base: SDXL) -> tuple[Dataset, TextCache]:
+    """Return a version's images, and its captions' embeddings while the text encoders are frozen; all in the cache.
+
+    Raises:
+        UserError: bad data, or a cache that cannot be written.
+    """
+    dataset = Dataset.build(with_drawn_images(config), base, say=say, progress=shown)
+    text_cache = TextCache(base, dataset.cache, config.dataset.max_tokens)
+    if not config.optimizer.text_encoder_lr and not config.optimizer.text_encoder_2_lr:
+        text_cache.warm(dataset.captions())
+    return dataset, text_cache
 
 
 def _assemble(
@@ -108,6 +120,9 @@ def _surround(
     config, number = version.config, version.number
     say(f"{config.name} v{number}: {folder}")
     say(version.plan.explain())
+    available = gpu_memory(version.accelerator.device)
+    if available is not None:
+        say(memory.forecast(config, version.base, available))
     member = Member(
         config=config,
         version=version,
@@ -133,6 +148,7 @@ def _surround(
             start_epoch=version.epoch,
         ),
         report=job.report,
+        spill=SpillWatch(available) if available is not None else None,
         held=held,
     )
     if version.step and not config.resume:
@@ -151,7 +167,7 @@ def with_drawn_images(config: Config) -> Config:
         return config
     assert dataset.theme is not None
     home = Path(config.output_root) / ".themes" / f"{dataset.theme}-{dataset.resolution}"
-    count = THEMES[dataset.theme].images
+    count = images_of(dataset.theme)
     train = _drawn(home / "train", dataset.theme, dataset.resolution, start=0, count=count)
     if dataset.folds is not None:
         return replace(config, dataset=replace(dataset, path=str(train)))
@@ -171,7 +187,7 @@ def _drawn(folder: Path, theme: str, side: int, *, start: int, count: int) -> Pa
     """Draw part of a theme into `folder` unless it is there; a folder appears whole or not at all."""
     if not folder.exists():
         unfinished = folder.with_name(f".{folder.name}.{os.getpid()}")
-        write_theme(theme, unfinished, size=(side, side), start=start, count=count)
+        write_set(theme, unfinished, size=(side, side), start=start, count=count)
         try:
             unfinished.rename(folder)
         except OSError:  # another process was faster; its drawings are the same

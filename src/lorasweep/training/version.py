@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,11 @@ from lorasweep.data.dataset import Batch, Dataset
 from lorasweep.data.text import TextCache
 from lorasweep.randomness import global_draws
 from lorasweep.training import losses, noise, optimizers, schedules, state
+from lorasweep.training.average import WeightsAverage
+from lorasweep.training.compiling import compile_blocks, forget_compiled
+from lorasweep.training.preservation import preservation_losses
+from lorasweep.training.processes import Processes
+from lorasweep.training.starting_point import begin_from
 
 NETWORK_PARTS = ("unet", "text_encoder", "text_encoder_2")
 
@@ -64,19 +69,24 @@ class Version:
     ) -> None:
         self.config, self.number, self.base, self.dataset = config, number, base, dataset
         self.text_cache, self.accelerator, self.plan = text_cache, accelerator, dataset.plan
+        self.processes = Processes(accelerator)
         rates = optimizers.learning_rates(config.optimizer)
         self.components = tuple(part for part in NETWORK_PARTS if part in rates)
         self.trains_text = any(part != "unet" for part in self.components)
         self.adapter = build_adapter(
             base, config.network, components=self.components, seed=config.seed, name=f"{slug(config.name)} v{number}"
         )
-        groups = {part: self.adapter.parameters(part) for part in self.components}
+        self.started_from = begin_from(self.adapter, config.network, base.modules["unet"].config)
         self.parameters = self.adapter.named_parameters()
-        self.optimizer = optimizers.build_optimizer(config.optimizer, groups, rates)
+        self.optimizer = optimizers.build_optimizer(config.optimizer, self.parameters)
         self.scaled_optimizer = accelerator.prepare_optimizer(self.optimizer)
+        decay = config.training.ema_decay
+        self.average = None if decay is None else WeightsAverage(self.parameters, decay)
         self.step = 0
         self.schedule = self._schedule()
         self._checkpointing(True)
+        if config.training.compile:
+            compile_blocks(base.unet)
 
     @property
     def epoch(self) -> int:
@@ -94,7 +104,7 @@ class Version:
 
     def rates(self) -> dict[str, float]:
         """Return the learning rate of each component at the current step."""
-        return {group["name"]: group["lr"] for group in self.optimizer.param_groups}
+        return optimizers.current_rates(self.optimizer)
 
     def train_step(self) -> StepReport:
         """Take one optimizer step.
@@ -108,9 +118,13 @@ class Version:
         loss = torch.zeros((), device=self.accelerator.device)
         with self.training_mode():
             for index, rows in enumerate(batches):
-                part = losses.reduce(self.losses(self.dataset.batch(rows), index), images)
-                self.accelerator.backward(part)
-                loss += part.detach()
+                batch = self.dataset.batch(rows).share(self.processes.rank, self.processes.count)
+                if batch.rows:
+                    part = losses.reduce(self.losses(batch, index), images)
+                    self.accelerator.backward(part)
+                    loss += part.detach()
+        self.processes.add_up_gradients(list(self.parameters.values()))
+        loss = self.processes.total(loss)
         grad_norm = self.update(loss.item())
         self.step += 1
         return StepReport(loss.item(), grad_norm)
@@ -119,20 +133,40 @@ class Version:
         """Return the weighted loss of each image of a batch, (B,), ready for backward.
 
         Args:
-            batch: latents, captions and sizes. index: which batch of the step it is, for the dropout's draws.
+            batch: latents, captions, sizes, masks. index: which batch of the step it is, for the dropout's draws.
         """
         config, device = self.config, self.accelerator.device
         prediction_type, alphas = config.base_model.prediction_type, self.base.alphas_cumprod
-        latents = batch.latents.to(device)
-        drawn = noise.noise_for(batch.rows, tuple(latents.shape[1:]), config.seed, config.loss.noise_offset).to(device)
-        timesteps = noise.timesteps_for(batch.rows, config.seed).to(device)
-        noisy = noise.add_noise(latents, drawn, timesteps, alphas)
-        dropout = global_draws(config.seed, "dropout", self.step, index) if config.network.dropout else nullcontext()
-        with self.accelerator.autocast(), dropout:
-            text = self.embed(batch.captions)
-            prediction = self.base.predict(noisy, timesteps, text, batch.size_ids.to(device))
-        target = losses.target(latents, drawn, timesteps, prediction_type, alphas)
-        return losses.per_sample(prediction, target, config.loss, timesteps, alphas, prediction_type, batch.weights)
+        noised = noise.noised(batch.rows, batch.latents, config.loss, config.seed, alphas)
+        size_ids, timesteps = batch.size_ids.to(device), noised.timesteps
+        kept = self._preservation(batch, noised, index) if config.loss.preservation_class else None
+        with self.accelerator.autocast(), self._dropout("dropout", index):
+            prediction = self.base.predict(noised.noisy, timesteps, self.embed(batch.captions, batch.company), size_ids)
+        target = losses.target(batch.latents.to(device), noised.noise, timesteps, prediction_type, alphas)
+        values = losses.per_sample(
+            prediction, target, config.loss, timesteps, alphas, prediction_type, batch.weights, batch.masks
+        )
+        return values if kept is None else values + config.loss.preservation_weight * kept
+
+    def _preservation(self, batch: Batch, noised: noise.Noised, index: int) -> Tensor:
+        with self._dropout("preservation dropout", index):
+            return preservation_losses(
+                batch.captions,
+                noised,
+                batch.size_ids.to(self.accelerator.device),
+                company=batch.company,
+                trigger=self.config.dataset.trigger,
+                word=self.config.loss.preservation_class,
+                embed=self.embed,
+                predict=self.predict,
+                bare=self.adapter.disabled,
+            )
+
+    def _dropout(self, purpose: str, index: int) -> AbstractContextManager[None]:
+        """Give the dropout layers draws of this step and batch."""
+        if not self.config.network.draws:
+            return nullcontext()
+        return global_draws(self.config.seed, purpose, self.step, index)
 
     def update(self, loss: float) -> float:
         """Clip, step the optimizer and the schedule, clear the gradients; return the gradient's norm."""
@@ -146,14 +180,28 @@ class Version:
             raise NonFiniteError(f"loss {loss}, gradient norm {norm}")
         self.scaled_optimizer.step()
         self.scaled_optimizer.zero_grad()
+        if self.config.network.max_norm is not None:
+            self.adapter.limit_norms()
+        if self.average is not None:
+            self.average.step()
         self.schedule.step()
         return norm
 
-    def embed(self, captions: list[str]) -> TextEmbeddings:
-        """Return embeddings of captions by the encoders as they are now; cached while they are frozen."""
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Give the weights that are measured, sampled and saved: the moving average, or the optimizer's, if any."""
+        with self.average.swapped_in() if self.average is not None else optimizers.averaged(self.optimizer):
+            yield
+
+    def embed(self, captions: list[str], company: Sequence[str] = ()) -> TextEmbeddings:
+        """Return embeddings of captions by the encoders as they are now; cached while they are frozen.
+
+        Args:
+            captions: what is encoded. company: captions that they are padded to the length of, besides their own.
+        """
         if not self.trains_text:
-            return self.text_cache(captions).to(self.accelerator.device)
-        tokens = self.base.tokens_needed(captions, self.config.dataset.max_tokens)
+            return self.text_cache(captions, company).to(self.accelerator.device)
+        tokens = self.base.tokens_needed([*captions, *company], self.config.dataset.max_tokens)
         with self.accelerator.autocast():
             return self.base.encode_text(captions, tokens)
 
@@ -165,7 +213,7 @@ class Version:
     @contextmanager
     def training_mode(self) -> Iterator[None]:
         """Dropout and gradient checkpointing act inside only."""
-        needed = bool(self.config.network.dropout) or self.config.training.gradient_checkpointing
+        needed = self.config.network.draws or self.config.training.gradient_checkpointing
         parts = [self.base.modules[part] for part in self.components] if needed else []
         for module in parts:
             module.train()
@@ -180,6 +228,8 @@ class Version:
         tensors, plain = optimizers.optimizer_state(self.optimizer, self.parameters)
         tensors = {f"optimizer.{name}": tensor for name, tensor in tensors.items()}
         tensors |= {f"adapter.{name}": tensor for name, tensor in self.adapter.state().items()}
+        if self.average is not None:
+            tensors |= {f"average.{name}": tensor for name, tensor in self.average.state().items()}
         scaler = self.accelerator.scaler
         scale = scaler.state_dict() if scaler is not None else None
         state.save_state(folder, self.step, tensors, {"optimizer": plain, "scaler": scale})
@@ -197,10 +247,14 @@ class Version:
         if self.accelerator.scaler is not None and plain["scaler"]:
             self.accelerator.scaler.load_state_dict(plain["scaler"])
         self.step = plain["step"]
+        if self.average is not None:
+            self.average.load(_under("average.", tensors), self.step)
         self.schedule = self._schedule()
 
     def remove(self) -> None:
         """Leave the base as it was before this version."""
+        if self.config.training.compile:
+            forget_compiled(self.base.unet)
         self.adapter.remove()
         self._checkpointing(False)
 
@@ -219,9 +273,6 @@ class Version:
 
     def _schedule(self) -> LambdaLR:
         """Build the learning rates from the current step on; they are a function of the step alone."""
-        rates = optimizers.learning_rates(self.config.optimizer)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rates[group["name"]]
         return schedules.build_schedule(self.config.scheduler, self.optimizer, self.plan.total_steps, self.step)
 
 

@@ -1,20 +1,28 @@
-"""The weights file of an epoch: the adapter in kohya's format with everything that is known about it."""
+"""The weights file of an epoch: a LoRA or a whole checkpoint, with everything that is known about it."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
+from lorasweep.bases.load import load_base
+from lorasweep.config import BaseModelConfig
+from lorasweep.export.checkpoint import sgm_tensors, write_checkpoint, write_diffusers
 from lorasweep.export.metadata import Folder, TrainingFacts, metadata
 from lorasweep.export.weights import export_tensors, write_weights
 from lorasweep.training import schedules
 from lorasweep.training.version import Version
+from lorasweep.weights import config_source
 
 
 def write_epoch_weights(path: Path, version: Version, record: dict[str, Any], finished: str) -> None:
-    """Write the adapter as it is now to `path`.
+    """Write the trained weights as they are now to `path`.
 
     Args:
         path: the file. version: what is written. record: its record, for when it started and its overrides.
@@ -27,6 +35,7 @@ def write_epoch_weights(path: Path, version: Version, record: dict[str, Any], fi
     config, plan, dataset = version.config, version.plan, version.dataset
     folders = _folders(dataset.folders())
     regularisation = _folders(dataset.folders(regularisation=True))
+    base_file, vae_file = (version.base.file_hashes.get(name) for name in ("base", "vae"))
     facts = TrainingFacts(
         output_name=path.stem,
         session=f"{record['started']} {config.name} v{version.number}",
@@ -49,12 +58,47 @@ def write_epoch_weights(path: Path, version: Version, record: dict[str, Any], fi
         buckets=dataset.bucket_counts(),
         base_name=Path(version.base.path).name if config.base_model.path else "lorasweep toy base",
         base_sha256=version.base.sha256,
+        base_file_sha256=base_file.sha256 if base_file else None,
+        base_file_legacy_hash=base_file.legacy if base_file else None,
+        vae_name=Path(config.base_model.vae_path).name if config.base_model.vae_path else None,
+        vae_file_sha256=vae_file.sha256 if vae_file else None,
+        vae_file_legacy_hash=vae_file.legacy if vae_file else None,
         dataset_sha256=dataset.sha256,
+        started_from_sha256=version.started_from,
         overrides=record["overrides"],
         program_version=package_version("lorasweep"),
     )
-    tensors = export_tensors(version.adapter.state(), config.network, version.base.modules["unet"].config)
-    write_weights(path, tensors, metadata(config, facts))
+    with version.averaged():
+        if config.network.type == "full":
+            write_checkpoint(path, _whole(version), metadata(config, facts))
+        else:
+            tensors = export_tensors(version.adapter.state(), config.network, version.base.unet.config)
+            write_weights(path, tensors, metadata(config, facts))
+
+
+def write_diffusers_folder(folder: Path, weights: Path, config: BaseModelConfig) -> None:
+    """Write a whole checkpoint of this training as a diffusers folder too, in fp16.
+
+    Args:
+        folder: appears whole or not at all. weights: the single file.
+        config: the base that was trained, whose configs and tokenizers the folder gets.
+
+    Raises:
+        UserError: the file is damaged. OSError: the disk is full or the like.
+    """
+    found = replace(config, path=str(weights), vae_path=None, config_path=config_source(config), variant=None)
+    write_diffusers(folder, load_base(found, "cpu", torch.float32))
+
+
+def _whole(version: Version) -> dict[str, Tensor]:
+    base, config = version.base, version.config.base_model
+    return sgm_tensors(
+        base.unet,
+        base.vae,
+        base.text_encoders,
+        prediction_type=config.prediction_type,
+        zero_terminal_snr=config.zero_terminal_snr,
+    )
 
 
 def _folders(found: dict[str, dict[str, int]]) -> dict[str, Folder]:

@@ -1,0 +1,223 @@
+"""A training step of full-size SDXL with random weights: seconds, memory, and how near to the card's matrix rate.
+
+    .venv/bin/python benchmarks/sdxl_step.py                         on a GPU: 1024 pixels, batch 1, 2, 4
+    .venv/bin/python benchmarks/sdxl_step.py --size small            the same at small size, on a CPU too
+
+LoRA of rank 16, bf16, latents and text embeddings ready, no gradient checkpointing; eager, and with
+training.compile=true. Each line is measured in a process of its own, through the trainer's own `Version.train_step`.
+TFLOP are counted by torch (two per multiplication and addition, forward and backward); the rate beside it is a large
+matrix product of the same precision on the same device. Published for comparison: 0.606 s and 13.0 GiB at batch 1
+(SimpleTuner, LoKr, H100). Goal on an H200: 45 % of the matrix rate at batch 4, at most 60 ms at batch 1; the floor
+there, all arithmetic at full rate, is 18 and 72 ms.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from common import publish
+from diffusers import UNet2DConditionModel
+from torch.profiler import ProfilerActivity, profile
+from torch.utils.flop_counter import FlopCounterMode
+
+from lorasweep.bases.base import TextEmbeddings
+from lorasweep.compose import composing, load
+from lorasweep.data.dataset import Batch
+from lorasweep.data.plan import Plan
+from lorasweep.training.cohort import load as load_base
+from lorasweep.training.device import open_accelerator
+from lorasweep.training.version import Version
+
+SDXL: dict[str, Any] = {
+    "layers_per_block": 2,
+    "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+    "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+    "use_linear_projection": True,
+    "addition_embed_type": "text_time",
+}
+FULL: dict[str, Any] = {
+    **SDXL,
+    "block_out_channels": (320, 640, 1280),
+    "transformer_layers_per_block": [1, 2, 10],
+    "attention_head_dim": [5, 10, 20],
+    "cross_attention_dim": 2048,
+    "addition_time_embed_dim": 256,
+    "projection_class_embeddings_input_dim": 2816,
+}
+SMALL: dict[str, Any] = {
+    **SDXL,
+    "block_out_channels": (32, 64, 128),
+    "transformer_layers_per_block": [1, 1, 2],
+    "attention_head_dim": [2, 2, 4],
+    "cross_attention_dim": 64,
+    "addition_time_embed_dim": 32,
+    "projection_class_embeddings_input_dim": 64 + 6 * 32,
+}
+SIZES = {"full": (FULL, 128, 1280), "small": (SMALL, 32, 64)}  # UNet, latents' side, width of the pooled text
+WARMUP, STEPS, PROFILED = 5, 20, 3
+SECONDS_OF_MATRICES = 2.0
+
+
+def version_of(size: str, batch: int, compiled: bool, folder: str) -> Version:
+    """Return a version of the trainer on a UNet of random weights, its data ready in memory."""
+    settings, side, pooled = SIZES[size]
+    overrides = [f"output_root={folder}", "lora=fuzzybear", "optimizer=adamw", "optimizer.text_encoder_lr=0",
+                 "network.rank=16", "network.alpha=8", f"training.batch_size={batch}", "loss.noise_offset=0",
+                 f"training.compile={str(compiled).lower()}", "training.mixed_precision=bf16"]  # fmt: skip
+    with composing():
+        config = load(overrides)
+    base = load_base(config)
+    accelerator = open_accelerator(config.training)
+    torch.manual_seed(0)
+    torch.set_default_dtype(torch.bfloat16)
+    with torch.device(accelerator.device):
+        base.unet = UNet2DConditionModel(**settings).requires_grad_(False).eval()
+    torch.set_default_dtype(torch.float32)
+    base.modules["unet"] = base.unet
+    text = TextEmbeddings(torch.randn(batch, 77, settings["cross_attention_dim"]), torch.randn(batch, pooled))
+    text = text.to(accelerator.device)
+    latents, size_ids = torch.randn(batch, 4, side, side), torch.tensor([[8.0 * side] * 2 + [0, 0] + [8.0 * side] * 2])
+
+    def ready(rows: list[Any]) -> Batch:
+        return Batch(list(rows), latents, [""] * len(rows), size_ids.repeat(len(rows), 1), torch.ones(len(rows)))
+
+    dataset: Any = SimpleNamespace(plan=Plan([{0: batch}], batch, 1, 1, 10_000, 0), batch=ready)
+    return Version(config, 1, base, dataset, lambda captions, company: text, accelerator)  # type: ignore[arg-type]
+
+
+def matrix_rate(device: torch.device) -> float:
+    """Return the TFLOP/s of a large matrix product in bf16, the best of many."""
+    side = 8192 if device.type == "cuda" else 1024
+    a, b = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
+    best, ends = float("inf"), time.perf_counter() + SECONDS_OF_MATRICES
+    while time.perf_counter() < ends:
+        started = time.perf_counter()
+        a @ b
+        _wait(device)
+        best = min(best, time.perf_counter() - started)
+    return 2 * side**3 / best / 1e12
+
+
+def measure(size: str, batch: int, compiled: bool) -> dict[str, Any]:
+    """Return the figures of one line."""
+    with tempfile.TemporaryDirectory() as folder:
+        tflop = _tflop(size, batch, folder)
+        version = version_of(size, batch, compiled, folder)
+        device = version.accelerator.device
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+        first = _timed(version, 1)[0]
+        _timed(version, WARMUP)
+        seconds = _timed(version, STEPS)
+        peak = torch.cuda.max_memory_allocated() / 2**30 if device.type == "cuda" else None
+        median = statistics.median(seconds)
+        return {
+            "batch": batch,
+            "compiled": compiled,
+            "seconds_per_step": median,
+            "slowest": max(seconds),
+            "first_step": first,
+            "peak_gib": peak,
+            "tflop": tflop,
+            "tflops": tflop / median,
+            "matrix_tflops": matrix_rate(device),
+            "device": torch.cuda.get_device_name() if device.type == "cuda" else "CPU",
+            "where": _profile(version, device),
+        }
+
+
+def _tflop(size: str, batch: int, folder: str) -> float:
+    """Count one eager step; what compiles cannot be counted."""
+    version = version_of(size, batch, False, folder)
+    with FlopCounterMode(display=False) as counter:
+        version.train_step()
+    version.remove()
+    return float(counter.get_total_flops()) / 1e12
+
+
+def _timed(version: Version, steps: int) -> list[float]:
+    seconds = []
+    for _ in range(steps):
+        started = time.perf_counter()
+        version.train_step()
+        _wait(version.accelerator.device)
+        seconds.append(time.perf_counter() - started)
+    return seconds
+
+
+def _profile(version: Version, device: torch.device) -> dict[str, Any]:
+    """Return where the time of a step goes: the device's share of it, launches, and the ten longest operations."""
+    cuda = device.type == "cuda"
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if cuda else [])]
+    with profile(activities=activities) as found:
+        started = time.perf_counter()
+        for _ in range(PROFILED):
+            version.train_step()
+        _wait(device)
+        wall = (time.perf_counter() - started) / PROFILED
+    averages = found.key_averages()
+    of = (lambda e: e.self_device_time_total) if cuda else (lambda e: e.self_cpu_time_total)
+    top = sorted(averages, key=of, reverse=True)[:10]
+    launches = sum(e.count for e in averages if "LaunchKernel" in e.key) if cuda else None
+    return {
+        "wall_s": wall,
+        "device_busy_s": sum(map(of, averages)) / PROFILED / 1e6,
+        "launches_per_step": launches / PROFILED if launches is not None else None,
+        "top": [{"name": e.key[:60], "ms": of(e) / PROFILED / 1000, "calls": e.count / PROFILED} for e in top],
+    }
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def main() -> None:
+    """Measure every line in a process of its own, print the table and the profile of the last."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--size", choices=SIZES, default="full")
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--only", choices=("eager", "compiled"))
+    parser.add_argument("--line", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.line:
+        batch, compiled = json.loads(options.line)
+        print(json.dumps(measure(options.size, batch, compiled)))
+        return
+    rows = [("batch", "", "s/step", "first step", "peak", "TFLOP/s", "of the matrix rate")]
+    lines = []
+    for compiled in (False, True):
+        if options.only == ("eager" if compiled else "compiled"):
+            continue
+        for batch in options.batches:
+            command = [sys.executable, __file__, "--size", options.size, "--line", json.dumps([batch, compiled])]
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+            line = json.loads(done.stdout.splitlines()[-1])
+            lines.append(line)
+            peak = "-" if line["peak_gib"] is None else f"{line['peak_gib']:.1f} GiB"
+            share = line["tflops"] / line["matrix_tflops"]
+            rows.append((str(batch), "compiled" if compiled else "eager", f"{line['seconds_per_step']:.4f}",
+                         f"{line['first_step']:.1f} s", peak, f"{line['tflops']:.3g}", f"{share:.0%}"))  # fmt: skip
+            print(*rows[-1], flush=True)
+    name = "sdxl_step" if options.size == "full" else "sdxl_step_small"
+    publish(name, f"{options.size} SDXL on {lines[-1]['device']}", rows, {"lines": lines})
+    for line in lines:
+        where = line["where"]
+        launches = f", {where['launches_per_step']:.0f} launches" if where["launches_per_step"] else ""
+        print(f"batch {line['batch']} {'compiled' if line['compiled'] else 'eager'}: {where['wall_s']:.4f} s a step, "
+              f"device busy {where['device_busy_s']:.4f} s{launches}")  # fmt: skip
+        for entry in where["top"]:
+            print(f"    {entry['ms']:9.3f} ms {entry['calls']:8.0f} x  {entry['name']}")
+
+
+if __name__ == "__main__":
+    main()

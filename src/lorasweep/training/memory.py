@@ -1,0 +1,267 @@
+"""How much of the GPU's memory a training will take at its peak, before it starts; and what would save how much.
+
+The activations are not guessed: the UNet is run once with its adapters on tensors without content (torch's fake
+tensors), and what autograd keeps for the backward pass is added up. It grows with the batch and the pixels (within a
+few percent), so one such run is enough for every variant.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from diffusers import UNet2DConditionModel
+from peft.tuners.tuners_utils import BaseTunerLayer
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.autograd.graph import saved_tensors_hooks
+
+from lorasweep.adapters.adapter import Adapter, build_adapter
+from lorasweep.bases.sdxl import SDXL
+from lorasweep.config import Config, NetworkConfig, OptimizerConfig
+from lorasweep.training.optimizers import build_optimizer, learning_rates
+
+GIB = 2**30
+FP32 = 4  # bytes
+SIZE_NUMBERS = 6  # of an image: its size, its crop, its target
+BLOCKS = ("ResnetBlock2D", "BasicTransformerBlock")
+"""What gradient checkpointing computes again one by one; the largest one's activations are there at any time."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A training's memory at its peak, in bytes.
+
+    Attributes:
+        weights: the frozen base on the GPU. trained: what is trained, its gradients, optimizer state and average.
+        activations: what is kept for the backward pass.
+    """
+
+    weights: int
+    trained: int
+    activations: int
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.weights + self.trained + self.activations
+
+    def explain(self) -> str:
+        """Return it in words."""
+        return (
+            f"about {gib(self.total)} (base {gib(self.weights)}, activations {gib(self.activations)}, what is trained "
+            f"with gradients and optimizer {gib(self.trained)})"
+        )
+
+
+def gib(count: float) -> str:
+    """Return bytes in words: `7.2 GiB`."""
+    return f"{count / GIB:.1f} GiB"
+
+
+def estimate(config: Config, base: SDXL) -> Memory:
+    """Return what a training of `config` on `base` will take; the base may be anywhere, adapters may be on it."""
+    count = _trained_count(config, base)
+    weights = sum(_own_bytes(module) for module in base.modules.values())
+    if config.network.type == "full":  # then what is trained is part of the base, in 32 bit
+        weights -= FP32 * count
+    copies = 2 + _state_per_weight(config.optimizer) + (config.training.ema_decay is not None)  # weight and gradient
+    return Memory(weights, round(FP32 * count * copies), _activations(config, base))
+
+
+def savings(config: Config, base: SDXL) -> list[tuple[str, int]]:
+    """Return settings that would lower the peak and by how many bytes, the most first; only those that would."""
+    now = estimate(config, base).total
+    found = {words: now - estimate(changed, base).total for words, changed in _variants(config).items()}
+    return sorted(((words, saved) for words, saved in found.items() if saved > 0), key=lambda pair: -pair[1])
+
+
+def advice(config: Config, base: SDXL, most: int = 3) -> str:
+    """Return the `most` best settings of `savings` in words; "" where none would help."""
+    return "; ".join(f"{words} saves about {gib(saved)}" for words, saved in savings(config, base)[:most])
+
+
+def forecast(config: Config, base: SDXL, available: int) -> str:
+    """Return the line that is printed before the first step: the estimate, and what to do where it will not fit.
+
+    Args:
+        available: the GPU's memory in bytes.
+    """
+    try:
+        expected = estimate(config, base)
+    except Exception as error:  # a forecast must not keep a training from starting
+        return f"GPU memory: could not be estimated ({type(error).__name__}: {error})"
+    line = f"GPU memory: {expected.explain()}, the GPU has {gib(available)}"
+    return line if expected.total <= available else f"{line}: it may not fit. {advice(config, base)}"
+
+
+def _variants(config: Config) -> dict[str, Config]:
+    training, optimizer, data = config.training, config.optimizer, config.dataset
+    half, smaller = training.batch_size // 2, data.resolution * 3 // 4 // 64 * 64
+    found = {
+        "training.gradient_checkpointing=true": replace(config, training=replace(training, gradient_checkpointing=True))
+    }
+    if half:
+        accumulation = training.gradient_accumulation * 2
+        words = f"training.batch_size={half} training.gradient_accumulation={accumulation}"
+        found[words] = replace(config, training=replace(training, batch_size=half))
+    if optimizer.name in ("adamw", "lion"):
+        lean = replace(optimizer, name=f"{optimizer.name}8bit")
+        found[f"optimizer={lean.name}"] = replace(config, optimizer=lean)
+    if smaller:
+        found[f"dataset.resolution={smaller}"] = replace(config, dataset=replace(data, resolution=smaller))
+    if training.ema_decay is not None:
+        found["training.ema_decay=null"] = replace(config, training=replace(training, ema_decay=None))
+    if config.network.rank > 8 and config.network.type != "full":
+        rank = config.network.rank // 2
+        found[f"network.rank={rank}"] = replace(config, network=replace(config.network, rank=rank))
+    return found
+
+
+def _activations(config: Config, base: SDXL) -> int:
+    """Return the bytes that autograd keeps of one batch in the UNet; the text encoders' few are left out."""
+    latents = config.dataset.resolution // base.latent_factor
+    side = min(64, latents)
+    kept = _kept(_key(dict(base.unet.config)), _network(config), side, config.training.gradient_checkpointing)
+    return round(kept * config.training.batch_size * (latents / side) ** 2)
+
+
+def _trained_count(config: Config, base: SDXL) -> int:
+    """Return how many weights are trained."""
+    components = tuple(learning_rates(config.optimizer))
+    if config.network.type == "full":
+        return sum(parameter.numel() for part in components for parameter in base.modules[part].parameters())
+    encoders = tuple((type(encoder), encoder.config.to_json_string()) for encoder in base.text_encoders)
+    return _adapter_count(_key(dict(base.unet.config)), encoders, _network(config), components)
+
+
+@lru_cache(maxsize=16)
+def _adapter_count(unet: str, encoders: tuple[tuple[Any, str], ...], network: str, components: tuple[str, ...]) -> int:
+    hollow: dict[str, nn.Module] = {"unet": _hollow_unet(unet)}
+    with torch.device("meta"):
+        for part, (kind, settings) in zip(("text_encoder", "text_encoder_2"), encoders, strict=True):
+            hollow[part] = kind(kind.config_class.from_dict(json.loads(settings)))
+    adapter = _adapter(hollow, NetworkConfig(**json.loads(network)), components)
+    return sum(parameter.numel() for parameter in adapter.named_parameters().values())
+
+
+def _adapter(modules: dict[str, nn.Module], network: NetworkConfig, components: Sequence[str]) -> Adapter:
+    holder: Any = SimpleNamespace(modules=modules)
+    return build_adapter(holder, network, components=components, seed=0, name="estimate")
+
+
+def _state_per_weight(config: OptimizerConfig) -> float:
+    """Return the optimizer's numbers per trained weight, in weights of 32 bit, by taking one step with it."""
+    weight = nn.Parameter(torch.zeros(64, 64))
+    weight.grad = torch.ones_like(weight)
+    optimizer = build_optimizer(replace(config, name=config.name.removeprefix("paged_")), {"unet.lora_A": weight})
+    optimizer.step()
+    state = optimizer.state[weight].values()
+    return sum(value.nbytes for value in state if isinstance(value, Tensor)) / weight.nbytes
+
+
+def _own_bytes(module: nn.Module) -> int:
+    """Return the size of a part's own weights, adapters left out."""
+    adapters = {
+        id(parameter)
+        for layer in module.modules()
+        if isinstance(layer, BaseTunerLayer)
+        for name, parameter in layer.named_parameters()
+        if not name.startswith("base_layer.")
+    }
+    return sum(parameter.nbytes for parameter in module.parameters() if id(parameter) not in adapters)
+
+
+def _network(config: Config) -> str:
+    return _key(asdict(replace(config.network, start_from=None)))
+
+
+def _key(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, default=str, sort_keys=True)
+
+
+@lru_cache(maxsize=16)
+def _kept(settings: str, network: str, side: int, checkpointing: bool) -> int:
+    """Return the bytes kept of one row of latents (side, side): a JSON key of the UNet's and the network's settings."""
+    unet = _hollow_unet(settings).requires_grad_(False).eval()
+    kind = NetworkConfig(**json.loads(network))
+    if kind.type == "full":
+        unet.requires_grad_(True)
+    else:
+        _adapter({"unet": unet}, kind, ("unet",))
+    _make_fake(unet)
+    blocks = _run(unet, side)
+    if not checkpointing:
+        return sum(blocks.values())
+    largest = max(count for block, count in blocks.items() if block)
+    unet.enable_gradient_checkpointing()
+    unet.train()
+    return sum(_run(unet, side).values()) + largest
+
+
+def _hollow_unet(settings: str) -> UNet2DConditionModel:
+    """Return a UNet without weights."""
+    with torch.device("meta"):
+        unet: UNet2DConditionModel = UNet2DConditionModel.from_config(json.loads(settings))
+    return unet
+
+
+def _make_fake(module: nn.Module) -> None:
+    """Turn weights on the meta device into fake ones, which compute as a CPU's do, autocast included.
+
+    What is frozen is in 16 bit, what is trained in 32, as on a GPU.
+    """
+    with FakeTensorMode():
+        for part in module.modules():
+            for name, parameter in part._parameters.items():
+                if parameter is not None:
+                    trained = parameter.requires_grad
+                    empty = torch.empty(parameter.shape, dtype=torch.float32 if trained else torch.bfloat16)
+                    part._parameters[name] = nn.Parameter(empty, requires_grad=trained)
+            for name, buffer in part._buffers.items():
+                if buffer is not None:
+                    part._buffers[name] = torch.empty(buffer.shape, dtype=buffer.dtype)
+
+
+def _run(unet: UNet2DConditionModel, side: int) -> dict[str, int]:
+    """Return the bytes that a forward of one row keeps for the backward pass: by block, "" for what is in none."""
+    own = {parameter.untyped_storage()._cdata for parameter in unet.parameters()}
+    kept: dict[int, tuple[str, torch.UntypedStorage]] = {}  # holding a storage keeps its address from being reused
+    inside = [""]
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in own:
+            kept.setdefault(storage._cdata, (inside[-1], storage))
+        return tensor
+
+    hooks = []
+    for name, module in unet.named_modules():
+        if type(module).__name__ in BLOCKS:
+            hooks.append(module.register_forward_pre_hook(lambda *_, name=name: inside.append(name)))
+            hooks.append(module.register_forward_hook(lambda *_: inside.pop() and None))
+    config = unet.config
+    sizes = SIZE_NUMBERS * config.addition_time_embed_dim
+    mode = next(iter(unet.parameters())).fake_mode  # type: ignore[attr-defined]
+    with mode, saved_tensors_hooks(keep, lambda tensor: tensor), torch.autocast("cpu", torch.bfloat16):
+        unet(
+            torch.empty(1, unet.config.in_channels, side, side, dtype=torch.bfloat16),
+            torch.empty(1),
+            encoder_hidden_states=torch.empty(1, 77, config.cross_attention_dim, dtype=torch.bfloat16),
+            added_cond_kwargs={
+                "text_embeds": torch.empty(1, config.projection_class_embeddings_input_dim - sizes),
+                "time_ids": torch.empty(1, SIZE_NUMBERS),
+            },
+        )
+    for hook in hooks:
+        hook.remove()
+    found: dict[str, int] = defaultdict(int)
+    for block, storage in kept.values():
+        found[block] += storage.nbytes()
+    return found

@@ -1,0 +1,103 @@
+"""Two processes on one version, started as a user would, on CPUs (gloo)."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+ROOT = Path(__file__).parents[2]
+RUN = ["lora=fuzzybear", "optimizer=adamw", "scheduler=constant", "training.batch_size=3",
+       "training.gradient_accumulation=2",
+       "training.max_steps=6", "training.epochs=1", "dataset.repeats=2", "network.rank=2", "network.alpha=1",
+       "training.ema_decay=0.9", "evaluation.timesteps=4", "evaluation.max_images=2", "evaluation.clip=false",
+       "sampling.every_epochs=0", "tracker=none", "tracker.every_steps=1"]  # fmt: skip
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def train(folder: Path, *overrides: str, processes: int) -> subprocess.CompletedProcess[str]:
+    program = [sys.executable]
+    if processes > 1:
+        program += ["-m", "accelerate.commands.launch", "--multi_gpu", f"--num_processes={processes}",
+                    "--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no",
+                    f"--main_process_port={free_port()}"]  # fmt: skip
+    command = [*program, str(ROOT / "train.py"), f"output_root={folder}", *RUN, *overrides]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_CONFIG_FILE": ""}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+
+
+def rows(version: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (version / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[int, tuple[Path, subprocess.CompletedProcess[str]]]:
+    """The same version by one process and by two."""
+    done = {}
+    for processes in (1, 2):
+        folder = tmp_path_factory.mktemp(f"by{processes}")
+        done[processes] = (folder / "fuzzybear" / "v6", train(folder, processes=processes))
+        assert done[processes][1].returncode == 0, done[processes][1].stderr
+    return done
+
+
+def test_two_processes_train_what_one_trains(runs: dict[int, Any]) -> None:
+    (alone, _), (together, _) = runs[1], runs[2]
+    losses = [[row["train/loss"] for row in rows(version) if "train/loss" in row] for version in (alone, together)]
+    assert len(losses[0]) == 6 and losses[1] == pytest.approx(losses[0], rel=1e-5)
+    weights = [load_file(version / "FuzzyBear_v6.safetensors") for version in (alone, together)]
+    assert weights[0].keys() == weights[1].keys()
+    for name, tensor in weights[0].items():
+        # Adam's first steps turn the rounding of a gradient near zero into a difference of up to a step.
+        assert torch.allclose(tensor.float(), weights[1][name].float(), rtol=2e-3, atol=2e-6), name
+
+
+def test_steps_and_epochs_are_counted_once_and_one_process_writes(runs: dict[int, Any]) -> None:
+    version, done = runs[2]
+    alone, together = (json.loads((runs[n][0] / "record.json").read_text()) for n in (1, 2))
+    epochs = [[(entry["epoch"], entry["step"]) for entry in record["epochs"]] for record in (alone, together)]
+    assert epochs[0] == epochs[1]
+    assert together["status"] == "complete"
+    assert [path.name for path in version.parent.iterdir() if path.name.startswith("v")] == ["v6"]
+    assert done.stdout.count("FuzzyBear v6  complete") == 1
+    steps = [row["step"] for row in rows(version) if "train/loss" in row]
+    assert steps == [1, 2, 3, 4, 5, 6]
+
+
+def test_two_processes_go_on_where_one_stopped(runs: dict[int, Any], tmp_path: Path) -> None:
+    begun = train(tmp_path, "training.max_steps=3", processes=1)
+    assert begun.returncode == 0, begun.stderr
+    done = train(tmp_path, "resume=v6", processes=2)
+    assert done.returncode == 0, done.stderr
+    assert "resumed after step 3 of 6" in done.stdout
+    straight, resumed = (
+        [row["train/loss"] for row in rows(version) if "train/loss" in row]
+        for version in (runs[1][0], tmp_path / "fuzzybear" / "v6")
+    )
+    assert resumed == pytest.approx(straight, rel=1e-5)
+
+
+def test_what_cannot_be_shared_is_refused_once_and_in_words(tmp_path: Path) -> None:
+    done = train(tmp_path, "training.batch_size=1", processes=2)
+    assert done.returncode != 0 and done.stderr.count("training.batch_size=1 on 2 processes") == 1
+    assert not (tmp_path / "fuzzybear").exists()
+
+
+def test_a_search_is_not_started_through_a_launch() -> None:
+    environment = {**os.environ, "RANK": "0", "WORLD_SIZE": "2"}
+    command = [sys.executable, str(ROOT / "train.py"), "-m", "network.rank=4,8"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
+    assert done.returncode == 2 and "hydra/launcher=lanes" in done.stderr

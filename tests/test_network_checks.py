@@ -1,0 +1,74 @@
+"""The adapter's options: what has no effect or no meaning is refused in one line."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from lorasweep.checks.network import KINDS, RULES
+from lorasweep.config import Config, NetworkConfig
+
+
+def problems(**network: Any) -> list[str]:
+    config = Config(name="Sage", network=NetworkConfig(**network))
+    return [line for rule in RULES for line in rule(config)]
+
+
+OTHER = {  # a value that is not the default
+    "network.ranks": ["attn2:4"],
+    "network.rslora": True,
+    "network.dropout": 0.1,
+    "network.rank_dropout": 0.1,
+    "network.module_dropout": 0.1,
+    "network.max_norm": 1.0,
+    "network.dora": True,
+    "network.factor": 8,
+    "network.decompose_both": True,
+    "network.tucker": True,
+    "network.start_from": __file__,
+}
+
+
+@pytest.mark.parametrize("kind", ["lora", "loha", "lokr", "full"])
+@pytest.mark.parametrize("key", KINDS)
+def test_an_option_without_effect_is_refused(kind: str, key: str) -> None:
+    found = problems(type=kind, convolutions=True, **{key.partition(".")[2]: OTHER[key]})
+    inert = [line for line in found if f"changes nothing with network.type={kind}" in line]
+    assert len(inert) == (kind not in KINDS[key])
+    assert all(line.startswith(f"{key}=") for line in inert)
+
+
+def test_defaults_are_sound_with_every_kind() -> None:
+    for kind in ("lora", "loha", "lokr", "full"):
+        assert problems(type=kind) == []
+
+
+@pytest.mark.parametrize(
+    ("network", "complaint"),
+    [
+        ({"ranks": ["attn2"]}, "network.ranks: 'attn2': expected PATTERN:RANK or PATTERN:RANK/ALPHA"),
+        ({"ranks": ["attn2=4"]}, "expected PATTERN:RANK"),
+        ({"ranks": ["attn2:4.5"]}, "expected PATTERN:RANK"),
+        ({"ranks": ["attn(:4"]}, "'attn(' is no regular expression"),
+        ({"ranks": ["attn2:0"]}, "expected a rank of at least 1"),
+        ({"ranks": ["attn2:4/0"]}, "an alpha above 0"),
+        ({"type": "lokr", "factor": 0}, "network.factor=0: expected a divisor"),
+        ({"type": "loha", "tucker": True}, "network.tucker=true changes nothing without network.convolutions=true"),
+        ({"start_from": "missing.safetensors"}, "there is no such file"),
+    ],
+)
+def test_what_has_no_meaning_is_refused(network: dict[str, Any], complaint: str) -> None:
+    [line] = problems(**network)
+    assert complaint in line
+
+
+def test_the_file_to_start_from_is_looked_at(tmp_path: Path) -> None:
+    pickled, damaged, whole = (tmp_path / name for name in ("a.pt", "b.safetensors", "c.safetensors"))
+    pickled.write_bytes(b"x")
+    damaged.write_bytes(b"x" * 100)
+    save_file({"a": torch.ones(1)}, whole)
+    assert "a pickled file could run any code" in problems(start_from=str(pickled))[0]
+    assert "copy or download it again" in problems(start_from=str(damaged))[0]
+    assert problems(start_from=str(whole)) == []

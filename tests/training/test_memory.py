@@ -1,0 +1,108 @@
+"""The estimate against what autograd really keeps; what saves memory; a spill is named."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
+
+from lorasweep.adapters.adapter import build_adapter
+from lorasweep.bases.base import TextEmbeddings
+from lorasweep.bases.sdxl import SDXL
+from lorasweep.config import Config
+from lorasweep.training import memory
+from lorasweep.training.spill import SpillWatch
+
+
+@pytest.fixture
+def unet_only(short_config: Config) -> Config:
+    optimizer = replace(short_config.optimizer, name="adamw", text_encoder_lr=0.0)
+    training = replace(short_config.training, batch_size=4)
+    return replace(short_config, optimizer=optimizer, training=training)
+
+
+def really_kept(config: Config, base: SDXL) -> int:
+    """Run a real forward in 16 bit and add up what autograd keeps of it."""
+    base.unet.bfloat16()
+    adapter = build_adapter(base, config.network, components=("unet",), seed=0, name="really")
+    own = {parameter.untyped_storage().data_ptr() for parameter in base.unet.parameters()}
+    kept: dict[int, Tensor] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        if tensor.untyped_storage().data_ptr() not in own:
+            kept[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    rows, side, settings = config.training.batch_size, config.dataset.resolution // 4, base.unet.config
+    pooled = settings.projection_class_embeddings_input_dim - 6 * settings.addition_time_embed_dim
+    text = TextEmbeddings(torch.randn(rows, 77, settings.cross_attention_dim), torch.randn(rows, pooled))
+    try:
+        with saved_tensors_hooks(keep, lambda tensor: tensor), torch.autocast("cpu", torch.bfloat16):
+            base.predict(torch.randn(rows, 4, side, side), torch.zeros(rows), text, torch.zeros(rows, 6))
+        return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
+    finally:
+        adapter.remove()
+        base.unet.float()
+
+
+def test_the_activations_are_those_that_autograd_keeps(unet_only: Config, toy_base: SDXL) -> None:
+    before = {name: value.clone() for name, value in toy_base.unet.state_dict().items()}
+    expected = memory.estimate(unet_only, toy_base).activations
+    try:
+        found = really_kept(unet_only, toy_base)
+    finally:
+        toy_base.unet.load_state_dict(before)  # 16 bit and back lost digits
+    assert found == pytest.approx(expected, rel=0.06)  # copies of weights in 16 bit do not grow with the batch
+
+
+def test_what_is_trained_counts_with_gradients_state_and_average(unet_only: Config, toy_base: SDXL) -> None:
+    adapter = build_adapter(toy_base, unet_only.network, components=("unet",), seed=0, name="counted")
+    weights = sum(parameter.numel() for parameter in adapter.named_parameters().values())
+    frozen = memory.estimate(unet_only, toy_base).weights
+    adapter.remove()
+    estimated = memory.estimate(unet_only, toy_base)
+    assert estimated.weights == frozen == sum(p.nbytes for m in toy_base.modules.values() for p in m.parameters())
+    assert estimated.trained == pytest.approx(4 * weights * 4, rel=0.01), "weight, gradient, two moments"
+    lean = replace(unet_only, optimizer=replace(unet_only.optimizer, name="adamw8bit"))
+    assert memory.estimate(lean, toy_base).trained < 0.7 * estimated.trained
+    averaged = replace(unet_only, training=replace(unet_only.training, ema_decay=0.9))
+    assert memory.estimate(averaged, toy_base).trained == pytest.approx(1.25 * estimated.trained, rel=0.01)
+
+
+def test_a_full_fine_tune_trains_the_unet_in_32_bit(unet_only: Config, toy_base: SDXL) -> None:
+    whole = replace(unet_only, network=replace(unet_only.network, type="full"))
+    estimated = memory.estimate(whole, toy_base)
+    size = sum(parameter.nbytes for parameter in toy_base.unet.parameters())
+    assert estimated.trained == pytest.approx(4 * size, rel=0.01)
+    others = sum(p.nbytes for name, m in toy_base.modules.items() if name != "unet" for p in m.parameters())
+    assert estimated.weights == others
+
+
+def test_savings_are_sorted_and_checkpointing_saves_most_of_the_activations(unet_only: Config, toy_base: SDXL) -> None:
+    found = memory.savings(unet_only, toy_base)
+    assert [saved for _, saved in found] == sorted((saved for _, saved in found), reverse=True)
+    by_words, now = dict(found), memory.estimate(unet_only, toy_base)
+    assert by_words["training.gradient_checkpointing=true"] > 0.5 * now.activations
+    halved = by_words["training.batch_size=2 training.gradient_accumulation=2"]
+    assert halved == pytest.approx(now.activations / 2, rel=0.01)
+    assert memory.advice(unet_only, toy_base).count("saves about") == 3
+
+
+def test_the_forecast_says_what_to_do_where_it_will_not_fit(unet_only: Config, toy_base: SDXL) -> None:
+    assert "may not fit" not in memory.forecast(unet_only, toy_base, 2**40)
+    tight = memory.forecast(unet_only, toy_base, 2**20)
+    assert "it may not fit" in tight and "training.gradient_checkpointing=true saves about" in tight
+
+
+def test_a_spill_is_named_once() -> None:
+    watch = SpillWatch(total=12 * 2**30)
+    full, free = int(11.9 * 2**30), 6 * 2**30
+    assert watch.look(free, 1.0) is None
+    assert watch.look(free, 9.0) is None, "slow, but there is room"
+    assert watch.look(full, 1.1) is None, "full, but fast"
+    warning = watch.look(full, 9.0)
+    assert warning is not None and "9 times slower" in warning and "11.9 GiB of the GPU's 12.0 GiB" in warning
+    assert watch.look(full, 9.0) is None

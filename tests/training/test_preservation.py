@@ -1,0 +1,168 @@
+"""What a version learns under its trigger does not leak into the class, if that is asked for."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pytest
+import torch
+from torch import Tensor
+
+from lorasweep.bases.base import TextEmbeddings
+from lorasweep.bases.sdxl import SDXL
+from lorasweep.config import Config
+from lorasweep.data.captions import has_trigger, of_class
+from lorasweep.data.dataset import Dataset
+from lorasweep.data.plan import Row
+from lorasweep.data.text import TextCache
+from lorasweep.errors import UserError
+from lorasweep.training.device import open_accelerator
+from lorasweep.training.noise import Noised
+from lorasweep.training.preservation import preservation_losses
+from lorasweep.training.setup import with_drawn_images
+from lorasweep.training.version import Version
+
+
+@pytest.mark.parametrize(
+    ("caption", "expected"),
+    [
+        ("fuzzy_bear, waving", "person, waving"),
+        ("a Fuzzy_Bear and a fuzzy_bear", "a person and a person"),
+        ("fuzzy_bears", "fuzzy_bears"),
+        ("", ""),
+    ],
+)
+def test_the_class_takes_the_place_of_the_trigger(caption: str, expected: str) -> None:
+    assert of_class(caption, "fuzzy_bear", "person") == expected
+    assert has_trigger(caption, "fuzzy_bear") == (caption != expected)
+
+
+@dataclass
+class Line:
+    """A base that predicts the length of its caption, and an adapter that adds `weight` times the noisy latents."""
+
+    weight: Tensor
+    active: bool = True
+    read: list[list[str]] = field(default_factory=list)
+
+    def embed(self, captions: list[str], company: list[str]) -> TextEmbeddings:
+        self.read.append(captions + company)
+        values = torch.tensor([float(len(caption)) for caption in captions])
+        return TextEmbeddings(values, values)
+
+    def predict(self, noisy: Tensor, timesteps: Tensor, text: TextEmbeddings, size_ids: Tensor) -> Tensor:
+        assert len(noisy) == len(timesteps) == len(text.hidden) == len(size_ids)
+        base = text.hidden.view(-1, 1, 1, 1).expand_as(noisy)
+        return base + self.weight * noisy if self.active else base
+
+    @contextmanager
+    def bare(self) -> Iterator[None]:
+        self.active = False
+        yield
+        self.active = True
+
+
+def test_the_loss_is_the_distance_from_the_bare_base_in_rows_with_the_trigger() -> None:
+    weight = torch.tensor(0.5, requires_grad=True)
+    line, noisy = Line(weight), torch.arange(24.0).view(3, 2, 2, 2)
+    noised = Noised(noisy, torch.zeros_like(noisy), torch.tensor([1, 2, 3]))
+    losses = preservation_losses(
+        ["bear, red", "humanoid", "a bear"],
+        noised,
+        torch.zeros(3, 6),
+        company=["the bear", "a wolf"],
+        trigger="bear",
+        word="person",
+        embed=line.embed,
+        predict=line.predict,
+        bare=line.bare,
+    )
+    # (weight x noisy)^2, whatever the caption's length adds; its derivative is 2 weight noisy^2
+    means = (noisy**2).mean(dim=(1, 2, 3))
+    torch.testing.assert_close(losses, torch.stack([0.25 * means[0], torch.tensor(0.0), 0.25 * means[2]]))
+    losses.sum().backward()
+    torch.testing.assert_close(weight.grad, means[0] + means[2])
+    assert line.active
+    read = ["person, red", "a person", "the person"]
+    assert line.read == [read] * 2, "the bare base and the adapter read the same"
+
+
+@contextmanager
+def version_of(config: Config, base: SDXL) -> Iterator[Version]:
+    config = with_drawn_images(config)
+    dataset = Dataset.build(config, base, say=lambda line: None)
+    texts = TextCache(base, dataset.cache, config.dataset.max_tokens)
+    version = Version(config, 6, base, dataset, texts, open_accelerator(config.training))
+    try:
+        yield version
+    finally:
+        version.remove()
+
+
+def drift(version: Version, caption: str) -> float:
+    """Mean square of what the adapter changes in the prediction for a caption, over a few fixed noisy latents."""
+    batch = version.dataset.batch([Row(item, 7, 7) for item in range(4)])
+    noisy = torch.randn(4, *batch.latents.shape[1:], generator=torch.Generator().manual_seed(3))
+    timesteps = torch.tensor([200, 400, 600, 800])
+    with torch.no_grad():
+        adapted = version.predict(noisy, timesteps, version.embed([caption] * 4), batch.size_ids)
+        with version.adapter.disabled():
+            bare = version.predict(noisy, timesteps, version.embed([caption] * 4), batch.size_ids)
+    return ((adapted - bare) ** 2).mean().item()
+
+
+@pytest.mark.parametrize("text_encoder_lr", [0.0, 5e-3], ids=["frozen text", "trained text"])
+def test_the_class_stays_closer_to_the_base(short_config: Config, toy_base: SDXL, text_encoder_lr: float) -> None:
+    short_config.optimizer.lr, short_config.optimizer.text_encoder_lr = 1e-2, text_encoder_lr
+    short_config.dataset.flip, short_config.dataset.caption_dropout = False, 0.0
+    drifts = {}
+    for word in ("", "humanoid"):
+        config = copy.deepcopy(short_config)
+        config.loss.preservation_class, config.loss.preservation_weight = word, 5.0
+        with version_of(config, toy_base) as version:
+            for _ in range(8):
+                version.train_step()
+            drifts[word] = drift(version, "humanoid, waving")
+    assert 0 < drifts["humanoid"] < 0.3 * drifts[""], drifts
+
+
+def test_it_adds_to_the_loss_and_leaves_the_rest_as_it_was(short_config: Config, toy_base: SDXL) -> None:
+    """Off, a step is what it always was; on, losses differ by weight x drift, and only once there is a drift."""
+    short_config.network.dropout = 0.2
+    short_config.dataset.caption_dropout = 0.0
+    values: dict[float, list[Tensor]] = {}
+    for weight in (0.0, 1.0, 2.0):
+        config = copy.deepcopy(short_config)
+        if weight:
+            config.loss.preservation_class, config.loss.preservation_weight = "humanoid", weight
+        with version_of(config, toy_base) as version:
+            batch = version.dataset.batch(version.plan.batches(0)[0])
+            with version.training_mode():
+                values[weight] = [version.losses(batch, 0).detach()]
+                with torch.no_grad():
+                    for name, parameter in sorted(version.parameters.items()):
+                        parameter += 0.02 * torch.randn(
+                            parameter.shape, generator=torch.Generator().manual_seed(len(name))
+                        )
+                values[weight].append(version.losses(batch, 0).detach())
+    assert torch.equal(values[0.0][0], values[1.0][0]), "a new adapter changes nothing that could be kept"
+    first, second = values[1.0][1] - values[0.0][1], values[2.0][1] - values[0.0][1]
+    assert (first > 1e-6).all()
+    torch.testing.assert_close(second, 2 * first, rtol=1e-3, atol=1e-6)
+
+
+def test_class_captions_are_known_before_training(short_config: Config, toy_base: SDXL) -> None:
+    short_config.loss.preservation_class = "humanoid"
+    with version_of(short_config, toy_base) as version:
+        known = version.dataset.captions()
+        assert sum(has_trigger(caption, short_config.dataset.trigger) for caption in known) == 16
+        assert sum(caption.startswith("humanoid") for caption in known) == 8, "of the 8 that are trained"
+
+
+def test_captions_without_the_trigger_are_refused(short_config: Config, toy_base: SDXL) -> None:
+    short_config.loss.preservation_class, short_config.dataset.trigger = "humanoid", "zorblax"
+    with pytest.raises(UserError, match="preservation_class=humanoid changes nothing: no caption has the trigger"):
+        Dataset.build(with_drawn_images(short_config), toy_base, say=lambda line: None)
