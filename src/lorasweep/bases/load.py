@@ -56,7 +56,7 @@ def load_base(config: BaseModelConfig, device: str, dtype: torch.dtype) -> SDXL:
         _check_vae(vae_given, modules, configs)
     from lorasweep.bases.sdxl import SDXL
 
-    return SDXL(
+    base = SDXL(
         path=given.partition("=")[2],
         sha256=joined(digests),
         digests={"vae": digests["vae"], "text": text},
@@ -72,6 +72,11 @@ def load_base(config: BaseModelConfig, device: str, dtype: torch.dtype) -> SDXL:
         zero_terminal_snr=config.zero_terminal_snr,
         **others,
     ).to(device, dtype)
+    if config.quantization is not None:
+        from lorasweep.bases.quantization import quantize
+
+        quantize(base.unet, config.quantization)
+    return base
 
 
 def _source(config: BaseModelConfig, given: str) -> tuple[DiffusersFolder | SingleFile, Path]:

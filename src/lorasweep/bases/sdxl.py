@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 from lorasweep.bases.base import FileHashes, TextEmbeddings
+from lorasweep.bases.placement import Placement
 from lorasweep.bases.tokens import CHUNK, chunk_ids, count_tokens, join_chunks
 
 
@@ -60,6 +61,8 @@ class SDXL:
         }
         for module in self.modules.values():
             module.requires_grad_(False).eval()
+        vae.enable_slicing()  # one image at a time: four decoded side by side would take more memory than training
+        self.placement = Placement(self.modules, self.device)
         self.latent_factor = 2 ** (len(vae.config.block_out_channels) - 1)
         self.scaling_factor: float = vae.config.scaling_factor
         self.alphas_cumprod: Tensor = self.scheduler.alphas_cumprod.clone()
@@ -77,14 +80,16 @@ class SDXL:
         for encoder in self.text_encoders:
             encoder.to(device=device, dtype=dtype)
         self.vae.to(device=device, dtype=torch.float32)
+        self.placement = Placement(self.modules, self.device)
         self.alphas_cumprod = self.alphas_cumprod.to(device)
         return self
 
     @torch.no_grad()
     def encode_images(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Return the posterior's mean and standard deviation, (B, 4, H/f, W/f), of pixels (B, 3, H, W) in [-1, 1]."""
-        posterior = self.vae.encode(pixels.to(self.vae.device, self.vae.dtype)).latent_dist
-        return posterior.mean, posterior.std
+        with self.placement.awake("vae"):
+            posterior = self.vae.encode(pixels.to(self.vae.device, self.vae.dtype)).latent_dist
+            return posterior.mean, posterior.std
 
     def tokens_needed(self, captions: list[str], max_tokens: int) -> int:
         """Return 75, 150 or 225: the shortest length that holds all captions, at most `max_tokens`.
@@ -101,10 +106,11 @@ class SDXL:
         The pooled vector is that of the first chunk, as in every SDXL program.
         """
         hidden = []
-        for encoder, tokenizer in zip(self.text_encoders, self.tokenizers, strict=True):
-            ids = torch.stack([chunk_ids(tokenizer, text, max_tokens) for text in captions]).to(self.device)
-            output = encoder(ids.flatten(0, 1), output_hidden_states=True)
-            hidden.append(join_chunks(output.hidden_states[-2].unflatten(0, ids.shape[:2])))
+        with self.placement.awake("text_encoder", "text_encoder_2"):
+            for encoder, tokenizer in zip(self.text_encoders, self.tokenizers, strict=True):
+                ids = torch.stack([chunk_ids(tokenizer, text, max_tokens) for text in captions]).to(self.device)
+                output = encoder(ids.flatten(0, 1), output_hidden_states=True)
+                hidden.append(join_chunks(output.hidden_states[-2].unflatten(0, ids.shape[:2])))
         pooled = output.text_embeds.unflatten(0, ids.shape[:2])[:, 0]
         return TextEmbeddings(torch.cat(hidden, dim=-1), pooled)
 
@@ -132,6 +138,12 @@ class SDXL:
         max_tokens: int,
     ) -> list[Image.Image]:
         """Return one image per prompt, denoised by diffusers' own SDXL pipeline from latents (B, 4, h, w)."""
+        with self.placement.awake(*self.modules):
+            return self._sample(prompts, negative_prompt, latents, steps, guidance, max_tokens)
+
+    def _sample(
+        self, prompts: list[str], negative_prompt: str, latents: Tensor, steps: int, guidance: float, max_tokens: int
+    ) -> list[Image.Image]:
         tokens = self.tokens_needed([*prompts, negative_prompt], max_tokens)
         positive = self.encode_text(prompts, tokens)
         negative = self.encode_text([negative_prompt] * len(prompts), tokens)

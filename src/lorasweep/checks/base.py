@@ -62,4 +62,20 @@ def _noise_schedule(config: Config) -> Iterator[str]:
         )
 
 
-RULES = (_base_model, _resolution, _noise_schedule)
+def _quantization(config: Config) -> Iterator[str]:
+    kind, network = config.base_model.quantization, config.network
+    if kind is None:
+        return
+    if network.type == "full":
+        yield (
+            f"base_model.quantization={kind} with network=full: weights of so few digits cannot be trained; take it away, "
+            "or train an adapter (network=lora)"
+        )
+    if network.dora:
+        yield (
+            f"base_model.quantization={kind} with network.dora=true: DoRA divides by the lengths of the base's own "
+            "columns, which are packed; take one of them away"
+        )
+
+
+RULES = (_base_model, _resolution, _noise_schedule, _quantization)

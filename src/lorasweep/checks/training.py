@@ -18,7 +18,13 @@ def _diffusers_folder(config: Config) -> Iterator[str]:
         yield inert(config, "training.diffusers_folder", "without network=full")
 
 
+def _offload_idle(config: Config) -> Iterator[str]:
+    if not config.training.offload_idle and config.training.device == "cpu":
+        yield inert(config, "training.offload_idle", "with training.device=cpu: everything is in the CPU's memory")
+
+
 RULES = (
+    _offload_idle,
     _diffusers_folder,
     _training,
 )

@@ -13,6 +13,7 @@ from omegaconf import MISSING
 
 from lorasweep.config import keys
 from lorasweep.config.base_model import BaseModelConfig
+from lorasweep.config.compat import CompatConfig
 from lorasweep.config.dataset import THEMES, DatasetConfig
 from lorasweep.config.evaluation import EvaluationConfig, SamplingConfig
 from lorasweep.config.keys import Key, value_at
@@ -28,6 +29,7 @@ __all__ = [
     "OBJECTIVES",
     "THEMES",
     "BaseModelConfig",
+    "CompatConfig",
     "Config",
     "DatasetConfig",
     "EvaluationConfig",
@@ -67,6 +69,7 @@ class Config:
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    compat: CompatConfig = field(default_factory=CompatConfig)
 
 
 LAST = "last"  # value of evaluation.select_by that chooses the last epoch, whatever was measured

@@ -29,5 +29,10 @@ class BaseModelConfig:
         False, "noise schedule that ends in pure noise, for bases trained so (v_prediction only)"
     )
     variant: str | None = option(None, "weights variant of a diffusers folder or hub id, such as fp16")
+    quantization: str | None = option(
+        None,
+        "the frozen UNet's attention blocks in 8 bit or in 4 (nf4), for less memory; null: as the rest of it",
+        choices=(None, "int8", "nf4"),
+    )
     guidance: float = option(5.0, "guidance that suits this base; sampling.guidance follows it", at_least=1)
     sample_steps: int = option(30, "sampler steps that suit this base; sampling.steps follows them", at_least=1)

@@ -28,6 +28,10 @@ class TrainingConfig:
     )
     device: str = option("auto", "auto: the GPU if there is one", choices=("auto", "cpu", "cuda"))
     gradient_checkpointing: bool = option(False, "trade speed for memory")
+    offload_idle: bool = option(
+        True,
+        "on a GPU, keep the VAE and the cached text encoders in the CPU's memory while they are not needed",
+    )
     compile: bool = option(
         False, "compile the UNet's transformer blocks: a minute or so at the start, then faster steps on a GPU"
     )

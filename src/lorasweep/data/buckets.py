@@ -3,7 +3,8 @@ into it.
 
 The sizes are those of kohya's sd-scripts. Two things differ on purpose: an image goes to the bucket that
 crops it least (kohya compares w/h, which treats portrait and landscape differently), and the crop that the
-model is told about is the true one (kohya reports the offsets of a letterbox, its issue 1443).
+model is told about is the true one (kohya reports the offsets of a letterbox, its issue 1443). Both of kohya's
+ways are here too, for runs that repeat an old one.
 """
 
 from __future__ import annotations
@@ -32,14 +33,29 @@ class Placement:
     left: int
     top: int
 
-    def size_ids(self, flip: bool) -> tuple[int, int, int, int, int, int]:
+    def size_ids(self, flip: bool, letterbox: bool = False) -> tuple[float, float, float, float, float, float]:
         """Return SDXL's size conditioning: original h, w; crop top, left; target h, w.
 
         In a mirrored image the columns cut off at the left are those that were cut off at the right.
+
+        Args:
+            flip: whether the image is mirrored. letterbox: give `letterbox_offsets` for the crop.
         """
         right = self.resized[0] - self.bucket[0] - self.left
-        left = right if flip else self.left
-        return (self.original[1], self.original[0], self.top, left, self.bucket[1], self.bucket[0])
+        top, left = self.letterbox_offsets(flip) if letterbox else (self.top, right if flip else self.left)
+        return (self.original[1], self.original[0], top, left, self.bucket[1], self.bucket[0])
+
+    def letterbox_offsets(self, flip: bool) -> tuple[float, float]:
+        """Return top and left of the whole image fitted inside its bucket, which sd-scripts takes for the crop's.
+
+        Rounded down, but for the left of a mirrored image, which is what is free to the right of the other. As there
+        in floating point: the fitted image can be a hair longer than the bucket, and the offset -1.
+        """
+        (width, height), (across, down) = self.original, self.bucket
+        ratio = width / height
+        inside = (down * ratio, down) if across / down > ratio else (across, across / ratio)
+        top, left = (down - inside[1]) // 2, (across - inside[0]) // 2
+        return top, across - (left + inside[0]) if flip else left
 
 
 def bucket_sizes(resolution: int, minimum: int, maximum: int, step: int) -> list[Size]:
@@ -76,6 +92,17 @@ def nearest_bucket(size: Size, sizes: Sequence[Size]) -> Size:
     if size in sizes:
         return size
     return max(sizes, key=lambda bucket: (kept_share(size, bucket), bucket[0] * bucket[1], bucket))
+
+
+def nearest_ratio(size: Size, sizes: Sequence[Size]) -> Size:
+    """Return the bucket whose width / height is nearest, the first among equals, as sd-scripts chooses.
+
+    The same change of shape is a larger difference the wider the image is: portraits and landscapes are not treated
+    alike. A bucket of the image's own size wins.
+    """
+    if size in sizes:
+        return size
+    return min(sizes, key=lambda bucket: abs(bucket[0] / bucket[1] - size[0] / size[1]))
 
 
 def kept_share(size: Size, bucket: Size) -> Fraction:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -35,7 +35,7 @@ class Batch:
         size_ids: (B, 6) original h, w; crop top, left; target h, w; float32.
         weights: (B,) 1, or loss.prior_loss_weight for regularisation images.
         masks: (B, 1, h, w) which pixels count, in [0, 1], all of a regularisation image's; None without masks.
-        company: the captions of the whole batch, where this is a share of one: all are padded to one length.
+        whole: the batch that this is a share of, or None.
     """
 
     rows: list[Row]
@@ -44,14 +44,19 @@ class Batch:
     size_ids: Tensor
     weights: Tensor
     masks: Tensor | None = None
-    company: list[str] = field(default_factory=list)
+    whole: Batch | None = None
+
+    @property
+    def company(self) -> list[str]:
+        """Captions of the whole batch, where this is a share of one: all are padded to one length."""
+        return self.whole.captions if self.whole else []
 
     def share(self, rank: int, count: int) -> Batch:
         """Return the rows of one of `count` processes: every `count`-th, from row `rank` on; maybe none."""
         mine = slice(rank, None, count)
         masks = None if self.masks is None else self.masks[mine]
         tensors = (self.latents[mine], self.captions[mine], self.size_ids[mine], self.weights[mine], masks)
-        return Batch(self.rows[mine], *tensors, company=self.captions)
+        return Batch(self.rows[mine], *tensors, whole=self)
 
 
 class Dataset:
@@ -114,6 +119,7 @@ class Dataset:
         self._training, self._heldout = gathered.training, gathered.heldout
         self._items = gathered.training + gathered.regularisation  # Row.item counts these
         self._masked = any(item.mask is not None for item in self._items)
+        self._compat = config.compat
         self._class, self._trigger = config.loss.preservation_class, config.dataset.trigger
         self._pictures, self._scaling_factor = pictures, scaling_factor
         self.cache = cache
@@ -133,6 +139,7 @@ class Dataset:
             config.training.max_steps,
             config.seed,
             regularisation=frozenset(range(len(self._training), len(self._items))),
+            round_each_epoch=config.compat.round_each_epoch,
         )
 
     def batch(self, rows: Sequence[Row]) -> Batch:
@@ -148,7 +155,7 @@ class Dataset:
                 for item, row in zip(items, rows, strict=True)
             ],
             size_ids=torch.tensor(
-                [item.placement.size_ids(flip) for item, flip in zip(items, flips, strict=True)],
+                [self._size_ids(item, flip) for item, flip in zip(items, flips, strict=True)],
                 dtype=torch.float32,
             ),
             weights=torch.tensor([1.0 if row.item < len(self._training) else self._prior_weight for row in rows]),
@@ -161,7 +168,7 @@ class Dataset:
             (
                 self._posterior(item, False)[0].unsqueeze(0) * self._scaling_factor,
                 item.caption,
-                torch.tensor([item.placement.size_ids(False)], dtype=torch.float32),
+                torch.tensor([self._size_ids(item, False)], dtype=torch.float32),
             )
             for item in self._heldout
         ]
@@ -242,8 +249,14 @@ class Dataset:
 
     def _draw(self, row: Row, flip: bool) -> Tensor:
         mean, std = self._posterior(self._items[row.item], flip)
-        noise = torch.randn(mean.shape, generator=generator(self._seed, "posterior", row.item, row.repeat, row.epoch))
+        draw: tuple[str | int, ...] = ("posterior", row.item, row.repeat, row.epoch)
+        if self._compat.frozen_latents:
+            draw = ("frozen posterior", row.item, flip)
+        noise = torch.randn(mean.shape, generator=generator(self._seed, *draw))
         return (mean + std * noise) * self._scaling_factor
+
+    def _size_ids(self, item: Item, flip: bool) -> tuple[float, ...]:
+        return item.placement.size_ids(flip, self._compat.letterbox_offsets)
 
     def _flipped(self, row: Row) -> bool:
         if not self._rules.flip:

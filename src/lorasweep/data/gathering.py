@@ -17,6 +17,7 @@ from lorasweep.data.buckets import (
     bucket_sizes,
     bucket_without_upscale,
     nearest_bucket,
+    nearest_ratio,
     place,
 )
 from lorasweep.data.captions import affixed, has_trigger
@@ -93,7 +94,7 @@ def gather(config: Config, pictures: Pictures, latent_factor: int, progress: Pro
     """
     rules = config.dataset
     _check_sizes(rules, latent_factor)
-    bucket_of = _bucket_chooser(rules)
+    bucket_of = _bucket_chooser(rules, config.compat.bucket_by_ratio)
     gathered = Gathered()
     faults: list[str] = []  # of single files, which may be skipped
     refusals: list[str] = []  # of the whole, which may not
@@ -189,14 +190,18 @@ def _check_sizes(rules: DatasetConfig, latent_factor: int) -> None:
         raise UserError(f"dataset.{key}={value}: expected a multiple of {latent_factor}, a latent pixel of this base")
 
 
-def _bucket_chooser(rules: DatasetConfig) -> Callable[[Size], Size | None]:
-    """Return the function from an image's size to its bucket (None: too small for any)."""
+def _bucket_chooser(rules: DatasetConfig, by_ratio: bool) -> Callable[[Size], Size | None]:
+    """Return the function from an image's size to its bucket (None: too small for any).
+
+    `by_ratio` is of no account where no image is enlarged: there the image makes its own bucket.
+    """
     if not rules.buckets:
         return lambda size: (rules.resolution, rules.resolution)
     if rules.bucket_no_upscale:
         return lambda size: bucket_without_upscale(size, rules.resolution, rules.bucket_step)
     sizes = bucket_sizes(rules.resolution, rules.bucket_min, rules.bucket_max, rules.bucket_step)
-    return lambda size: nearest_bucket(size, sizes)
+    nearest = nearest_ratio if by_ratio else nearest_bucket
+    return lambda size: nearest(size, sizes)
 
 
 def _placed(found: Scan, affixes: tuple[str, str], bucket_of: Callable[[Size], Size | None]) -> list[Item]:

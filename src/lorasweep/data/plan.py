@@ -7,6 +7,9 @@ image is seen exactly as often as planned, and only the very last batch of a buc
 of epoch e are those whose first draw belongs to it; their order across buckets is shuffled. With one bucket
 the number of steps is the product of images, repeats and epochs over the batch size, rounded up once at the
 end.
+
+With `round_each_epoch` (kohya's sd-scripts) no batch and no step runs on: each bucket ends every epoch with what
+is left of it, and the epoch's last step accumulates the batches that are left.
 """
 
 from __future__ import annotations
@@ -34,8 +37,15 @@ class Row:
     epoch: int
 
 
-def total_steps(images: int, repeats: int, batch_size: int, epochs: int, accumulation: int = 1) -> int:
-    """Return the optimizer steps of a plan whose images all have one shape: one rounding, up, at the end."""
+def total_steps(
+    images: int, repeats: int, batch_size: int, epochs: int, accumulation: int = 1, *, round_each_epoch: bool = False
+) -> int:
+    """Return the optimizer steps of a plan whose images all have one shape: one rounding, up, at the end.
+
+    With `round_each_epoch` the batches of an epoch are rounded up, then its steps.
+    """
+    if round_each_epoch:
+        return epochs * _ceil(_ceil(images * repeats, batch_size), accumulation)
     return _ceil(images * repeats * epochs, batch_size * accumulation)
 
 
@@ -50,6 +60,7 @@ class Plan:
         max_steps: optimizer steps; when set it wins over `epochs`, and the streams go on as long as it takes.
         seed: the run's seed.
         regularisation: the items that are regularisation images (for `explain` only).
+        round_each_epoch: neither batches nor groups run across epochs, in each of which the last can be short.
 
     Raises:
         ValueError: there is nothing to draw.
@@ -64,23 +75,24 @@ class Plan:
         max_steps: int | None,
         seed: int,
         regularisation: AbstractSet[int] = frozenset(),
+        *,
+        round_each_epoch: bool = False,
     ) -> None:
         self._draws = [[(item, repeat) for item, count in b.items() for repeat in range(count)] for b in buckets]
         if not self._draws or not all(self._draws):
             raise ValueError("a plan needs at least one bucket, and at least one draw in each")
         self._buckets, self._regularisation = buckets, regularisation
         self._batch_size, self._accumulation, self._seed = batch_size, accumulation, seed
-        self._epochs, self._max_steps = epochs, max_steps
+        self._epochs, self._max_steps, self._round_each_epoch = epochs, max_steps, round_each_epoch
         # _starts[e]: how many batches come before epoch e
         self._starts = [0]
         while not self._complete():
             done = len(self._starts)
-            self._starts.append(sum(_ceil(len(draws) * done, batch_size) for draws in self._draws))
+            self._starts.append(sum(self._first(bucket, done) for bucket in range(len(self._draws))))
         self.total_epochs = len(self._starts) - 1
-        self._batches = self._starts[-1] if max_steps is None else max_steps * accumulation
-        self.total_steps = _ceil(self._batches, accumulation)
+        self.total_steps = self._steps_of(self.total_epochs) if max_steps is None else max_steps
         # Step after which epoch i (1-based: index i - 1) is complete; epochs shorter than a step share one.
-        self.epoch_ends = [min(_ceil(start, accumulation), self.total_steps) for start in self._starts[1:]]
+        self.epoch_ends = [min(self._steps_of(1 + i), self.total_steps) for i in range(self.total_epochs)]
         self._shuffled = lru_cache(maxsize=4 * len(self._draws))(self._shuffle)
         self._ordered = lru_cache(maxsize=2)(self._order)
 
@@ -100,45 +112,72 @@ class Plan:
         """
         if not 0 <= step < self.total_steps:
             raise IndexError(f"step {step} is outside 0..{self.total_steps - 1}")
-        first = step * self._accumulation
-        return [self._batch(number) for number in range(first, min(first + self._accumulation, self._batches))]
+        first, end = step * self._accumulation, self._starts[-1]
+        if self._round_each_epoch:
+            epoch, earlier = divmod(step, self._steps_of(1))
+            first, end = self._starts[epoch] + earlier * self._accumulation, self._starts[epoch + 1]
+        return [self._batch(number) for number in range(first, min(first + self._accumulation, end))]
 
     def explain(self) -> str:
         """Return how the number of steps comes about, in one to three lines."""
         draws = sum(len(bucket) for bucket in self._draws)
         steps_an_epoch = _number(draws / self._batch_size / self._accumulation)
+        if self._round_each_epoch:
+            steps_an_epoch = f"{self._steps_of(1)} (rounded up in every epoch)"
         lines = [f"{self._counts()} = {draws} draws an epoch"]
         accumulated = f" / accumulation {self._accumulation}" if self._accumulation > 1 else ""
         line = f"/ batch {self._batch_size}{accumulated} = {steps_an_epoch} steps"
         if self._max_steps is None:
             lines.append(f"{line}; x {self._epochs} epochs = {self.total_steps} steps")
         else:
-            whole = self._starts[-1] == self._batches
+            whole = self._max_steps == self._steps_of(self.total_epochs)
             partial = "" if whole else ", the last one partial"
             lines.append(f"{line}; max_steps {self._max_steps} wins over epochs: {self.total_epochs} epochs{partial}")
         if len(self._draws) > 1:
             sizes = " + ".join(str(len(bucket)) for bucket in self._draws)
-            lines.append(
-                f"{len(self._draws)} buckets of {sizes} draws: batches never mix them and run on across epochs"
-                " (only a bucket's last batch can be short)"
-            )
+            run_on = "and run on across epochs (only a bucket's last batch can be short)"
+            if self._round_each_epoch:
+                run_on = "and end with the epoch (each bucket's last batch in it can be short)"
+            lines.append(f"{len(self._draws)} buckets of {sizes} draws: batches never mix them {run_on}")
         return "\n".join(lines)
 
     def _complete(self) -> bool:
+        epochs = len(self._starts) - 1
         if self._max_steps is None:
-            return len(self._starts) > self._epochs
+            return epochs >= self._epochs
+        if self._round_each_epoch:
+            return self._steps_of(epochs) >= self._max_steps
         return self._starts[-1] >= self._max_steps * self._accumulation
+
+    def _steps_of(self, epochs: int) -> int:
+        """Return the steps that the first `epochs` epochs take, the last one's begun step included."""
+        if self._round_each_epoch:
+            return epochs * _ceil(self._starts[min(epochs, 1)], self._accumulation)
+        return _ceil(self._starts[epochs], self._accumulation)
+
+    def _first(self, bucket: int, epoch: int) -> int:
+        """Return how many of a bucket's batches come before an epoch's."""
+        draws = len(self._draws[bucket])
+        if self._round_each_epoch:
+            return epoch * _ceil(draws, self._batch_size)
+        return _ceil(draws * epoch, self._batch_size)
+
+    def _span(self, bucket: int, batch: int) -> range:
+        """Return the places of a batch's draws in the stream of its bucket."""
+        draws, size = len(self._draws[bucket]), self._batch_size
+        if self._round_each_epoch:
+            epoch, earlier = divmod(batch, _ceil(draws, size))
+            start = epoch * draws + earlier * size
+            return range(start, min(start + size, (epoch + 1) * draws))
+        start, stop = batch * size, (batch + 1) * size
+        return range(start, stop if self._max_steps is not None else min(stop, draws * self._epochs))
 
     def _batch(self, number: int) -> list[Row]:
         epoch = bisect_right(self._starts, number) - 1
         bucket, batch = self._ordered(epoch)[number - self._starts[epoch]]
         draws = self._draws[bucket]
-        start = batch * self._batch_size
-        stop = start + self._batch_size
-        if self._max_steps is None:
-            stop = min(stop, len(draws) * self._epochs)
         rows = []
-        for position in range(start, stop):
+        for position in self._span(bucket, batch):
             drawn_in, place = divmod(position, len(draws))
             item, repeat = draws[self._shuffled(drawn_in, bucket)[place]]
             rows.append(Row(item, repeat, drawn_in))
@@ -151,10 +190,8 @@ class Plan:
         """Return the epoch's batches as (bucket, number of the batch in that bucket's stream), in training order."""
         batches = [
             (bucket, batch)
-            for bucket, draws in enumerate(self._draws)
-            for batch in range(
-                _ceil(len(draws) * epoch, self._batch_size), _ceil(len(draws) * (epoch + 1), self._batch_size)
-            )
+            for bucket in range(len(self._draws))
+            for batch in range(self._first(bucket, epoch), self._first(bucket, epoch + 1))
         ]
         order = permutation(len(batches), self._seed, "batch order", epoch)
         return [batches[place] for place in order]

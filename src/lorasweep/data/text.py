@@ -21,10 +21,11 @@ class TextCache:
     Args:
         base: its frozen text encoders encode. cache: where the results are kept.
         max_tokens: 75, 150 or 225, the length that no caption exceeds.
+        padded: pad every caption to that length.
     """
 
-    def __init__(self, base: Base, cache: TensorCache, max_tokens: int) -> None:
-        self._base, self._cache, self._max_tokens = base, cache, max_tokens
+    def __init__(self, base: Base, cache: TensorCache, max_tokens: int, *, padded: bool = False) -> None:
+        self._base, self._cache, self._max_tokens, self._padded = base, cache, max_tokens, padded
         self._text = [
             base.digests["text"],
             precision(base.modules["text_encoder"]),
@@ -51,6 +52,8 @@ class TextCache:
         )
 
     def _length(self, caption: str) -> int:
+        if self._padded:
+            return self._max_tokens
         if caption not in self._lengths:
             self._lengths[caption] = self._base.tokens_needed([caption], self._max_tokens)
         return self._lengths[caption]

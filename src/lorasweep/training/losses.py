@@ -8,6 +8,7 @@ timestep (min-SNR or debiased estimation).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -18,6 +19,7 @@ from lorasweep.diffusion import snr, target
 __all__ = [
     "debiased_weight",
     "elementwise",
+    "group_sizes",
     "huber_threshold",
     "masked_mean",
     "min_snr_weight",
@@ -113,7 +115,7 @@ def debiased_weight(timesteps: Tensor, alphas_cumprod: Tensor, prediction_type: 
     raise ValueError(f"prediction_type is {prediction_type!r}, expected epsilon or v_prediction")
 
 
-def masked_mean(losses: Tensor, masks: Tensor, unmasked_weight: float) -> Tensor:
+def masked_mean(losses: Tensor, masks: Tensor, unmasked_weight: float, *, undivided: bool = False) -> Tensor:
     """Return the mean of each sample's losses (B, C, h, w), weighted by its mask, (B,).
 
     A pixel weighs m + (1 - m) `unmasked_weight`. Dividing by the sum of the weights, which kohya's sd-scripts does not
@@ -122,10 +124,11 @@ def masked_mean(losses: Tensor, masks: Tensor, unmasked_weight: float) -> Tensor
 
     Args:
         losses: per element. masks: (B, 1, h, w) in [0, 1]; somewhere above 0 unless `unmasked_weight` is.
-        unmasked_weight: 0 to 1.
+        unmasked_weight: 0 to 1. undivided: divide by the number of elements only, as sd-scripts does.
     """
     weights = unmasked_weight + (1 - unmasked_weight) * masks.to(losses)
-    return (losses * weights).mean(dim=(1, 2, 3)) / weights.mean(dim=(1, 2, 3))
+    means = (losses * weights).mean(dim=(1, 2, 3))
+    return means if undivided else means / weights.mean(dim=(1, 2, 3))
 
 
 def per_sample(
@@ -137,6 +140,8 @@ def per_sample(
     prediction_type: str,
     weights: Tensor,
     masks: Tensor | None = None,
+    *,
+    undivided_masks: bool = False,
 ) -> Tensor:
     """Return the weighted loss of every sample, (B,) in fp32.
 
@@ -146,10 +151,13 @@ def per_sample(
         timesteps: (B,) integers. alphas_cumprod: (1000,).
         prediction_type: epsilon or v_prediction.
         weights: (B,) 1, or the prior-loss weight of regularisation images.
-        masks: (B, 1, h, w) in [0, 1], or None.
+        masks: (B, 1, h, w) in [0, 1], or None. undivided_masks: as `masked_mean` has it.
     """
     elements = elementwise(prediction, target, loss, timesteps, alphas_cumprod)
-    losses = elements.mean(dim=(1, 2, 3)) if masks is None else masked_mean(elements, masks, loss.unmasked_weight)
+    if masks is None:
+        losses = elements.mean(dim=(1, 2, 3))
+    else:
+        losses = masked_mean(elements, masks, loss.unmasked_weight, undivided=undivided_masks)
     losses = losses * weights.to(losses)
     if loss.min_snr_gamma is not None:
         losses = losses * min_snr_weight(timesteps, alphas_cumprod, loss.min_snr_gamma, prediction_type)
@@ -162,8 +170,22 @@ def reduce(losses: Tensor, group_size: int) -> Tensor:
     """Return this batch's share of the loss of an optimizer step: the sum over its samples / `group_size`.
 
     Args:
-        losses: (B,) of one batch.
-        group_size: samples in *all* batches accumulated into the step. Dividing by it, and not each batch by
-            its own size, gives every sample the same say however short the last batch is.
+        losses: (B,) of one batch, or of a process's share of it. group_size: of that batch, from `group_sizes`.
     """
     return losses.sum() / group_size
+
+
+def group_sizes(batch_sizes: Sequence[int], accumulation: int, *, mean_of_batches: bool = False) -> list[int]:
+    """Return what the losses of each batch of an optimizer step are divided by.
+
+    It is the number of samples in *all* of its batches: every sample has the same say however short the last batch is.
+    With `mean_of_batches` it is the batch's own size times `accumulation`, as in kohya's sd-scripts: every batch has
+    the same say, and a step that has fewer than `accumulation` of them, an epoch's last, has less.
+
+    Args:
+        batch_sizes: samples of each batch of the step, over all processes.
+        accumulation: batches of a full step.
+    """
+    if mean_of_batches:
+        return [size * accumulation for size in batch_sizes]
+    return [sum(batch_sizes)] * len(batch_sizes)

@@ -23,8 +23,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
 
 from lorasweep.adapters.adapter import Adapter, build_adapter
+from lorasweep.bases.quantization import packed_bytes, quantizable
 from lorasweep.bases.sdxl import SDXL
 from lorasweep.config import Config, NetworkConfig, OptimizerConfig
+from lorasweep.training.idle import idle_parts
 from lorasweep.training.optimizers import build_optimizer, learning_rates
 
 GIB = 2**30
@@ -39,7 +41,7 @@ class Memory:
     """A training's memory at its peak, in bytes.
 
     Attributes:
-        weights: the frozen base on the GPU. trained: what is trained, its gradients, optimizer state and average.
+        weights: the frozen base on the GPU, without what rests in the CPU's memory. trained: what is trained, its gradients, optimizer state and average.
         activations: what is kept for the backward pass.
     """
 
@@ -68,7 +70,7 @@ def gib(count: float) -> str:
 def estimate(config: Config, base: SDXL) -> Memory:
     """Return what a training of `config` on `base` will take; the base may be anywhere, adapters may be on it."""
     count = _trained_count(config, base)
-    weights = sum(_own_bytes(module) for module in base.modules.values())
+    weights = _resident(config, base)
     if config.network.type == "full":  # then what is trained is part of the base, in 32 bit
         weights -= FP32 * count
     copies = 2 + _state_per_weight(config.optimizer) + (config.training.ema_decay is not None)  # weight and gradient
@@ -118,6 +120,12 @@ def _variants(config: Config) -> dict[str, Config]:
         found[f"dataset.resolution={smaller}"] = replace(config, dataset=replace(data, resolution=smaller))
     if training.ema_decay is not None:
         found["training.ema_decay=null"] = replace(config, training=replace(training, ema_decay=None))
+    if not training.offload_idle:
+        found["training.offload_idle=true"] = replace(config, training=replace(training, offload_idle=True))
+    if config.base_model.quantization is None and config.network.type != "full" and not config.network.dora:
+        for kind in ("int8", "nf4"):
+            packed = replace(config.base_model, quantization=kind)
+            found[f"base_model.quantization={kind}"] = replace(config, base_model=packed)
     if config.network.rank > 8 and config.network.type != "full":
         rank = config.network.rank // 2
         found[f"network.rank={rank}"] = replace(config, network=replace(config.network, rank=rank))
@@ -129,7 +137,25 @@ def _activations(config: Config, base: SDXL) -> int:
     latents = config.dataset.resolution // base.latent_factor
     side = min(64, latents)
     kept = _kept(_key(dict(base.unet.config)), _network(config), side, config.training.gradient_checkpointing)
-    return round(kept * config.training.batch_size * (latents / side) ** 2)
+    forwards = 2 if config.loss.preservation_class else 1  # the class is predicted beside the images
+    return round(kept * forwards * config.training.batch_size * (latents / side) ** 2)
+
+
+def _resident(config: Config, base: SDXL) -> int:
+    """Return the size of the base's weights on the GPU while it trains; the base itself may be packed or not."""
+    others = base.modules.keys() - {"unet", *idle_parts(config)}
+    unet = _unet_bytes(_key(dict(base.unet.config)), config.base_model.quantization, base.unet.dtype.itemsize)
+    return unet + sum(_own_bytes(base.modules[part]) for part in others)
+
+
+@lru_cache(maxsize=16)
+def _unet_bytes(settings: str, quantization: str | None, itemsize: int) -> int:
+    unet = _hollow_unet(settings)
+    plain = itemsize * sum(parameter.numel() for parameter in unet.parameters())
+    if quantization is None:
+        return plain
+    layers = quantizable(unet).values()
+    return plain + sum(packed_bytes(layer, quantization) - itemsize * layer.weight.numel() for layer in layers)
 
 
 def _trained_count(config: Config, base: SDXL) -> int:

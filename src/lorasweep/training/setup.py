@@ -77,7 +77,8 @@ def read_data(config: Config, base: SDXL) -> tuple[Dataset, TextCache]:
         UserError: bad data, or a cache that cannot be written.
     """
     dataset = Dataset.build(with_drawn_images(config), base, say=say, progress=shown)
-    text_cache = TextCache(base, dataset.cache, config.dataset.max_tokens)
+    padded = config.compat.pad_captions
+    text_cache = TextCache(base, dataset.cache, config.dataset.max_tokens, padded=padded)
     if not config.optimizer.text_encoder_lr and not config.optimizer.text_encoder_2_lr:
         text_cache.warm(dataset.captions())
     return dataset, text_cache

@@ -30,6 +30,7 @@ from lorasweep.randomness import global_draws
 from lorasweep.training import losses, noise, optimizers, schedules, state
 from lorasweep.training.average import WeightsAverage
 from lorasweep.training.compiling import compile_blocks, forget_compiled
+from lorasweep.training.idle import idle_parts
 from lorasweep.training.preservation import preservation_losses
 from lorasweep.training.processes import Processes
 from lorasweep.training.starting_point import begin_from
@@ -73,6 +74,7 @@ class Version:
         rates = optimizers.learning_rates(config.optimizer)
         self.components = tuple(part for part in NETWORK_PARTS if part in rates)
         self.trains_text = any(part != "unet" for part in self.components)
+        base.placement.rest(idle_parts(config))
         self.adapter = build_adapter(
             base, config.network, components=self.components, seed=config.seed, name=f"{slug(config.name)} v{number}"
         )
@@ -114,13 +116,14 @@ class Version:
         """
         self.adapter.activate()
         batches = self.plan.batches(self.step)
-        images = sum(len(rows) for rows in batches)
+        accumulation, by_batch = self.config.training.gradient_accumulation, self.config.compat.mean_of_batches
+        sizes = losses.group_sizes([len(rows) for rows in batches], accumulation, mean_of_batches=by_batch)
         loss = torch.zeros((), device=self.accelerator.device)
         with self.training_mode():
             for index, rows in enumerate(batches):
                 batch = self.dataset.batch(rows).share(self.processes.rank, self.processes.count)
                 if batch.rows:
-                    part = losses.reduce(self.losses(batch, index), images)
+                    part = losses.reduce(self.losses(batch, index), sizes[index])
                     self.accelerator.backward(part)
                     loss += part.detach()
         self.processes.add_up_gradients(list(self.parameters.values()))
@@ -137,16 +140,33 @@ class Version:
         """
         config, device = self.config, self.accelerator.device
         prediction_type, alphas = config.base_model.prediction_type, self.base.alphas_cumprod
-        noised = noise.noised(batch.rows, batch.latents, config.loss, config.seed, alphas)
+        noised = self._noised(batch)
         size_ids, timesteps = batch.size_ids.to(device), noised.timesteps
         kept = self._preservation(batch, noised, index) if config.loss.preservation_class else None
         with self.accelerator.autocast(), self._dropout("dropout", index):
             prediction = self.base.predict(noised.noisy, timesteps, self.embed(batch.captions, batch.company), size_ids)
         target = losses.target(batch.latents.to(device), noised.noise, timesteps, prediction_type, alphas)
         values = losses.per_sample(
-            prediction, target, config.loss, timesteps, alphas, prediction_type, batch.weights, batch.masks
+            prediction,
+            target,
+            config.loss,
+            timesteps,
+            alphas,
+            prediction_type,
+            batch.weights,
+            batch.masks,
+            undivided_masks=config.compat.undivided_masks,
         )
         return values if kept is None else values + config.loss.preservation_weight * kept
+
+    def _noised(self, batch: Batch) -> noise.Noised:
+        """Draw the batch's noise: of each row for itself, or of the whole batch of which this may be a share."""
+        loss, seed, alphas = self.config.loss, self.config.seed, self.base.alphas_cumprod
+        if not self.config.compat.noise_by_batch:
+            return noise.noised(batch.rows, batch.latents, loss, seed, alphas)
+        whole = batch.whole or batch
+        drawn = noise.noised(whole.rows, whole.latents, loss, seed, alphas, by_batch=True)
+        return drawn.take([whole.rows.index(row) for row in batch.rows])
 
     def _preservation(self, batch: Batch, noised: noise.Noised, index: int) -> Tensor:
         with self._dropout("preservation dropout", index):
@@ -201,7 +221,9 @@ class Version:
         """
         if not self.trains_text:
             return self.text_cache(captions, company).to(self.accelerator.device)
-        tokens = self.base.tokens_needed([*captions, *company], self.config.dataset.max_tokens)
+        tokens = self.config.dataset.max_tokens
+        if not self.config.compat.pad_captions:
+            tokens = self.base.tokens_needed([*captions, *company], tokens)
         with self.accelerator.autocast():
             return self.base.encode_text(captions, tokens)
 

@@ -87,7 +87,7 @@ def write_diffusers_folder(folder: Path, weights: Path, config: BaseModelConfig)
         UserError: the file is damaged. OSError: the disk is full or the like.
     """
     found = replace(config, path=str(weights), vae_path=None, config_path=config_source(config), variant=None)
-    write_diffusers(folder, load_base(found, "cpu", torch.float32))
+    write_diffusers(folder, load_base(found, "cpu", torch.float16))
 
 
 def _whole(version: Version) -> dict[str, Tensor]:

@@ -1,0 +1,53 @@
+"""Where a base's parts are: those that nothing needs at the moment wait in the CPU's memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+Move = Callable[[nn.Module, torch.device], object]
+CPU = torch.device("cpu")
+
+
+class Placement:
+    """The parts of a base on a device, some of them resting in the CPU's memory until they are awake.
+
+    Args:
+        parts: by name. device: where they compute. move: puts a part on a device.
+    """
+
+    def __init__(self, parts: Mapping[str, nn.Module], device: torch.device, move: Move = nn.Module.to) -> None:
+        self._parts, self._device, self._move = parts, device, move
+        self._resting: set[str] = set()
+
+    def rest(self, names: Collection[str]) -> None:
+        """From now on let the parts `names` rest, and no others; on a CPU nothing changes.
+
+        A part with weights that are being trained stays: its optimizer holds tensors on the device.
+        """
+        if self._device.type == "cpu":
+            return
+        resting = {name for name in names if not any(weight.requires_grad for weight in self._parts[name].parameters())}
+        self._put(self._resting - resting, self._device)
+        self._put(resting - self._resting, CPU)
+        self._resting = resting
+        torch.cuda.empty_cache()  # else what they held would stay in pieces of their sizes; without CUDA it does nothing
+
+    @contextmanager
+    def awake(self, *names: str) -> Iterator[None]:
+        """Have parts on the device for as long as the context lasts; those that rested go back to rest after it."""
+        coming = self._resting & set(names)
+        self._put(coming, self._device)
+        self._resting -= coming
+        try:
+            yield
+        finally:
+            self._put(coming, CPU)
+            self._resting |= coming
+
+    def _put(self, names: Collection[str], device: torch.device) -> None:
+        for name in sorted(names):
+            self._move(self._parts[name], device)

@@ -1,0 +1,122 @@
+"""The frozen UNet in 8 or 4 bit: the linear layers of its attention blocks, eight tenths of SDXL's UNet.
+
+They are packed once, after loading, and unpacked one at a time where they are used, in the run's precision: what they
+compute is a product with the rounded weight, in the forward and in the backward pass. Text encoders stay as they are:
+frozen, they leave the GPU once their outputs are cached; trained, they are small beside the UNet.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import Any
+
+import bitsandbytes
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+NF4_BLOCK = 64
+"""Weights in 4 bit that share a scale; the scales are kept in 8 bit."""
+NF4_SCALES = 256
+"""Scales in 8 bit that share a scale in fp32."""
+FP32 = 4  # bytes
+
+
+def quantize(unet: nn.Module, kind: str) -> None:
+    """Pack the UNet's layers of `quantizable`, where they are.
+
+    Args:
+        unet: without adapters. kind: "int8" or "nf4".
+    """
+    for name, layer in quantizable(unet).items():
+        unet.set_submodule(name, Int8Linear(layer) if kind == "int8" else NF4Linear(layer))
+    # PEFT has a LoRA layer of its own for bitsandbytes' layers, and asks the model whether to use it.
+    setattr(unet, "is_loaded_in_4bit", kind == "nf4")  # noqa: B010  nn.Module is not declared to have it
+
+
+def quantizable(unet: nn.Module) -> dict[str, nn.Linear]:
+    """Return the linear layers of the attention blocks of a UNet without adapters, by path.
+
+    The time and size embeddings are left out: they are small, and every block depends on them.
+    """
+    return {
+        name: layer
+        for name, layer in unet.named_modules()
+        if isinstance(layer, nn.Linear) and ".attentions." in f".{name}"
+    }
+
+
+def packed_bytes(layer: nn.Linear, kind: str) -> int:
+    """Return the size of a layer's weight once it is packed as "int8" or "nf4", scales included."""
+    weights = layer.in_features * layer.out_features
+    if kind == "int8":
+        return weights + FP32 * layer.out_features
+    scales = ceil(weights / NF4_BLOCK)
+    return ceil(weights / 2) + scales + FP32 * ceil(scales / NF4_SCALES)
+
+
+class NF4Linear(bitsandbytes.nn.Linear4bit):
+    """A frozen linear layer in 4-bit NormalFloat with double quantisation (QLoRA, arXiv 2305.14314)."""
+
+    def __init__(self, layer: nn.Linear) -> None:
+        """Pack the weight of `layer` on its device."""
+        device, dtype = layer.weight.device, layer.weight.dtype
+        super().__init__(layer.in_features, layer.out_features, bias=False, compute_dtype=dtype, device="meta")
+        weight = bitsandbytes.nn.Params4bit(
+            layer.weight.detach(), quant_type="nf4", compress_statistics=True, blocksize=NF4_BLOCK, module=self
+        )
+        self.weight = weight.to(device)  # which packs it
+        self.bias = layer.bias
+        # On some CPUs bitsandbytes would repack the weight for inference, lossily and in place.
+        self.support_avx512bf16_for_cpu = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x W^T + b, (..., out) for (..., in)."""
+        return super().forward(_as_autocast(x))
+
+
+class Int8Linear(nn.Linear):
+    """A frozen linear layer in 8 bit, with a scale for each output: W = scale * q, q a whole number in [-127, 127].
+
+    Only weights are rounded. bitsandbytes' own layer rounds the inputs too (LLM.int8), and keeps them for the backward
+    pass where gradient checkpointing does not see them.
+    """
+
+    def __init__(self, layer: nn.Linear) -> None:
+        """Pack the weight of `layer` on its device."""
+        super().__init__(layer.in_features, layer.out_features, bias=False, device="meta")
+        weight = layer.weight.detach().float()
+        scale = weight.abs().amax(dim=1, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny) / 127
+        self.weight = nn.Parameter((weight / scale).round().to(torch.int8), requires_grad=False)
+        self.bias = layer.bias
+        self.register_buffer("scale", scale, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x W^T + b, (..., out) for (..., in)."""
+        x = _as_autocast(x)
+        product: Tensor = _Int8Product.apply(x, self.weight, self.scale, self.bias)
+        return product
+
+
+class _Int8Product(torch.autograd.Function):
+    """x W^T + b with a packed W, which is unpacked again for the backward pass instead of being kept; W, b are frozen."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(weight, scale)
+        return linear(x, _unpacked(weight, scale, x.dtype), None if bias is None else bias.to(x.dtype))
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:  # type: ignore[override]
+        weight, scale = ctx.saved_tensors
+        return gradient @ _unpacked(weight, scale, gradient.dtype), None, None, None
+
+
+def _unpacked(weight: Tensor, scale: Tensor, dtype: torch.dtype) -> Tensor:
+    return (weight * scale).to(dtype)
+
+
+def _as_autocast(x: Tensor) -> Tensor:
+    """Return inputs in the precision in which autocast would have a linear layer compute."""
+    kind = x.device.type
+    return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x

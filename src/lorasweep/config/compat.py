@@ -1,0 +1,42 @@
+"""Where kohya's sd-scripts goes another way, for who repeats an old run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lorasweep.config.option import option
+
+
+@dataclass
+class CompatConfig:
+    """What kohya's sd-scripts does in another way, each by itself; `compat=kohya` sets them all."""
+
+    round_each_epoch: bool = option(
+        False,
+        "every epoch ends with a short batch in each bucket and a short step, instead of running on into the next",
+    )
+    mean_of_batches: bool = option(
+        False,
+        "with gradient_accumulation every batch of a step weighs the same and a step of fewer batches weighs less, "
+        "instead of every image weighing the same",
+    )
+    bucket_by_ratio: bool = option(
+        False, "an image goes to the bucket with the nearest width / height, instead of the one that crops it least"
+    )
+    letterbox_offsets: bool = option(
+        False, "SDXL is told where the image would lie if it were fitted inside its bucket, instead of the true crop"
+    )
+    frozen_latents: bool = option(
+        False, "one sample of each image's latents for the whole run (cache_latents), instead of one for each draw"
+    )
+    pad_captions: bool = option(
+        False, "every caption is padded to dataset.max_tokens, instead of to what the longest of its batch needs"
+    )
+    noise_by_batch: bool = option(
+        False,
+        "random strengths are drawn once for a batch, and pyramid noise is scaled by the batch's deviation, instead "
+        "of each image's own",
+    )
+    undivided_masks: bool = option(
+        False, "a masked loss is not divided by the mask's mean, so that an image with a small mask teaches less"
+    )
