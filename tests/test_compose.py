@@ -182,8 +182,39 @@ def test_a_mistake_in_somebodys_own_recipe_names_the_file_and_the_key(tmp_path):
 
 
 def test_every_name_of_kohya_points_to_something_here():
-    with_groups = set(schema_keys()) | {"optimizer", "scheduler", "loss", "tracker"}
+    with_groups = set(schema_keys()) | {"network", "optimizer", "scheduler", "loss", "tracker"}
     assert set(_KOHYA.values()) <= with_groups
+    leaves = {key.rpartition(".")[2] for key in schema_keys()}
+    assert not leaves & set(_KOHYA), "a name of ours needs no translation"
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("lr_scheduler_power", "scheduler.power"),
+        ("lr_scheduler_min_lr_ratio", "scheduler.min_lr_ratio"),
+        ("loraplus_lr_ratio", "optimizer.lora_plus_ratio"),
+        ("scale_weight_norms", "network.max_norm"),
+        ("rank_dropout", "network.rank_dropout"),
+        ("network_args.module_dropout", "network.module_dropout"),
+        ("network_weights", "network.start_from"),
+        ("conv_dim", "network.ranks"),
+        ("multires_noise_iterations", "loss.multires_iterations"),
+        ("multires_noise_discount", "loss.multires_discount"),
+        ("ip_noise_gamma", "loss.input_perturbation"),
+        ("adaptive_noise_scale", "loss.adaptive_noise_scale"),
+        ("noise_offset_random_strength", "loss.noise_offset_random"),
+        ("debiased_estimation_loss", "loss.debiased"),
+        ("zero_terminal_snr", "base_model.zero_terminal_snr"),
+        ("masked_loss", "dataset.mask_path"),
+        ("alpha_mask", "dataset.alpha_mask"),
+        ("min_timestep", "loss.min_timestep"),
+        ("gradient_checkpointing", "training.gradient_checkpointing"),
+    ],
+)
+def test_a_knob_typed_with_kohyas_name_is_told_ours(theirs, ours):
+    [problem] = problems(f"{theirs}=1")
+    assert f" {ours}" in problem.partition(";")[2]
 
 
 def test_variants_use_every_swept_value_once():

@@ -15,6 +15,7 @@ GROUPS = {
     "loss": "what is minimised",
     "evaluation": "what is measured after every epoch",
     "tracker": "where metrics go",
+    "compat": "an old run of another program, repeated",
     "preset": "a bundle of settings on top of the recipe",
     "sweeps": "what a search tries (with -m)",
 }
@@ -77,7 +78,7 @@ Examples
   python train.py -m hydra/sweeper=optuna                                 search for the best version
   python train.py -m sweeps=rank_lr lora=food hydra.sweeper.n_trials=30   docs/search.md tells all about it
 
-Groups and their choices (later lines win: groups < lora < preset < sweeps < key=value)
+Groups and their choices (later lines win: groups < lora < compat < preset < sweeps < key=value)
 {groups}
 
 Keys used most

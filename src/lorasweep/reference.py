@@ -24,8 +24,8 @@ a key with `key=value`, a group of settings with `group=choice`:
 
     python train.py lora=food/v8 optimizer=adamw network.rank=32
 
-Later ones win: groups < recipe (`lora`) < `preset` < `key=value`. The default below is the schema's; groups,
-recipe and preset change it. `python train.py ... --cfg job --resolve` prints what a command line comes to.
+Later ones win: groups < recipe (`lora`) < `compat` < `preset` < `key=value`. The default below is the schema's;
+groups, recipe and preset change it. `python train.py ... --cfg job --resolve` prints what a command line comes to.
 
 `${native:512}` in a config file means "512 pixels on a base of 1024, at the scale of this run's base": 512 on
 SDXL, 32 on the toy. Numbers on the command line are plain pixels.

@@ -9,6 +9,7 @@ from lorasweep.data.buckets import (
     bucket_sizes,
     bucket_without_upscale,
     nearest_bucket,
+    nearest_ratio,
     place,
     prepare,
 )
@@ -103,6 +104,38 @@ def test_size_conditioning_is_of_the_original_and_the_true_crop():
     placed = Placement((4000, 3000), (1195, 896), (1152, 896), 21, 0)
     assert placed.size_ids(flip=False) == (3000, 4000, 0, 21, 896, 1152)
     assert placed.size_ids(flip=True) == (3000, 4000, 0, 22, 896, 1152)  # 43 columns are cut: 21 and 22
+
+
+@pytest.mark.parametrize(
+    ("size", "bucket", "top", "left", "mirrored_left"),
+    [
+        ((512, 4096), (512, 2048), 0, 128, 128),  # issue 1443: fitted it is 256 x 2048, in truth 1024 rows are cut
+        ((4000, 3000), (1152, 896), 16, 0, 0),  # fitted it is 1152 x 864
+        ((3000, 4500), (832, 1216), 0, 10, 34 / 3),  # fitted 810.67 x 1216; 21.33 are free, 10 of them at the left
+        ((1024, 1024), (1024, 1024), 0, 0, 0),
+    ],
+)
+def test_letterbox_offsets_of_sd_scripts_instead_of_the_true_crop(size, bucket, top, left, mirrored_left):
+    placed = place(size, bucket)
+    original, target = size[::-1], bucket[::-1]
+    assert placed.size_ids(flip=False, letterbox=True) == (*original, top, left, *target)
+    assert placed.size_ids(flip=True, letterbox=True) == pytest.approx((*original, top, mirrored_left, *target))
+
+
+@pytest.mark.parametrize(
+    ("size", "bucket"),
+    [
+        ((940, 1000), (960, 1088)),  # 0.94 is 0.0576 from 0.8824 and 0.06 from 1
+        ((1000, 940), (1024, 1024)),  # the same shape lying: 1.0638 is 0.0638 from 1 and 0.0695 from 1.1333
+        ((1536, 640), (1536, 640)),
+        ((512, 4096), (512, 2048)),
+    ],
+)
+def test_nearest_ratio_of_sd_scripts_treats_portrait_and_landscape_unlike(size, bucket):
+    assert nearest_ratio(size, SIZES) == bucket
+    width, height = size
+    errors = np.abs(np.array([w / h for w, h in SIZES]) - width / height)
+    assert bucket == SIZES[errors.argmin()]
 
 
 def gradient(width: int, height: int) -> Image.Image:

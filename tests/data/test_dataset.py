@@ -66,6 +66,53 @@ def test_latents_are_samples_of_the_scaled_posterior(build, draw, folder, config
     assert not torch.equal(draws[0], draws[1])
 
 
+def test_sd_scripts_ways_with_images(build, draw, folder, config):
+    """Two squares and a 30 x 32; in batches of 2, 9 draws an epoch."""
+    for number, size in enumerate([(64, 64), (64, 64), (60, 64)]):
+        draw(folder / f"{number}.png", 20 + number, size, f"bear, number {number}")
+    config.dataset.repeats, config.dataset.flip, config.dataset.holdout = 3, True, 0.0
+    config.training.batch_size, config.training.epochs = 2, 2
+    ours = build()
+    assert ours.plan.total_steps == 9 and ours.bucket_counts() == {(64, 64): 3}
+    rows = [Row(2, 0, 0), Row(2, 1, 0), Row(2, 2, 1), Row(2, 0, 1)]
+    crops = {tuple(ids) for ids in ours.batch(rows).size_ids.tolist()}
+    assert crops == {(64, 60, 2, 0, 64, 64)}  # scaled to 64 x 68, two rows cut at the top
+    config.compat.letterbox_offsets = True
+    fitted = {tuple(ids) for ids in build().batch(rows).size_ids.tolist()}
+    assert fitted == {(64, 60, 0, 2, 64, 64)}  # 60 x 64, two columns free on each side
+    config.compat.round_each_epoch = True
+    assert build().plan.total_steps == 10
+    config.compat.bucket_by_ratio = True  # the width / height of 56 x 72 is as far from 0.94 as a square's: no change
+    assert build().bucket_counts() == {(64, 64): 3}
+
+
+def test_the_bucket_by_ratio_reaches_the_images(build, draw, folder, config):
+    for number in range(2):
+        draw(folder / f"{number}.png", 20 + number, (88, 100))
+    assert build().bucket_counts() == {(64, 64): 2}  # keeps 0.88 of it; 56 x 72 keeps 0.778 / 0.88 = 0.884
+    config.compat.bucket_by_ratio = True
+    assert build().bucket_counts() == {(56, 72): 2}
+
+
+def test_frozen_latents_are_one_sample_of_each_image_and_of_its_mirror_image(build, draw, folder, config):
+    for number in range(2):
+        draw(folder / f"{number}.png", 20 + number)
+    rows = [Row(1, repeat, epoch) for repeat in range(2) for epoch in range(4)]
+    config.dataset.flip = True
+    assert len({latent.sum().item() for latent in build().batch(rows).latents}) == 8
+    config.compat.frozen_latents = True
+    dataset = build()
+    latents = dataset.batch(rows).latents
+    flips = torch.tensor([dataset._flipped(row) for row in rows])
+    assert 0 < flips.sum() < 8 and len({latent.sum().item() for latent in latents}) == 2
+    for kind in (flips, ~flips):
+        assert all(torch.equal(latent, latents[kind][0]) for latent in latents[kind])
+    other = dataset.batch([Row(0, 0, 0)]).latents
+    deviations = [latent.flatten() - latent.flatten().mean() for latent in (latents[0], other[0])]
+    assert not torch.equal(*deviations)
+    assert latents[0][0].std().item() == pytest.approx(0.125, rel=0.2), "a sample, not the mean"
+
+
 def test_a_batch_is_a_pure_function_of_seed_and_rows(build, bears, config):
     config.dataset.flip, config.dataset.caption_dropout = True, 0.5
     rows = [Row(3, 0, 5), Row(1, 2, 0)]

@@ -21,15 +21,19 @@ def images(count: int, repeats: int = 1, first: int = 0) -> dict[int, int]:
     return dict.fromkeys(range(first, first + count), repeats)
 
 
-# Images, repeats, batch, epochs -> steps, as the five LoRAs' tables have them.
+# Images, repeats, batch, epochs -> steps, as the five LoRAs' tables have them: kohya's GUI, one rounding.
 DOCUMENTED = {
     "animal/v1": (42, 20, 4, 20, 4200),
+    "animal/v2": (42, 10, 4, 40, 4200),
     "animal/v3": (42, 30, 4, 15, 4725),
     "food/v1": (27, 40, 2, 12, 6480),
     "food/v2": (27, 30, 4, 20, 4050),  # 202.5 steps an epoch: one rounding, at the end
+    "food/v3": (27, 30, 4, 20, 4050),
     "food/v4": (27, 12, 4, 40, 3240),
     "food/v8": (27, 20, 4, 30, 4050),
+    "food/v9": (27, 30, 2, 10, 4050),
     "fuzzybear/v1": (8, 50, 2, 20, 4000),
+    "robots/v1": (15, 40, 4, 25, 3750),
     "robots/v2": (15, 40, 2, 15, 4500),
     "starwars/v1": (19, 40, 4, 20, 3800),
 }
@@ -40,6 +44,25 @@ def test_documented_step_counts(name):
     count, repeats, batch, epochs, steps = DOCUMENTED[name]
     assert total_steps(count, repeats, batch, epochs) == steps
     assert Plan([images(count, repeats)], batch, 1, epochs, None, 0).total_steps == steps
+
+
+@pytest.mark.parametrize("name", DOCUMENTED)
+def test_step_counts_of_sd_scripts_are_rounded_up_in_every_epoch(name):
+    count, repeats, batch, epochs, steps = DOCUMENTED[name]
+    if name in ("food/v2", "food/v3"):
+        steps = 4060  # 20 x 203; all others have whole epochs and agree
+    assert total_steps(count, repeats, batch, epochs, round_each_epoch=True) == steps
+    plan = Plan([images(count, repeats)], batch, 1, epochs, None, 0, round_each_epoch=True)
+    assert plan.total_steps == steps
+    assert plan.epoch_ends == [steps // epochs * done for done in range(1, epochs + 1)]
+
+
+def test_the_guis_number_of_steps_cuts_the_last_epoch_of_sd_scripts_short():
+    plan = Plan([images(27, 30)], 4, 1, 20, 4050, 0, round_each_epoch=True)
+    assert (plan.total_steps, plan.total_epochs, plan.batches_per_epoch) == (4050, 20, 203)
+    assert plan.epoch_ends[-2:] == [19 * 203, 4050]  # 193 of 203: ten batches early
+    sizes = [len(plan.batches(step)[0]) for step in range(203)]
+    assert sorted(sizes) == [2] + [4] * 202  # 810 draws; the short batch is trained anywhere in its epoch
 
 
 def test_accumulation_is_rounded_up_once():
@@ -70,6 +93,31 @@ def test_every_draw_is_trained_exactly_once_per_epoch(batch, accumulation):
         assert len(short) == (1 if sum(bucket.values()) * 4 % batch else 0)
     assert len(batches) == sum(-(-sum(bucket.values()) * 4 // batch) for bucket in buckets)
     assert plan.total_steps == -(-len(batches) // accumulation)
+
+
+@pytest.mark.parametrize("accumulation", [1, 2, 3])
+def test_rounding_in_each_epoch_neither_mixes_nor_skips(accumulation):
+    # 15, 6 and 5 draws in batches of 4: 4 + 2 + 2 batches an epoch
+    buckets = [images(5, 3), images(2, 3, first=5), {7: 4, 8: 1}]
+    plan = Plan(buckets, 4, accumulation, 3, None, 0, round_each_epoch=True)
+    a_epoch = -(-8 // accumulation)
+    assert (plan.total_steps, plan.epoch_ends) == (3 * a_epoch, [a_epoch, 2 * a_epoch, 3 * a_epoch])
+    for epoch in range(3):
+        steps = [plan.batches(step) for step in range(epoch * a_epoch, (epoch + 1) * a_epoch)]
+        assert [len(step) for step in steps] == [accumulation] * (8 // accumulation) + [8 % accumulation] * (
+            a_epoch - 8 // accumulation
+        )
+        batches = [rows for step in steps for rows in step]
+        assert sorted(map(len, batches)) == [1, 2, 3, 4, 4, 4, 4, 4]
+        assert sum(batches, []) and len(set(sum(batches, []))) == 26
+        assert {row.epoch for rows in batches for row in rows} == {epoch}
+        assert all(sum(any(row.item in bucket for row in rows) for bucket in buckets) == 1 for rows in batches)
+
+
+def test_an_epoch_begins_alike_whether_or_not_batches_run_on():
+    # 8 draws in batches of 4: nothing is left over, so there is nothing to round
+    plans = [Plan([images(8)], 4, 1, 3, None, 0, round_each_epoch=rounded) for rounded in (False, True)]
+    assert rows_of(plans[0]) == rows_of(plans[1])
 
 
 def test_batches_run_on_across_the_end_of_an_epoch():
@@ -179,6 +227,15 @@ def test_explanation_of_everything_else():
     )
     assert third.startswith("2 buckets of 23 + 4 draws: batches never mix them")
     assert plan.total_epochs == 3
+
+
+def test_explanation_of_rounding_in_each_epoch():
+    plan = Plan([images(27, 30)], 4, 1, 20, None, 0, round_each_epoch=True)
+    assert plan.explain().splitlines()[1] == "/ batch 4 = 203 steps in every epoch, rounded up; x 20 epochs = 4060 steps"
+    plan = Plan([images(27, 30), images(1, 1, first=27)], 4, 1, 20, 4080, 0, round_each_epoch=True)
+    _, second, third = plan.explain().splitlines()
+    assert second.endswith("max_steps 4080 wins over epochs: 20 epochs")  # 20 x 204
+    assert third.endswith("and end with the epoch (each bucket's last batch in it can be short)")
 
 
 def test_a_step_costs_little_whatever_came_before():

@@ -37,6 +37,16 @@ def test_warmed_captions_are_encoded_once_for_all_versions(base, cached):
     assert len(base.encoded_captions) == 3
 
 
+def test_padded_captions_have_the_full_length_whatever_they_need(base, cached, make_base, tmp_path):
+    padded = TextCache(base, TensorCache(tmp_path / "cache"), 225, padded=True)
+    padded.warm(["a bear"])
+    text = padded(["a bear"])
+    assert text.hidden.shape == (1, 227, 6)  # BOS, 3 x 75, the last EOS
+    assert torch.equal(text.hidden, make_base().encode_text(["a bear"], 225).hidden)
+    assert base.encoded_captions == ["a bear"], "warmed at the length that is asked for"
+    assert cached(max_tokens=225)(["a bear"]).hidden.shape == (1, 77, 6)
+
+
 def test_a_new_caption_is_encoded_when_it_comes(base, cached):
     text = cached()
     text.warm(["a, b"])

@@ -146,6 +146,14 @@ def test_a_mask_weighs_the_pixels():
     assert loss(0.2) == pytest.approx((1 + 0.6 * 4 + 0.2 * 9 + 0.2 * 16) / 2)
 
 
+def test_an_undivided_mask_makes_an_image_count_by_its_area():
+    # as above, over all four pixels: (1 + 0.5 x 4) / 4 instead of / 1.5
+    prediction = torch.tensor([1.0, 2.0, 3.0, 4.0]).view(1, 1, 2, 2).repeat(1, 2, 1, 1)
+    mask, zero = torch.tensor([1.0, 0.5, 0.0, 0.0]).view(1, 1, 2, 2), torch.zeros(1, 2, 2, 2)
+    arguments = (prediction, zero, LossConfig(), torch.tensor([0]), ALPHAS, "epsilon", torch.ones(1), mask)
+    assert losses.per_sample(*arguments, undivided_masks=True).item() == pytest.approx(3 / 4)
+
+
 def test_a_full_mask_is_no_mask_to_the_bit():
     draws = torch.Generator().manual_seed(0)
     prediction, target = torch.randn(2, 5, 4, 7, 9, generator=draws)
@@ -203,6 +211,7 @@ def test_short_batches_of_an_accumulation_group_weigh_what_their_samples_weigh()
     whole = gradient([slice(0, 5)])
     split = gradient([slice(0, 2), slice(2, 4), slice(4, 5)])
     torch.testing.assert_close(split, whole, rtol=1e-5, atol=0)
+    assert losses.group_sizes([2, 2, 1], accumulation=3) == [5, 5, 5]
     # and that is the mean over the five samples: by hand, d/dw of mean_i weight_i mean_chw (w x - y)^2
     by_hand = (2 * (x - target) * x * weights.view(5, 1, 1, 1)).sum(dim=(0, 2, 3)) / (5 * 16)
     torch.testing.assert_close(whole.flatten(), by_hand, rtol=1e-5, atol=0)
@@ -216,3 +225,12 @@ def test_short_batches_of_an_accumulation_group_weigh_what_their_samples_weigh()
 def test_unknown_choices_are_named(config):
     with pytest.raises(ValueError, match=r"l3|warm"):
         losses.elementwise(*differing_by(1.0), config, torch.tensor([0]), ALPHAS)
+
+
+def test_the_mean_of_batches_gives_each_batch_one_share_of_a_full_step():
+    sizes = losses.group_sizes([2, 2, 1], accumulation=4, mean_of_batches=True)
+    values = torch.tensor([1.0, 3.0, 5.0, 7.0, 9.0])
+    parts = [losses.reduce(rows, size).item() for rows, size in zip(values.split([2, 2, 1]), sizes, strict=True)]
+    assert parts == [2 / 4, 6 / 4, 9 / 4]  # each batch's mean / 4, though the epoch ended after three
+    # dealt out to two processes, the shares of a batch add up to the same
+    assert sum(losses.reduce(values[:2][rank::2], sizes[0]).item() for rank in (0, 1)) == 2 / 4

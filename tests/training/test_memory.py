@@ -13,8 +13,11 @@ from lorasweep.adapters.adapter import build_adapter
 from lorasweep.bases.base import TextEmbeddings
 from lorasweep.bases.sdxl import SDXL
 from lorasweep.config import Config
+from lorasweep.errors import UserError
 from lorasweep.training import memory
+from lorasweep.training.cohort import run
 from lorasweep.training.spill import SpillWatch
+from lorasweep.training.version import Version
 
 
 @pytest.fixture
@@ -106,3 +109,17 @@ def test_a_spill_is_named_once() -> None:
     warning = watch.look(full, 9.0)
     assert warning is not None and "9 times slower" in warning and "11.9 GiB of the GPU's 12.0 GiB" in warning
     assert watch.look(full, 9.0) is None
+
+
+def test_out_of_memory_says_what_would_save_how_much(
+    short_config: Config, toy_base: SDXL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Version) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+
+    monkeypatch.setattr(Version, "train_step", full)
+    with pytest.raises(UserError) as stopped:
+        run(short_config, base=toy_base)
+    text = stopped.value.render()
+    assert "out of GPU memory at step 1" in text and text.count("saves about") == 3
+    assert "training.gradient_checkpointing=true" in text

@@ -219,3 +219,27 @@ def test_timesteps_stay_within_their_range():
     # the chance that one of 100 timesteps is missed by 2,000 draws is 2e-7 at most
     assert sorted(set(timesteps.tolist())) == list(range(200, 300))
     assert set(noised(rows[:50], min_timestep=999).timesteps.tolist()) == {999}
+
+
+def test_by_batch_one_draw_of_strength_serves_the_whole_batch():
+    # the first row lends its own
+    knobs = {"noise_offset": 0.1, "input_perturbation": 0.2}
+    latents = torch.zeros(len(ROWS), *SHAPE)
+    plain = noise.noised(ROWS, latents, LossConfig(), 1, ALPHAS)
+    full = noise.noised(ROWS, latents, LossConfig(**knobs), 1, ALPHAS)
+    randomly = LossConfig(**knobs, noise_offset_random=True, input_perturbation_random=True)
+    made = noise.noised(ROWS, latents, randomly, 1, ALPHAS, by_batch=True)
+    share = random_for(1, "noise offset strength", 0, 0, 0).random()
+    torch.testing.assert_close(made.noise - plain.noise, share * (full.noise - plain.noise), rtol=0, atol=1e-6)
+    unseen = [drawn.noisy - add_noise(latents, drawn.noise, drawn.timesteps, ALPHAS) for drawn in (made, full)]
+    share = random_for(1, "input perturbation strength", 0, 0, 0).random()
+    torch.testing.assert_close(unseen[0], share * unseen[1], rtol=0, atol=1e-6)
+
+
+def test_by_batch_pyramid_noise_has_the_batchs_deviation_and_not_each_images():
+    loss, latents = LossConfig(multires_iterations=4, multires_discount=0.8), torch.zeros(len(ROWS), *SHAPE)
+    made = noise.noise_for(ROWS, latents, loss, 1, by_batch=True)
+    assert made.std().item() == pytest.approx(1, abs=1e-6)
+    assert made.std(dim=(1, 2, 3)).std() > 0.02
+    alone = noise.noise_for(ROWS, latents, loss, 1)
+    torch.testing.assert_close(made / made.std(dim=(1, 2, 3), keepdim=True), alone)

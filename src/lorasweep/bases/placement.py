@@ -34,7 +34,7 @@ class Placement:
         self._put(self._resting - resting, self._device)
         self._put(resting - self._resting, CPU)
         self._resting = resting
-        torch.cuda.empty_cache()  # else what they held would stay in pieces of their sizes; without CUDA it does nothing
+        torch.cuda.empty_cache()  # else what they held would stay in pieces of their sizes; does nothing without CUDA
 
     @contextmanager
     def awake(self, *names: str) -> Iterator[None]:

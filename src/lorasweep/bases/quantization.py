@@ -1,4 +1,4 @@
-"""The frozen UNet in 8 or 4 bit: the linear layers of its attention blocks, eight tenths of SDXL's UNet.
+"""The frozen UNet in 8 or 4 bit: the linear layers of its attention blocks, 86 % of the weights of SDXL's UNet.
 
 They are packed once, after loading, and unpacked one at a time where they are used, in the run's precision: what they
 compute is a product with the rounded weight, in the forward and in the backward pass. Text encoders stay as they are:
@@ -99,7 +99,7 @@ class Int8Linear(nn.Linear):
 
 
 class _Int8Product(torch.autograd.Function):
-    """x W^T + b with a packed W, which is unpacked again for the backward pass instead of being kept; W, b are frozen."""
+    """x W^T + b with a packed W, unpacked again for the backward pass instead of being kept; W and b are frozen."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:

@@ -138,31 +138,27 @@ class SDXL:
         max_tokens: int,
     ) -> list[Image.Image]:
         """Return one image per prompt, denoised by diffusers' own SDXL pipeline from latents (B, 4, h, w)."""
-        with self.placement.awake(*self.modules):
-            return self._sample(prompts, negative_prompt, latents, steps, guidance, max_tokens)
-
-    def _sample(
-        self, prompts: list[str], negative_prompt: str, latents: Tensor, steps: int, guidance: float, max_tokens: int
-    ) -> list[Image.Image]:
         tokens = self.tokens_needed([*prompts, negative_prompt], max_tokens)
-        positive = self.encode_text(prompts, tokens)
-        negative = self.encode_text([negative_prompt] * len(prompts), tokens)
+        with self.placement.awake("text_encoder", "text_encoder_2"):
+            positive = self.encode_text(prompts, tokens)
+            negative = self.encode_text([negative_prompt] * len(prompts), tokens)
         pipeline = self.pipeline()
-        denoised = pipeline(
-            prompt_embeds=positive.hidden,
-            pooled_prompt_embeds=positive.pooled,
-            negative_prompt_embeds=negative.hidden,
-            negative_pooled_prompt_embeds=negative.pooled,
-            latents=latents.to(self.device, self.unet.dtype),
-            height=latents.shape[-2] * self.latent_factor,
-            width=latents.shape[-1] * self.latent_factor,
-            num_inference_steps=steps,
-            guidance_scale=guidance,
-            output_type="latent",
-        ).images
-        # The pipeline would decode in the UNet's precision, in which SDXL's VAE overflows to black images.
-        with torch.autocast(self.device.type, enabled=False):
-            pixels = self.vae.decode(denoised.to(self.vae.dtype) / self.scaling_factor).sample
+        with self.placement.awake("vae"):  # from here, as the pipeline computes where the VAE is
+            denoised = pipeline(
+                prompt_embeds=positive.hidden,
+                pooled_prompt_embeds=positive.pooled,
+                negative_prompt_embeds=negative.hidden,
+                negative_pooled_prompt_embeds=negative.pooled,
+                latents=latents.to(self.device, self.unet.dtype),
+                height=latents.shape[-2] * self.latent_factor,
+                width=latents.shape[-1] * self.latent_factor,
+                num_inference_steps=steps,
+                guidance_scale=guidance,
+                output_type="latent",
+            ).images
+            # The pipeline would decode in the UNet's precision, in which SDXL's VAE overflows to black images.
+            with torch.autocast(self.device.type, enabled=False):
+                pixels = self.vae.decode(denoised.to(self.vae.dtype) / self.scaling_factor).sample
         return list(pipeline.image_processor.postprocess(pixels))
 
     def pipeline(self) -> StableDiffusionXLPipeline:

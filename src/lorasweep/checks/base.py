@@ -68,8 +68,13 @@ def _quantization(config: Config) -> Iterator[str]:
         return
     if network.type == "full":
         yield (
-            f"base_model.quantization={kind} with network=full: weights of so few digits cannot be trained; take it away, "
-            "or train an adapter (network=lora)"
+            f"base_model.quantization={kind} with network=full: weights of so few digits cannot be trained; take "
+            "it away, or train an adapter (network=lora)"
+        )
+    if kind == "nf4" and network.type in ("loha", "lokr"):
+        yield (
+            f"base_model.quantization=nf4 with network.type={network.type}: it asks the base's weights for their shape, "
+            "which packing takes away; set base_model.quantization=int8 or network.type=lora"
         )
     if network.dora:
         yield (

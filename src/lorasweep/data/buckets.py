@@ -48,8 +48,7 @@ class Placement:
     def letterbox_offsets(self, flip: bool) -> tuple[float, float]:
         """Return top and left of the whole image fitted inside its bucket, which sd-scripts takes for the crop's.
 
-        Rounded down, but for the left of a mirrored image, which is what is free to the right of the other. As there
-        in floating point: the fitted image can be a hair longer than the bucket, and the offset -1.
+        Rounded down, but for the left of a mirrored image, which is what is free to the right of the other: a fraction.
         """
         (width, height), (across, down) = self.original, self.bucket
         ratio = width / height

@@ -122,11 +122,12 @@ class Plan:
         """Return how the number of steps comes about, in one to three lines."""
         draws = sum(len(bucket) for bucket in self._draws)
         steps_an_epoch = _number(draws / self._batch_size / self._accumulation)
+        rounded = ""
         if self._round_each_epoch:
-            steps_an_epoch = f"{self._steps_of(1)} (rounded up in every epoch)"
+            steps_an_epoch, rounded = str(self._steps_of(1)), " in every epoch, rounded up"
         lines = [f"{self._counts()} = {draws} draws an epoch"]
         accumulated = f" / accumulation {self._accumulation}" if self._accumulation > 1 else ""
-        line = f"/ batch {self._batch_size}{accumulated} = {steps_an_epoch} steps"
+        line = f"/ batch {self._batch_size}{accumulated} = {steps_an_epoch} steps{rounded}"
         if self._max_steps is None:
             lines.append(f"{line}; x {self._epochs} epochs = {self.total_steps} steps")
         else:

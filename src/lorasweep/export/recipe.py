@@ -63,8 +63,10 @@ def _own(path: Path, metadata: Mapping[str, str]) -> str:
 
 
 def _foreign(path: Path, settings: Mapping[str, Any], notes: list[str]) -> str:
+    ways = "Under compat is what sd-scripts does in ways of its own: docs/coming-from-kohya.md has the reasons against."
     comments = [
         f"Recipe of {path.name}, put together from the metadata of sd-scripts and the tensors.",
+        *([ways] if any(key.startswith("compat.") for key in settings) else []),
         "What they do not tell, or what lorasweep does not do:",
         *(f"- {note}" for note in notes),
     ]

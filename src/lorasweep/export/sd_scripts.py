@@ -7,10 +7,12 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from typing import Any
 
 from torch import Tensor
 
+from lorasweep.config import CompatConfig
 from lorasweep.export.sd_scripts_network import modules_of, network_settings
 
 SCHEDULE_FREE = "adamw_schedule_free"
@@ -137,6 +139,7 @@ def settings_of(
     reader.read_schedule()
     reader.read_loss()
     reader.read_dataset()
+    reader.read_compat()
     reader.note_unsupported()
     return reader.settings, reader.notes
 
@@ -253,6 +256,7 @@ class _Reader:
                 self.notes.append("ss_zero_terminal_snr=True: here it takes a base that predicts velocities")
 
     def read_dataset(self) -> None:
+        self.read_processes()
         sides = [int(number) for number in re.findall(r"\d+", self.metadata.get("ss_resolution", ""))]
         if sides:
             self.settings["dataset.resolution"] = sides[0]
@@ -277,6 +281,29 @@ class _Reader:
         if (vae := self.metadata.get("ss_vae_name", "None")) not in OFF:
             sha256 = self.metadata.get("ss_new_vae_hash", "unknown")
             self.notes.append(f"where its VAE is: set base_model.vae_path (name {vae}, SHA-256 {sha256})")
+
+    def read_compat(self) -> None:
+        """Ask for sd-scripts' own ways where it wrote the file, so that the run is repeated."""
+        by_us = self.metadata.get("ss_training_comment", "").startswith("lorasweep ")
+        if by_us or not any(key.startswith("ss_") for key in self.metadata):
+            return
+        self.settings |= {f"compat.{way.name}": True for way in fields(CompatConfig)}
+        self.settings["compat.frozen_latents"] = self.metadata.get("ss_cache_latents") != "False"
+        if not self.value("ss_num_validation_images", int):
+            self.notes.append(
+                "that it held no image out; here a tenth is, and its epochs are shorter: give others to measure with "
+                "dataset.validation_path, or dataset.holdout=0 objective=train/loss evaluation.select_by=last"
+            )
+
+    def read_processes(self) -> None:
+        """Take the batch of several GPUs together: theirs is that of one."""
+        size, total = self.settings.get("training.batch_size", 0), self.value("ss_total_batch_size", int) or 0
+        whole = total // self.settings.get("training.gradient_accumulation", 1)
+        if size and whole > size:
+            self.settings["training.batch_size"] = whole
+            self.notes.append(
+                f"how many GPUs to use: {whole // size} had {size} images each; a batch here is all of them"
+            )
 
     def note_unsupported(self) -> None:
         for theirs in UNSUPPORTED:

@@ -66,8 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         steps = options.steps or recipe.steps
         workers = 1 if part in ("clip", "decoder") else options.workers
         helpers = []
-        if workers > 1 and options.worker == 0:
-            prepare(part, options.out, options.cache, options.seed)
+        if workers > 1 and options.worker == 0 and part == "vae":  # the UNet's trainer starts its own
+            prepare(options.cache, options.seed)
             helpers = [_start_helper(part, steps, options)]
         try:
             seconds = train(part, Recipe(steps, recipe.batch, recipe.lr), options, workers)
@@ -75,23 +75,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for helper in helpers:
                 helper.wait()
         if options.worker == 0:
-            made = {"seed": options.seed, "steps": steps, "batch": recipe.batch * workers, "lr": recipe.lr,
+            rows = recipe.batch if part == "unet" else recipe.batch * workers  # the trainer's batch is the whole one
+            made = {"seed": options.seed, "steps": steps, "batch": rows, "lr": recipe.lr,
                     "workers": workers, "minutes": round(seconds / 60, 1)}  # fmt: skip
             record(options.out, part, made | figures(part, options.out))
     return 0
 
 
-def prepare(part: str, out: Path, cache: Path, seed: int) -> None:
-    """Draw (and, for the UNet, encode) what `part` is trained on, so that two workers do not both do it."""
-    if part == "vae":
-        from lorasweep.toy.train_vae import HUMANOIDS, vae_pictures
+def prepare(cache: Path, seed: int) -> None:
+    """Draw what the VAE is trained on, so that two workers do not both do it."""
+    from lorasweep.toy.train_vae import HUMANOIDS, vae_pictures
 
-        vae_pictures(cache, seed, HUMANOIDS)
-    elif part == "unet":
-        from lorasweep.toy.train_unet import HUMANOIDS, latent_sets, load_vae, write_tokenizers
-
-        write_tokenizers(out / "base", seed)
-        latent_sets(load_vae(out / "base"), cache, seed=seed, humanoids=HUMANOIDS)
+    vae_pictures(cache, seed, HUMANOIDS)
 
 
 def train(part: str, recipe: Recipe, options: argparse.Namespace, workers: int) -> float:
@@ -110,15 +105,15 @@ def train(part: str, recipe: Recipe, options: argparse.Namespace, workers: int) 
         vae = options.out / "base" / "vae"
         return train_clip(options.out / "clip", options.cache, vae=vae if vae.exists() else None,
                           start=options.start and options.start / "clip", **common)  # fmt: skip
-    common |= {"worker": options.worker, "workers": workers}
     if part == "vae":
         from lorasweep.toy.train_vae import train_vae
 
-        return train_vae(options.out / "base" / "vae", options.cache,
+        return train_vae(options.out / "base" / "vae", options.cache, worker=options.worker, workers=workers,
                          start=options.start and options.start / "base" / "vae", **common)  # fmt: skip
     from lorasweep.toy.train_unet import train_unet
 
-    return train_unet(options.out / "base", options.cache, start=options.start and options.start / "base", **common)
+    return train_unet(options.out / "base", options.cache / "unet", workers=workers,
+                      start=options.start and options.start / "base", **common)  # fmt: skip
 
 
 def figures(part: str, out: Path) -> dict[str, Any]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import torch
 from diffusers import EulerDiscreteScheduler, UNet2DConditionModel
-from torch import Tensor, nn
+from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 TEXT_WIDTH = 64
@@ -78,30 +77,12 @@ def new_scheduler() -> EulerDiscreteScheduler:
 
 
 class Denoiser(nn.Module):
-    """UNet and text encoders in one module, so that one optimizer trains them together."""
+    """UNet and text encoders, with random weights."""
 
     def __init__(self, vocabulary: int) -> None:
         super().__init__()
         self.unet = new_unet()
         self.text_encoder, self.text_encoder_2 = new_text_encoders(vocabulary)
-
-    def forward(self, noisy: Tensor, steps: Tensor, tokens: Tensor, tokens_2: Tensor, sizes: Tensor,
-                blank: Tensor) -> Tensor:  # fmt: skip
-        """Predict the noise.
-
-        Args:
-            noisy: noised latents (rows, 4, height / 4, width / 4).
-            steps: timesteps (rows,), 0..999.
-            tokens: first tokenizer's ids (rows, 77); `tokens_2` the second's.
-            sizes: original height and width, crop's top and left, target height and width (rows, 6).
-            blank: rows (bool) whose text is replaced by zeros, which is what SDXL's pipeline gives for no prompt.
-        """
-        first = self.text_encoder(tokens, output_hidden_states=True)
-        second = self.text_encoder_2(tokens_2, output_hidden_states=True)
-        keep = (~blank).to(noisy.dtype)
-        text = torch.cat([first.hidden_states[-2], second.hidden_states[-2]], dim=-1) * keep[:, None, None]
-        added = {"text_embeds": second.text_embeds * keep[:, None], "time_ids": sizes}
-        return self.unet(noisy, steps, text, added_cond_kwargs=added).sample  # type: ignore[no-any-return]
 
 
 def write_half(model: nn.Module, fresh: nn.Module, folder: Path) -> None:

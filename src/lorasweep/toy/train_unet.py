@@ -1,75 +1,123 @@
-"""Training of the toy base's UNet together with its two text encoders, on the finished VAE's latents.
+"""Training of the toy base's UNet and two text encoders: a full fine-tune by the trainer itself, from random weights.
 
-As SDXL was: noise prediction, size and crop conditioning, several aspect ratios, a share of empty captions for
-classifier-free guidance. Half of the empty ones are zeros (what SDXL's pipeline gives for "no prompt"), the other
-half the encoding of "" (what LoRA trainers give for a dropped caption), so both are known to the base.
+Everything is `train.py lora=humanoid network=full ...`, so the toy base is made as its users fine-tune theirs. The loss
+is debiased: steps of much noise count more, where colours, pose and background are decided; with even weights the text
+had hardly any influence after a thousand steps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from functools import partial
+import json
+import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL
-from PIL import Image
-from safetensors.torch import load_file
-from torch import Tensor, nn
 
-from lorasweep import files
-from lorasweep.randomness import generator, random_for
-from lorasweep.toy.attributes import caption_of
+from lorasweep.randomness import random_for
 from lorasweep.toy.captions import tokenizer_texts
-from lorasweep.toy.fitting import Plan, fit
-from lorasweep.toy.humanoids import draw_humanoid, humanoid
-from lorasweep.toy.models import Denoiser, new_scheduler, write_denoiser
-from lorasweep.toy.pictures import as_tensor, drawn
-from lorasweep.toy.tokenizer import LENGTH, load_tokenizer, write_tokenizer
+from lorasweep.toy.humanoids import HELD_OUT, draw_humanoid
+from lorasweep.toy.models import Denoiser, write_denoiser
+from lorasweep.toy.themes import write_drawings
+from lorasweep.toy.tokenizer import load_tokenizer, write_tokenizer
+
+TRAIN = Path(__file__).resolve().parents[3] / "train.py"
 
 HUMANOIDS = 24_000
-"""Humanoids that the base is trained on, each in several wordings."""
+"""Humanoids that the base is trained on."""
+
+HELD_OUT_IMAGES = 32
+"""Humanoids that its loss is measured on."""
 
 SIZES = ((48, 80), (80, 48), (56, 72), (72, 56))
 """(width, height) of the pictures that are not square."""
 
-OTHER_SHAPES = 0.12
-"""Share of the batches that have one of `SIZES`."""
-
-EMPTY = 0.1
-"""Share of the rows without a caption."""
-
-SNR_LIMIT = 5.0
-"""Min-SNR weighting: steps with little noise count less, from this signal-to-noise ratio on."""
-
-NOISY_LIMIT = 20.0
-"""Steps with much noise count up to this much more (as in velocity prediction). That is where colours, pose and
-background are decided; with even weights the text had hardly any influence after a thousand steps."""
+SHARES = {"square": 0.7, "other shape": 0.12, "small": 0.04, "large": 0.14}
+"""What the pictures are drawn as. The trainer brings small and large ones to 64 pixels and tells the UNet the size that
+they had. None is mirrored: things are held on the left, so that there is one place for them to learn."""
 
 
-def loss_weight(alpha: Tensor) -> Tensor:
-    """Return the weight of a squared error in the noise, where `alpha` (0..1) is the signal's share of the variance."""
-    return (SNR_LIMIT * (1 - alpha) / alpha).clamp(max=1.0) * (1 / alpha).clamp(max=NOISY_LIMIT)
+def train_unet(base: Path, cache: Path, *, seed: int, steps: int, batch: int = 16, lr: float = 1e-3,
+               humanoids: int = HUMANOIDS, workers: int = 1, start: Path | None = None) -> float:  # fmt: skip
+    """Train UNet and text encoders and write them, the tokenizers and the scheduler into the folder `base`.
 
+    A run that was stopped goes on where it was.
 
-@dataclass(frozen=True)
-class LatentSet:
-    """Pictures of one size as latents: `latents` (pictures, 4, height / 4, width / 4).
+    Args:
+        base: holds the finished VAE as `vae`. cache: for the drawings and the trainer's outputs.
+        batch: rows per step, dealt out to `workers` processes.
+        start: folder of a finished base with the same vocabulary, whose UNet and text encoders are begun from.
 
-    `sizes` (pictures, 6) are SDXL's size and crop numbers, `rows` the humanoids' indices. None is mirrored: things are
-    held on the left of the picture, so that there is one place for them to learn.
+    Returns:
+        Seconds of this call.
+
+    Raises:
+        CalledProcessError: the trainer failed; its messages are on the terminal.
     """
+    started = time.monotonic()
+    begun, outputs = cache / "begun", cache / "outputs"
+    if not (outputs / "humanoid").exists():
+        begin(begun, base / "vae", seed, start)
+    images, heldout = cache / "humanoids", cache / "humanoids-heldout"
+    draw(images, range(humanoids), seed)
+    draw(heldout, range(HELD_OUT, HELD_OUT + HELD_OUT_IMAGES), seed)
+    settings = [
+        "lora=humanoid", "network=full", f"output_root={outputs}", f"seed={seed}",
+        f"base_model.path={begun}", f"dataset.path={images}", f"dataset.validation_path={heldout}",
+        "dataset.flip=false", "dataset.caption_dropout=0.1", "dataset.max_tokens=75", "dataset.bucket_min=32",
+        "dataset.bucket_max=96", "dataset.bucket_step=8",
+        "optimizer=adamw", f"optimizer.lr={lr}", f"optimizer.text_encoder_lr={lr}",
+        f"scheduler.warmup_steps={min(300, steps // 4)}", "loss=debiased", "loss.noise_offset=0",
+        f"training.max_steps={steps}", f"training.batch_size={batch}", "training.ema_decay=0.999",
+        "evaluation.select_by=last", "evaluation.clip=false", "sampling.every_epochs=0", "tracker=none",
+    ]  # fmt: skip
+    version = _latest(outputs / "humanoid")
+    line = ["lora=humanoid", f"output_root={outputs}", "resume=latest"] if version else settings
+    if version is None or json.loads((version / "record.json").read_text())["status"] != "complete":
+        subprocess.run([*_launcher(workers), str(TRAIN), *line], check=True)
+    made = _latest(outputs / "humanoid")
+    assert made is not None
+    write_tokenizers(base, seed)
+    _write(base, next(made.glob("*_diffusers")))
+    return time.monotonic() - started
 
-    latents: Tensor
-    sizes: Tensor
-    rows: range
+
+def begin(folder: Path, vae: Path, seed: int, start: Path | None) -> None:
+    """Write the base that the training begins with: the finished VAE, the tokenizers, random or `start`'s weights."""
+    shutil.copytree(vae, folder / "vae", dirs_exist_ok=True)
+    write_tokenizers(folder, seed)
+    torch.manual_seed(seed)
+    _write(folder, start)
 
 
-def load_vae(base: Path) -> AutoencoderKL:
-    """Return the finished VAE of the folder `base`, in single precision."""
-    vae: AutoencoderKL = AutoencoderKL.from_pretrained(base / "vae", local_files_only=True)
-    return vae.float().eval()
+def draw(folder: Path, numbers: range, seed: int) -> None:
+    """Draw humanoids in the sizes of `SHARES` into `folder`, unless they are all there."""
+    if len(list(folder.glob("*.txt"))) != len(numbers):
+        write_drawings([draw_humanoid(number, size=size_of(number, seed), seed=seed) for number in numbers], folder)
+
+
+def size_of(number: int, seed: int) -> tuple[int, int]:
+    """Return (width, height) in pixels that a humanoid is drawn with."""
+    choice = random_for(seed, "size", number)
+    kind = choice.choices(list(SHARES), list(SHARES.values()))[0]
+    if kind == "other shape":
+        return choice.choice(SIZES)
+    side = {"square": 64, "small": choice.randint(32, 56), "large": choice.randint(72, 256)}[kind]
+    return side, side
+
+
+def _launcher(workers: int) -> list[str]:
+    if workers == 1:
+        return [sys.executable]
+    return [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", f"--num_processes={workers}",
+            "--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no"]  # fmt: skip
+
+
+def _latest(folder: Path) -> Path | None:
+    found = [path.parent for path in folder.glob("v*/record.json")]
+    return max(found, key=lambda path: int(path.name[1:]), default=None)
 
 
 def write_tokenizers(base: Path, seed: int) -> None:
@@ -79,133 +127,12 @@ def write_tokenizers(base: Path, seed: int) -> None:
     write_tokenizer(base / "tokenizer_2", texts, pad="!")
 
 
-def encode(vae: AutoencoderKL, pixels: Tensor) -> Tensor:
-    """Return the scaled latents of pictures (images, 3, height, width) in -1..1."""
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        parts = [vae.encode(part).latent_dist.mean.float() for part in pixels.split(32)]
-    return torch.cat(parts) * vae.config.scaling_factor
-
-
-def _latent_set(vae: AutoencoderKL, cache: Path, name: str, rows: range, draw: Callable[[int], Image.Image],
-                sizes: Tensor) -> LatentSet:  # fmt: skip
-    path = cache / f"latents_{name}.safetensors"
-    if path.exists():
-        return LatentSet(load_file(path)["latents"].float(), sizes, rows)
-    pixels = as_tensor(drawn(cache, name, len(rows), lambda i: draw(rows[i])))
-    latents = encode(vae, pixels)
-    files.write_safetensors(path, {"latents": latents.half().contiguous()}, {})
-    return LatentSet(latents, sizes, rows)
-
-
-def _crop_box(index: int, seed: int) -> tuple[int, int, int]:
-    draw = random_for(seed, "crop", index)
-    side = draw.choice((72, 80, 96, 112))
-    return side, draw.randint(0, side - 64), draw.randint(0, side - 64)
-
-
-def _cropped(index: int, seed: int) -> Image.Image:
-    side, left, top = _crop_box(index, seed)
-    return draw_humanoid(index, size=(side, side), seed=seed).image.crop((left, top, left + 64, top + 64))
-
-
-def _small_side(index: int, seed: int) -> int:
-    return random_for(seed, "small", index).randint(24, 56)
-
-
-def _enlarged(index: int, seed: int) -> Image.Image:
-    side = _small_side(index, seed)
-    small = draw_humanoid(index, size=(side, side), seed=seed).image
-    return small.resize((64, 64), Image.Resampling.BICUBIC)
-
-
-def _shaped(index: int, size: tuple[int, int], seed: int) -> Image.Image:
-    return draw_humanoid(index, size=size, seed=seed).image
-
-
-def latent_sets(vae: AutoencoderKL, cache: Path, *, seed: int,
-                humanoids: int) -> tuple[list[LatentSet], list[LatentSet]]:  # fmt: skip
-    """Return the square sets (whole, true crops, enlarged small ones) and those with the shapes of `SIZES`."""
-    few = humanoids // 32
-    all_rows, rows = range(humanoids), range(few)
-    plain = torch.tensor([[64.0, 64, 0, 0, 64, 64]])
-    boxes = [_crop_box(i, seed) for i in rows]
-    crops = torch.tensor([[float(s), s, top, left, 64, 64] for s, left, top in boxes])
-    sides = torch.tensor([[float(_small_side(i, seed))] * 2 + [0.0, 0, 64, 64] for i in rows])
-    square = [
-        _latent_set(vae, cache, "humanoids", all_rows, lambda i: draw_humanoid(i, seed=seed).image,
-                    plain.repeat(humanoids, 1)),
-        _latent_set(vae, cache, "cropped", rows, lambda i: _cropped(i, seed), crops),
-        _latent_set(vae, cache, "enlarged", rows, lambda i: _enlarged(i, seed), sides),
-    ]  # fmt: skip
-    other = []
-    for number, (width, height) in enumerate(SIZES):
-        part = range(few * number, few * (number + 1))
-        numbers = torch.tensor([[float(height), width, 0, 0, height, width]]).repeat(few, 1)
-        shaped = partial(_shaped, size=(width, height), seed=seed)
-        other.append(_latent_set(vae, cache, f"shape_{width}x{height}", part, shaped, numbers))
-    return square, other
-
-
-def train_unet(base: Path, cache: Path, *, seed: int, steps: int, batch: int = 16, lr: float = 1e-3,
-               humanoids: int = HUMANOIDS, worker: int = 0, workers: int = 1,
-               start: Path | None = None) -> float:  # fmt: skip
-    """Train UNet and text encoders and write them, the tokenizers and the scheduler into the folder `base`.
-
-    Args:
-        base: holds the finished VAE as `vae`.
-        batch: rows per step and worker.
-        start: folder of a finished base with the same vocabulary, whose UNet and text encoders are begun from.
-
-    Returns:
-        Seconds of training.
-    """
-    if worker == 0:
-        write_tokenizers(base, seed)
-    square, other = latent_sets(load_vae(base), cache, seed=seed, humanoids=humanoids)
-    tokenizers = [load_tokenizer(base / name) for name in ("tokenizer", "tokenizer_2")]
-    vocabulary = len(tokenizers[0])
-    torch.manual_seed(seed)
+def _write(base: Path, weights: Path | None) -> None:
+    """Write UNet, text encoders and scheduler beside the tokenizers: with the weights of a base, or random ones."""
+    vocabulary = len(load_tokenizer(base / "tokenizer"))
     model = Denoiser(vocabulary)
-    if start is not None:
-        model.unet.load_state_dict(load_file(start / "unet" / "diffusion_pytorch_model.safetensors"))
-        model.text_encoder.load_state_dict(load_file(start / "text_encoder" / "model.safetensors"))
-        model.text_encoder_2.load_state_dict(load_file(start / "text_encoder_2" / "model.safetensors"))
-    records = [asdict(humanoid(index, seed)) for index in range(humanoids)]
-    alphas = new_scheduler().alphas_cumprod
-
-    def loss_of(step: int) -> Tensor:
-        draw = random_for(seed, "unet-batch", step, worker)
-        if draw.random() < OTHER_SHAPES:
-            picked = [draw.choice(other)] * batch
-        else:
-            picked = draw.choices(square, (0.9, 0.06, 0.04), k=batch)
-        latents, sizes, captions = [], [], []
-        for latent_set in picked:
-            row = draw.randrange(len(latent_set.rows))
-            latents.append(latent_set.latents[row])
-            size = latent_set.sizes[row].clone()
-            if latent_set is square[0] and draw.random() < 0.25:
-                # A picture that was scaled down looks like one drawn at 64; its original size may be any.
-                size[:2] = float(round(64 * 2 ** draw.uniform(0, 5)))
-            sizes.append(size)
-            captions.append(caption_of(records[latent_set.rows[row]], draw))
-        empty = [draw.random() < EMPTY for _ in range(batch)]
-        blank = torch.tensor([e and draw.random() < 0.5 for e in empty])
-        captions = ["" if e else caption for e, caption in zip(empty, captions, strict=True)]
-        tokens = [t(captions, padding="max_length", max_length=LENGTH, truncation=True,
-                    return_tensors="pt").input_ids for t in tokenizers]  # fmt: skip
-        draws = generator(seed, "unet-noise", step, worker)
-        clean = torch.stack(latents)
-        noise = torch.randn(clean.shape, generator=draws)
-        times = torch.randint(0, 1000, (batch,), generator=draws)
-        alpha = alphas[times][:, None, None, None]
-        noisy = alpha.sqrt() * clean + (1 - alpha).sqrt() * noise
-        predicted = model(noisy, times, *tokens, torch.stack(sizes), blank)
-        return (loss_weight(alpha) * (predicted - noise).square()).mean()
-
-    def export(trained: nn.Module) -> None:
-        write_denoiser(model, vocabulary, base)
-
-    plan = Plan(steps=steps, lr=lr, warmup=300, decay=0.999, export_every=250, state=cache / "unet.safetensors",
-                worker=worker, workers=workers)  # fmt: skip
-    return fit(model, loss_of, export, plan)
+    if weights is not None:
+        for part, module in model.named_children():
+            stored = type(module).from_pretrained(weights, subfolder=part, torch_dtype=torch.float32)  # type: ignore[attr-defined]
+            module.load_state_dict(stored.state_dict())
+    write_denoiser(model, vocabulary, base)

@@ -41,7 +41,8 @@ class Memory:
     """A training's memory at its peak, in bytes.
 
     Attributes:
-        weights: the frozen base on the GPU, without what rests in the CPU's memory. trained: what is trained, its gradients, optimizer state and average.
+        weights: the frozen base on the GPU, without what rests in the CPU's memory.
+        trained: what is trained, its gradients, optimizer state and average.
         activations: what is kept for the backward pass.
     """
 

@@ -67,9 +67,7 @@ def noised(
     return Noised(noisy, noise.to(device), timesteps)
 
 
-def noise_for(
-    rows: Sequence[Row], latents: Tensor, loss: LossConfig, seed: int, *, by_batch: bool = False
-) -> Tensor:
+def noise_for(rows: Sequence[Row], latents: Tensor, loss: LossConfig, seed: int, *, by_batch: bool = False) -> Tensor:
     """Return the noise (B, C, h, w), fp32 on the CPU, of rows whose latents have that shape.
 
     First the offset, then the coarser layers (`multires`), in the order of kohya's sd-scripts. Both belong to the
@@ -125,9 +123,7 @@ def with_layers(noise: Tensor, row: Row, iterations: int, discount: float, seed:
     return noise
 
 
-def perturbed(
-    noise: Tensor, rows: Sequence[Row], loss: LossConfig, seed: int, *, by_batch: bool = False
-) -> Tensor:
+def perturbed(noise: Tensor, rows: Sequence[Row], loss: LossConfig, seed: int, *, by_batch: bool = False) -> Tensor:
     """Return the noise that the noisy latents get with input perturbation, (B, C, h, w); the target keeps `noise`.
 
     e + g x with standard normal x and g = `input_perturbation`, times a uniform draw per row, or one for all

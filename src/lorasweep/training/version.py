@@ -44,7 +44,8 @@ class NonFiniteError(Exception):
 
 @dataclass(frozen=True)
 class StepReport:
-    """What one optimizer step measured: the mean loss of its images and the gradient's norm before clipping."""
+    """What one optimizer step measured: the loss that it took, as `losses.group_sizes` weighs its images (their mean,
+    as a rule), and the gradient's norm before clipping."""
 
     loss: float
     grad_norm: float
