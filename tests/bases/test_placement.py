@@ -86,6 +86,12 @@ def test_a_training_leaves_only_the_unet_and_sampling_brings_the_rest_back(
     short_config: Config, base: SDXL, warehouse: Warehouse, toy_base: SDXL
 ) -> None:
     with training(frozen_text(short_config), base) as version:
+        assert warehouse.log == [
+            *(f"{encoder} away" for encoder in ENCODERS),  # images are encoded
+            *(f"{encoder} back" for encoder in ENCODERS),
+            "vae away",  # captions are
+            *(f"{encoder} away" for encoder in ENCODERS),
+        ]
         assert warehouse.away == {"vae", *ENCODERS}
         assert version.train_step().loss > 0, "everything it needs of them is cached"
         warehouse.log.clear()

@@ -66,8 +66,8 @@ def test_latents_are_samples_of_the_scaled_posterior(build, draw, folder, config
     assert not torch.equal(draws[0], draws[1])
 
 
-def test_sd_scripts_ways_with_images(build, draw, folder, config):
-    """Two squares and a 30 x 32; in batches of 2, 9 draws an epoch."""
+def test_crops_and_epochs_of_sd_scripts(build, draw, folder, config):
+    """Two squares and a 60 x 64; in batches of 2, 9 draws an epoch."""
     for number, size in enumerate([(64, 64), (64, 64), (60, 64)]):
         draw(folder / f"{number}.png", 20 + number, size, f"bear, number {number}")
     config.dataset.repeats, config.dataset.flip, config.dataset.holdout = 3, True, 0.0
@@ -82,16 +82,17 @@ def test_sd_scripts_ways_with_images(build, draw, folder, config):
     assert fitted == {(64, 60, 0, 2, 64, 64)}  # 60 x 64, two columns free on each side
     config.compat.round_each_epoch = True
     assert build().plan.total_steps == 10
-    config.compat.bucket_by_ratio = True  # the width / height of 56 x 72 is as far from 0.94 as a square's: no change
-    assert build().bucket_counts() == {(64, 64): 3}
+    draw(folder.with_name("heldout") / "a.png", 99, (60, 64))
+    config.dataset.validation_path = str(folder.with_name("heldout"))
+    assert [ids.tolist() for _, _, ids in build().heldout()] == [[[64, 60, 0, 2, 64, 64]]], "measured as it is trained"
 
 
 def test_the_bucket_by_ratio_reaches_the_images(build, draw, folder, config):
     for number in range(2):
-        draw(folder / f"{number}.png", 20 + number, (88, 100))
-    assert build().bucket_counts() == {(64, 64): 2}  # keeps 0.88 of it; 56 x 72 keeps 0.778 / 0.88 = 0.884
+        draw(folder / f"{number}.png", 20 + number, (62, 70))
+    assert build().bucket_counts() == {(64, 64): 2}  # keeps 62 / 70 = 0.886 of it; 56 x 72 keeps 0.778 / 0.886 = 0.878
     config.compat.bucket_by_ratio = True
-    assert build().bucket_counts() == {(56, 72): 2}
+    assert build().bucket_counts() == {(56, 72): 2}  # 0.108 away, and the square 0.114
 
 
 def test_frozen_latents_are_one_sample_of_each_image_and_of_its_mirror_image(build, draw, folder, config):

@@ -109,7 +109,7 @@ def test_rounding_in_each_epoch_neither_mixes_nor_skips(accumulation):
         )
         batches = [rows for step in steps for rows in step]
         assert sorted(map(len, batches)) == [1, 2, 3, 4, 4, 4, 4, 4]
-        assert sum(batches, []) and len(set(sum(batches, []))) == 26
+        assert len({row for rows in batches for row in rows}) == 26
         assert {row.epoch for rows in batches for row in rows} == {epoch}
         assert all(sum(any(row.item in bucket for row in rows) for bucket in buckets) == 1 for rows in batches)
 
@@ -178,6 +178,8 @@ def test_a_step_is_a_pure_function():
 def test_more_epochs_only_append():
     short, long = plan_of(images(5), epochs=2), plan_of(images(5), epochs=9)
     assert [short.batches(step) for step in range(5)] == [long.batches(step) for step in range(5)]
+    short, long = (Plan([images(5)], 2, 2, epochs, None, 0, round_each_epoch=True) for epochs in (2, 9))
+    assert [short.batches(step) for step in range(4)] == [long.batches(step) for step in range(4)]
 
 
 def test_each_epoch_and_bucket_has_its_own_order():
@@ -231,7 +233,9 @@ def test_explanation_of_everything_else():
 
 def test_explanation_of_rounding_in_each_epoch():
     plan = Plan([images(27, 30)], 4, 1, 20, None, 0, round_each_epoch=True)
-    assert plan.explain().splitlines()[1] == "/ batch 4 = 203 steps in every epoch, rounded up; x 20 epochs = 4060 steps"
+    assert (
+        plan.explain().splitlines()[1] == "/ batch 4 = 203 steps in every epoch, rounded up; x 20 epochs = 4060 steps"
+    )
     plan = Plan([images(27, 30), images(1, 1, first=27)], 4, 1, 20, 4080, 0, round_each_epoch=True)
     _, second, third = plan.explain().splitlines()
     assert second.endswith("max_steps 4080 wins over epochs: 20 epochs")  # 20 x 204

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from lorasweep.checks import check
 from lorasweep.compose import CONF, composing, load
-from lorasweep.config import Config
+from lorasweep.config import CompatConfig, Config
 from lorasweep.config.optimizer import CONSTANTS, SHAPES
 from lorasweep.errors import UserError
 from lorasweep.export.metadata import metadata
@@ -111,7 +111,14 @@ def test_our_file_gives_the_config_back(tmp_path: Path) -> None:
     assert "d" * 64 in comments(recipe)
 
 
-@pytest.mark.parametrize("line", [["lora=fuzzybear", "network.rank=8"], ["lora=food/v8", "base_model=sdxl"]])
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["lora=fuzzybear", "network.rank=8"],
+        ["lora=food/v8", "base_model=sdxl"],
+        ["lora=food/v2", "compat=kohya", "compat.pad_captions=false"],
+    ],
+)
 def test_the_recipe_trains_the_same_run_again(tmp_path: Path, line: list[str]) -> None:
     with composing(CONF):
         settings = load(line)
@@ -143,6 +150,7 @@ def test_a_file_of_sd_scripts_gives_what_it_tells(tmp_path: Path) -> None:
     expected.dataset.trigger = "food thing"
     expected.loss.min_snr_gamma, expected.loss.noise_offset = 5.0, 0.0357
     expected.loss.input_perturbation = 0.1
+    expected.compat = CompatConfig(**dict.fromkeys(asdict(CompatConfig()), True))
     assert asdict(OmegaConf.to_object(found)) == asdict(expected)
     for note in (
         "ss_fp8_base=True",
@@ -150,10 +158,34 @@ def test_a_file_of_sd_scripts_gives_what_it_tells(tmp_path: Path) -> None:
         "juggernaut.safetensors",
         "e" * 64,
         "a guess",
+        "dataset.holdout=0 objective=train/loss evaluation.select_by=last",
+        "in ways of its own: docs/coming-from-kohya.md",
     ):
         assert note in comments(recipe)
     assert "multires" not in recipe
     assert "base_model=sdxl base_model.path=<its base>" in comments(recipe)
+
+
+def test_a_recipe_asks_for_kohyas_ways_of_kohyas_files_alone(tmp_path: Path) -> None:
+    sampled_anew = composed(recipe_from_file(written(tmp_path, KOHYA | {"ss_cache_latents": "False"}))).compat
+    assert not sampled_anew.frozen_latents and sampled_anew.round_each_epoch
+    ours_edited = KOHYA | {"ss_training_comment": "lorasweep 1.0"}
+    for metadata_of_others in ({}, ours_edited, {"modelspec.title": "made elsewhere"}):
+        recipe = recipe_from_file(written(tmp_path, metadata_of_others))
+        assert "compat" not in recipe and not any(composed(recipe).compat.values())
+    validated = recipe_from_file(written(tmp_path, KOHYA | {"ss_num_validation_images": "3"}))
+    assert "dataset.holdout=0" not in comments(validated)
+
+
+def test_the_batch_of_several_gpus_is_that_of_all(tmp_path: Path) -> None:
+    def read(total: int, accumulation: int) -> tuple[int, str]:
+        sizes = {"ss_total_batch_size": str(total), "ss_gradient_accumulation_steps": str(accumulation)}
+        recipe = recipe_from_file(written(tmp_path, KOHYA | sizes))
+        return composed(recipe).training.batch_size, comments(recipe)
+
+    assert read(total=8, accumulation=2)[0] == 4 and "GPUs" not in read(total=8, accumulation=2)[1]
+    size, notes = read(total=24, accumulation=2)
+    assert size == 12 and "3 had 4 images each" in notes
 
 
 def test_epochs_alone_are_enough_where_they_give_the_steps(tmp_path: Path) -> None:

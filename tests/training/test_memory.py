@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from lorasweep.adapters.adapter import build_adapter
 from lorasweep.bases.base import TextEmbeddings
+from lorasweep.bases.load import load_base
+from lorasweep.bases.quantization import NF4Linear
 from lorasweep.bases.sdxl import SDXL
 from lorasweep.config import Config
 from lorasweep.errors import UserError
 from lorasweep.training import memory
 from lorasweep.training.cohort import run
+from lorasweep.training.peak import LiveBytes
 from lorasweep.training.spill import SpillWatch
 from lorasweep.training.version import Version
 
@@ -67,7 +71,7 @@ def test_what_is_trained_counts_with_gradients_state_and_average(unet_only: Conf
     frozen = memory.estimate(unet_only, toy_base).weights
     adapter.remove()
     estimated = memory.estimate(unet_only, toy_base)
-    assert estimated.weights == frozen == sum(p.nbytes for m in toy_base.modules.values() for p in m.parameters())
+    assert estimated.weights == frozen == sum(p.nbytes for p in toy_base.unet.parameters()), "the others rest"
     assert estimated.trained == pytest.approx(4 * weights * 4, rel=0.01), "weight, gradient, two moments"
     lean = replace(unet_only, optimizer=replace(unet_only.optimizer, name="adamw8bit"))
     assert memory.estimate(lean, toy_base).trained < 0.7 * estimated.trained
@@ -80,8 +84,93 @@ def test_a_full_fine_tune_trains_the_unet_in_32_bit(unet_only: Config, toy_base:
     estimated = memory.estimate(whole, toy_base)
     size = sum(parameter.nbytes for parameter in toy_base.unet.parameters())
     assert estimated.trained == pytest.approx(4 * size, rel=0.01)
-    others = sum(p.nbytes for name, m in toy_base.modules.items() if name != "unet" for p in m.parameters())
-    assert estimated.weights == others
+    assert estimated.weights == 0
+
+
+@pytest.mark.parametrize("kind", ["int8", "nf4"])
+def test_a_packed_base_takes_what_is_computed_and_keeps_no_more(kind: str, unet_only: Config) -> None:
+    config = replace(unet_only, base_model=replace(unet_only.base_model, quantization=kind))
+    packed = load_base(config.base_model, "cpu", torch.bfloat16)
+    whole = load_base(unet_only.base_model, "cpu", torch.bfloat16)
+    expected = memory.estimate(config, packed)
+    assert expected == memory.estimate(config, whole), "what is loaded may be packed or not"
+    plain = memory.estimate(unet_only, whole)
+    assert plain == memory.estimate(unet_only, packed)
+    size = sum(tensor.nbytes for tensor in held(packed.unet))
+    assert expected.weights == pytest.approx(size, abs=10) and size < 0.85 * plain.weights
+    assert really_kept(config, packed) == pytest.approx(expected.activations, rel=0.06)
+    saved = dict(memory.savings(unet_only, whole))[f"base_model.quantization={kind}"]
+    assert saved == plain.weights - expected.weights
+
+
+def held(unet: nn.Module) -> Iterator[Tensor]:
+    """The tensors that a UNet's weights are made of, but for a table of 16 numbers that layers in 4 bit share."""
+    for module in unet.modules():
+        yield from module.parameters(recurse=False)
+        yield from module.buffers(recurse=False)
+        if isinstance(module, NF4Linear):
+            yield from (module.weight.quant_state.absmax, module.weight.quant_state.state2.absmax)
+
+
+def test_packing_is_advised_where_it_is_possible(unet_only: Config) -> None:
+    def advised(config: Config) -> set[str]:
+        return {words.partition("=")[2] for words in memory._variants(config) if "quantization" in words}
+
+    assert advised(unet_only) == {"int8", "nf4"}
+    assert advised(replace(unet_only, network=replace(unet_only.network, type="lokr"))) == {"int8"}
+    assert not advised(replace(unet_only, network=replace(unet_only.network, dora=True)))
+    assert not advised(replace(unet_only, network=replace(unet_only.network, type="full")))
+
+
+@pytest.mark.parametrize("kind", [{"dora": True}, {"type": "lokr"}, {"module_dropout": 0.1}], ids=str)
+def test_every_adapter_can_be_estimated_with_checkpointing(
+    kind: dict[str, object], unet_only: Config, toy_base: SDXL
+) -> None:
+    plain = replace(unet_only, network=replace(unet_only.network, **kind))  # type: ignore[arg-type]
+    lean = replace(plain, training=replace(plain.training, gradient_checkpointing=True))
+    assert 0 < memory.estimate(lean, toy_base).activations < memory.estimate(plain, toy_base).activations
+
+
+def test_idle_parts_rest_in_the_cpus_memory(unet_only: Config, toy_base: SDXL) -> None:
+    def weights(config: Config) -> int:
+        return memory.estimate(config, toy_base).weights
+
+    sizes = {name: sum(p.nbytes for p in module.parameters()) for name, module in toy_base.modules.items()}
+    staying = replace(unet_only, training=replace(unet_only.training, offload_idle=False))
+    assert weights(staying) - weights(unet_only) == sum(sizes.values()) - sizes["unet"]
+    assert dict(memory.savings(staying, toy_base))["training.offload_idle=true"] == sum(sizes.values()) - sizes["unet"]
+    trained = replace(unet_only, optimizer=replace(unet_only.optimizer, text_encoder_lr=1e-4))
+    assert weights(staying) - weights(trained) == sizes["vae"]
+
+
+def test_the_peak_is_the_samples_where_the_training_is_frugal(unet_only: Config, toy_base: SDXL) -> None:
+    estimated, vae = memory.estimate(unet_only, toy_base), sum(p.nbytes for p in toy_base.vae.parameters())
+    assert estimated.total == estimated.weights + estimated.trained + estimated.activations
+    small = replace(estimated, activations=0)
+    assert small.total == small.weights + small.trained - small.gradients + small.images
+    assert small.gradients == pytest.approx(small.trained / 4, rel=0.01), "weight, gradient, two moments"
+    with torch.no_grad(), LiveBytes() as live:
+        toy_base.vae.decode(torch.zeros(1, 4, 16, 16))
+    assert estimated.images - vae == pytest.approx(live.most, rel=0.02)
+    staying = replace(unet_only, training=replace(unet_only.training, offload_idle=False))
+    assert estimated.images - memory.estimate(staying, toy_base).images == vae, "it is resident then"
+
+
+def test_live_bytes_are_those_that_are_held() -> None:
+    with LiveBytes() as live:
+        first = torch.zeros(1000)
+        second = first + 1
+        del first
+        third = second.view(10, 100) * 2
+        del second, third
+        torch.zeros(500)
+    assert live.most == 2 * 4000
+
+
+def test_preservation_keeps_a_second_forward(unet_only: Config, toy_base: SDXL) -> None:
+    once = memory.estimate(unet_only, toy_base).activations
+    both = replace(unet_only, loss=replace(unet_only.loss, preservation_class="person"))
+    assert memory.estimate(both, toy_base).activations == pytest.approx(2 * once, rel=1e-6)
 
 
 def test_savings_are_sorted_and_checkpointing_saves_most_of_the_activations(unet_only: Config, toy_base: SDXL) -> None:

@@ -14,7 +14,7 @@ from lorasweep.data.dataset import Dataset
 from lorasweep.data.text import TextCache
 from lorasweep.training import losses, noise
 from lorasweep.training.device import open_accelerator
-from lorasweep.training.setup import with_drawn_images
+from lorasweep.training.setup import read_data, with_drawn_images
 from lorasweep.training.version import Version
 
 
@@ -67,3 +67,56 @@ def test_the_pixels_are_weighed_by_the_masks(version: Version) -> None:
     halves = [version.losses(replace(batch, masks=mask), 0).detach() for mask in (left, 1 - left)]
     assert not torch.allclose(halves[0], halves[1], rtol=1e-3)
     torch.testing.assert_close((halves[0] + halves[1]) / 2, plain)
+
+
+def test_an_undivided_mask_makes_an_image_count_by_its_area(version: Version) -> None:
+    batch = version.dataset.batch(version.plan.batches(0)[0])
+    left = torch.ones_like(batch.latents[:, :1])
+    left[..., left.shape[-1] // 2 :] = 0
+    masked = replace(batch, masks=left)
+    divided = version.losses(masked, 0).detach()
+    version.config.compat.undivided_masks = True
+    torch.testing.assert_close(version.losses(masked, 0), divided / 2)
+
+
+def test_padded_captions_are_seen_at_full_length(version: Version) -> None:
+    version.config.dataset.max_tokens = 225
+    batch = version.dataset.batch(version.plan.batches(0)[0])
+    short = version.losses(batch, 0).detach()
+    version.config.compat.pad_captions = True
+    _, version.text_cache = read_data(version.config, version.base)
+    assert version.embed(batch.captions).hidden.shape[1] == 227
+    cached = version.losses(batch, 0).detach()
+    assert not torch.allclose(cached, short, rtol=1e-4)
+    version.trains_text = True
+    torch.testing.assert_close(version.losses(batch, 0).detach(), cached, rtol=1e-3, atol=1e-5)
+
+
+def test_shares_of_a_batch_have_the_whole_batchs_noise(version: Version) -> None:
+    version.config.loss = LossConfig(noise_offset=0.1, noise_offset_random=True, multires_iterations=3)
+    batch = version.dataset.batch(version.plan.batches(0)[0])
+    by_image = version.losses(batch, 0).detach()
+    version.config.compat.noise_by_batch = True
+    whole = version.losses(batch, 0).detach()
+    assert not torch.allclose(whole, by_image, rtol=1e-3)
+    for rank in (0, 1):
+        share = version.losses(batch.share(rank, 2), 0).detach()
+        torch.testing.assert_close(share, whole[rank::2], rtol=1e-4, atol=1e-6)
+
+
+def test_a_step_of_short_batches_weighs_them_as_it_is_told(version: Version, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = [2, 1]  # of an epoch's last batches, where a full step has four
+    rows = version.plan.batches(0)[0] + version.plan.batches(1)[0]
+    batches = [rows[:2], rows[2:3]]
+    monkeypatch.setattr(version.plan, "batches", lambda step: batches)
+    version.config.training.gradient_accumulation = 4
+    by_hand = [version.losses(version.dataset.batch(batch), 0).detach() for batch in batches]
+    assert [len(values) for values in by_hand] == sizes
+
+    def loss() -> float:
+        monkeypatch.setattr(version, "update", lambda loss: 0.0)
+        return version.train_step().loss
+
+    assert loss() == pytest.approx(torch.cat(by_hand).mean().item(), rel=1e-5)
+    version.step, version.config.compat.mean_of_batches = 0, True
+    assert loss() == pytest.approx(sum(values.mean().item() for values in by_hand) / 4, rel=1e-5)

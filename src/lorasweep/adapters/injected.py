@@ -176,7 +176,7 @@ class InjectedAdapter(ABC):
         """Change a layer as PEFT made it, before its parameters get their values."""
 
     def _initial(self, name: str, parameter: nn.Parameter, layer: Any, draws: torch.Generator) -> Tensor:
-        """Return the first values of one parameter, fp32 on the CPU."""
+        """Return the first values of one parameter in fp32, on any device."""
         start = torch.empty(parameter.shape)
         if name not in STARTS:
             return nn.init.kaiming_uniform_(start, a=math.sqrt(5), generator=draws)

@@ -52,7 +52,7 @@ class LoraAdapter(InjectedAdapter):
 
     def _initial(self, name: str, parameter: nn.Parameter, layer: Any, draws: torch.Generator) -> Tensor:
         if name == "dora_scale":
-            return _column_norms(layer.get_base_layer().weight.detach().float()).cpu()
+            return _column_norms(layer.get_base_layer().weight.detach().float())
         return super()._initial(name, parameter, layer, draws)
 
     def _factors(self, layer: Any) -> dict[str, nn.Parameter]:

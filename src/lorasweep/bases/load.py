@@ -71,12 +71,12 @@ def load_base(config: BaseModelConfig, device: str, dtype: torch.dtype) -> SDXL:
         prediction_type=config.prediction_type,
         zero_terminal_snr=config.zero_terminal_snr,
         **others,
-    ).to(device, dtype)
+    )
     if config.quantization is not None:
         from lorasweep.bases.quantization import quantize
 
-        quantize(base.unet, config.quantization)
-    return base
+        quantize(base.unet, config.quantization, device)
+    return base.to(device, dtype)
 
 
 def _source(config: BaseModelConfig, given: str) -> tuple[DiffusersFolder | SingleFile, Path]:

@@ -7,6 +7,7 @@ frozen, they leave the GPU once their outputs are cached; trained, they are smal
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import ceil
 from typing import Any
 
@@ -22,14 +23,14 @@ NF4_SCALES = 256
 FP32 = 4  # bytes
 
 
-def quantize(unet: nn.Module, kind: str) -> None:
-    """Pack the UNet's layers of `quantizable`, where they are.
+def quantize(unet: nn.Module, kind: str, device: str) -> None:
+    """Pack the UNet's layers of `quantizable` on a device, one by one, so that it never has to hold all of them whole.
 
     Args:
-        unet: without adapters. kind: "int8" or "nf4".
+        unet: without adapters. kind: one of KINDS. device: where the packed layers are left.
     """
     for name, layer in quantizable(unet).items():
-        unet.set_submodule(name, Int8Linear(layer) if kind == "int8" else NF4Linear(layer))
+        unet.set_submodule(name, KINDS[kind](layer.to(device)))
     # PEFT has a LoRA layer of its own for bitsandbytes' layers, and asks the model whether to use it.
     setattr(unet, "is_loaded_in_4bit", kind == "nf4")  # noqa: B010  nn.Module is not declared to have it
 
@@ -82,14 +83,22 @@ class Int8Linear(nn.Linear):
     pass where gradient checkpointing does not see them.
     """
 
+    scale: Tensor
+
     def __init__(self, layer: nn.Linear) -> None:
         """Pack the weight of `layer` on its device."""
         super().__init__(layer.in_features, layer.out_features, bias=False, device="meta")
         weight = layer.weight.detach().float()
-        scale = weight.abs().amax(dim=1, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny) / 127
+        scale = (weight.abs().amax(dim=1, keepdim=True) / 127).clamp(min=torch.finfo(torch.float32).tiny)
         self.weight = nn.Parameter((weight / scale).round().to(torch.int8), requires_grad=False)
         self.bias = layer.bias
         self.register_buffer("scale", scale, persistent=False)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Int8Linear:
+        scale = self.scale
+        super()._apply(fn, recurse)
+        self.scale = scale.to(self.weight.device)  # in 16 bit it would add an error as large as the rounding's
+        return self
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x W^T + b, (..., out) for (..., in)."""
@@ -120,3 +129,6 @@ def _as_autocast(x: Tensor) -> Tensor:
     """Return inputs in the precision in which autocast would have a linear layer compute."""
     kind = x.device.type
     return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
+
+
+KINDS: dict[str, Callable[[nn.Linear], nn.Linear]] = {"int8": Int8Linear, "nf4": NF4Linear}

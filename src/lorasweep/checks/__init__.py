@@ -14,7 +14,9 @@ from lorasweep.checks import base, compat, data, loss, measures, network, optimi
 from lorasweep.checks.wording import did_you_mean, written
 from lorasweep.config import Config, Key, schema_keys, value_at
 
-_RULES = [rule for part in (run, base, data, network, optimizer, loss, measures, training, compat) for rule in part.RULES]
+_RULES = [
+    rule for part in (run, base, data, network, optimizer, loss, measures, training, compat) for rule in part.RULES
+]
 _BOUNDS = (
     ("above", "more than", operator.gt),
     ("at_least", "at least", operator.ge),

@@ -64,23 +64,13 @@ def _noise_schedule(config: Config) -> Iterator[str]:
 
 def _quantization(config: Config) -> Iterator[str]:
     kind, network = config.base_model.quantization, config.network
-    if kind is None:
+    if kind is None or kind in network.quantizations:
         return
-    if network.type == "full":
-        yield (
-            f"base_model.quantization={kind} with network=full: weights of so few digits cannot be trained; take "
-            "it away, or train an adapter (network=lora)"
-        )
-    if kind == "nf4" and network.type in ("loha", "lokr"):
-        yield (
-            f"base_model.quantization=nf4 with network.type={network.type}: it asks the base's weights for their shape, "
-            "which packing takes away; set base_model.quantization=int8 or network.type=lora"
-        )
-    if network.dora:
-        yield (
-            f"base_model.quantization={kind} with network.dora=true: DoRA divides by the lengths of the base's own "
-            "columns, which are packed; take one of them away"
-        )
+    given = "network.dora=true" if network.dora else f"network.type={network.type}"
+    cure = (
+        f"set base_model.quantization={network.quantizations[0]}" if network.quantizations else "take one of them away"
+    )
+    yield (f"base_model.quantization={kind} with {given}: it needs the base's own weights, which are packed; {cure}")
 
 
 RULES = (_base_model, _resolution, _noise_schedule, _quantization)

@@ -67,3 +67,13 @@ class NetworkConfig:
     def draws(self) -> bool:
         """Whether forwards in training draw from the global generator."""
         return bool(self.dropout or self.rank_dropout or self.module_dropout)
+
+    @property
+    def quantizations(self) -> tuple[str, ...]:
+        """The values of `base_model.quantization` with which this adapter can be trained.
+
+        DoRA and a full fine-tune need the base's own weights; PEFT's LoHa and LoKr their shape, which 4 bit has not.
+        """
+        if self.type == "full" or self.dora:
+            return ()
+        return ("int8", "nf4") if self.type == "lora" else ("int8",)

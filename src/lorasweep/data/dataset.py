@@ -249,10 +249,11 @@ class Dataset:
 
     def _draw(self, row: Row, flip: bool) -> Tensor:
         mean, std = self._posterior(self._items[row.item], flip)
-        draw: tuple[str | int, ...] = ("posterior", row.item, row.repeat, row.epoch)
         if self._compat.frozen_latents:
-            draw = ("frozen posterior", row.item, flip)
-        noise = torch.randn(mean.shape, generator=generator(self._seed, *draw))
+            draws = generator(self._seed, "frozen posterior", row.item, int(flip))
+        else:
+            draws = generator(self._seed, "posterior", row.item, row.repeat, row.epoch)
+        noise = torch.randn(mean.shape, generator=draws)
         return (mean + std * noise) * self._scaling_factor
 
     def _size_ids(self, item: Item, flip: bool) -> tuple[float, ...]:

@@ -28,6 +28,7 @@ from lorasweep.bases.sdxl import SDXL
 from lorasweep.config import Config, NetworkConfig, OptimizerConfig
 from lorasweep.training.idle import idle_parts
 from lorasweep.training.optimizers import build_optimizer, learning_rates
+from lorasweep.training.peak import decoding_bytes
 
 GIB = 2**30
 FP32 = 4  # bytes
@@ -44,22 +45,26 @@ class Memory:
         weights: the frozen base on the GPU, without what rests in the CPU's memory.
         trained: what is trained, its gradients, optimizer state and average.
         activations: what is kept for the backward pass.
+        images: what the VAE takes, at other times, to encode an image or to decode a sample.
+        gradients: the part of `trained` that is not there at those times.
     """
 
     weights: int
     trained: int
     activations: int
+    images: int
+    gradients: int
 
     @property
     def total(self) -> int:
-        """All of it."""
-        return self.weights + self.trained + self.activations
+        """All of it, when it is the most."""
+        return self.weights + self.trained + max(self.activations, self.images - self.gradients)
 
     def explain(self) -> str:
         """Return it in words."""
         return (
-            f"about {gib(self.total)} (base {gib(self.weights)}, activations {gib(self.activations)}, what is trained "
-            f"with gradients and optimizer {gib(self.trained)})"
+            f"about {gib(self.total)} (base {gib(self.weights)}, what is trained with gradients and optimizer "
+            f"{gib(self.trained)}, activations {gib(self.activations)} or, for samples, the VAE {gib(self.images)})"
         )
 
 
@@ -75,7 +80,13 @@ def estimate(config: Config, base: SDXL) -> Memory:
     if config.network.type == "full":  # then what is trained is part of the base, in 32 bit
         weights -= FP32 * count
     copies = 2 + _state_per_weight(config.optimizer) + (config.training.ema_decay is not None)  # weight and gradient
-    return Memory(weights, round(FP32 * count * copies), _activations(config, base))
+    return Memory(
+        weights=weights,
+        trained=round(FP32 * count * copies),
+        activations=_activations(config, base),
+        images=_images(config, base),
+        gradients=FP32 * count,
+    )
 
 
 def savings(config: Config, base: SDXL) -> list[tuple[str, int]]:
@@ -123,10 +134,9 @@ def _variants(config: Config) -> dict[str, Config]:
         found["training.ema_decay=null"] = replace(config, training=replace(training, ema_decay=None))
     if not training.offload_idle:
         found["training.offload_idle=true"] = replace(config, training=replace(training, offload_idle=True))
-    if config.base_model.quantization is None and config.network.type != "full" and not config.network.dora:
-        for kind in ("int8", "nf4"):
-            packed = replace(config.base_model, quantization=kind)
-            found[f"base_model.quantization={kind}"] = replace(config, base_model=packed)
+    for kind in config.network.quantizations:
+        packed = replace(config, base_model=replace(config.base_model, quantization=kind))
+        found[f"base_model.quantization={kind}"] = packed
     if config.network.rank > 8 and config.network.type != "full":
         rank = config.network.rank // 2
         found[f"network.rank={rank}"] = replace(config, network=replace(config.network, rank=rank))
@@ -140,6 +150,12 @@ def _activations(config: Config, base: SDXL) -> int:
     kept = _kept(_key(dict(base.unet.config)), _network(config), side, config.training.gradient_checkpointing)
     forwards = 2 if config.loss.preservation_class else 1  # the class is predicted beside the images
     return round(kept * forwards * config.training.batch_size * (latents / side) ** 2)
+
+
+def _images(config: Config, base: SDXL) -> int:
+    resting = _own_bytes(base.modules["vae"]) if "vae" in idle_parts(config) else 0  # else it counts as resident
+    side = config.dataset.resolution // base.latent_factor
+    return resting + decoding_bytes(_key(dict(base.modules["vae"].config)), side)
 
 
 def _resident(config: Config, base: SDXL) -> int:
@@ -227,8 +243,7 @@ def _kept(settings: str, network: str, side: int, checkpointing: bool) -> int:
     if not checkpointing:
         return sum(blocks.values())
     largest = max(count for block, count in blocks.items() if block)
-    unet.enable_gradient_checkpointing()
-    unet.train()
+    unet.enable_gradient_checkpointing()  # acts in evaluation too, where no dropout asks fake tensors for a number
     return sum(_run(unet, side).values()) + largest
 
 

@@ -28,6 +28,7 @@ from lorasweep.training.continuation import Unfit, reading, take_over
 from lorasweep.training.device import gpu_memory, open_accelerator
 from lorasweep.training.environment import environment
 from lorasweep.training.evaluator import Evaluator
+from lorasweep.training.idle import ENCODERS
 from lorasweep.training.member import Job, Member, now
 from lorasweep.training.spill import SpillWatch
 from lorasweep.training.stopwatch import Stopwatch
@@ -76,9 +77,12 @@ def read_data(config: Config, base: SDXL) -> tuple[Dataset, TextCache]:
     Raises:
         UserError: bad data, or a cache that cannot be written.
     """
+    offload = config.training.offload_idle
+    base.placement.rest(ENCODERS if offload else ())  # while images are encoded
     dataset = Dataset.build(with_drawn_images(config), base, say=say, progress=shown)
     padded = config.compat.pad_captions
     text_cache = TextCache(base, dataset.cache, config.dataset.max_tokens, padded=padded)
+    base.placement.rest(["vae"] if offload else ())  # while captions are
     if not config.optimizer.text_encoder_lr and not config.optimizer.text_encoder_2_lr:
         text_cache.warm(dataset.captions())
     return dataset, text_cache
