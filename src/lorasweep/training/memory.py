@@ -1,8 +1,8 @@
 """How much of the GPU's memory a training will take at its peak, before it starts; and what would save how much.
 
 The activations are not guessed: the UNet is run once with its adapters on tensors without content (torch's fake
-tensors), and what autograd keeps for the backward pass is added up. It grows with the batch and the pixels (within a
-few percent), so one such run is enough for every variant.
+tensors), and what autograd keeps of one image for the backward pass is added up; a batch keeps as much for each of its
+images, but for a few percent.
 """
 
 from __future__ import annotations
@@ -145,11 +145,10 @@ def _variants(config: Config) -> dict[str, Config]:
 
 def _activations(config: Config, base: SDXL) -> int:
     """Return the bytes that autograd keeps of one batch in the UNet; the text encoders' few are left out."""
-    latents = config.dataset.resolution // base.latent_factor
-    side = min(64, latents)
+    side = config.dataset.resolution // base.latent_factor
     kept = _kept(_key(dict(base.unet.config)), _network(config), side, config.training.gradient_checkpointing)
     forwards = 2 if config.loss.preservation_class else 1  # the class is predicted beside the images
-    return round(kept * forwards * config.training.batch_size * (latents / side) ** 2)
+    return kept * forwards * config.training.batch_size
 
 
 def _images(config: Config, base: SDXL) -> int:
@@ -203,7 +202,7 @@ def _state_per_weight(config: OptimizerConfig) -> float:
     """Return the optimizer's numbers per trained weight, in weights of 32 bit, by taking one step with it."""
     weight = nn.Parameter(torch.zeros(64, 64))
     weight.grad = torch.ones_like(weight)
-    optimizer = build_optimizer(replace(config, name=config.name.removeprefix("paged_")), {"unet.lora_A": weight})
+    optimizer = build_optimizer(config, {"unet.lora_A": weight})
     optimizer.step()
     state = optimizer.state[weight].values()
     return sum(value.nbytes for value in state if isinstance(value, Tensor)) / weight.nbytes
