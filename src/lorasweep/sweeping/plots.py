@@ -70,8 +70,11 @@ def draw(study: optuna.Study, folder: Path) -> Drawn:
                         panels[0].figure.savefig(
                             temporary, format="png", dpi=DPI, bbox_inches="tight", facecolor="white"
                         )
-            except (ValueError, RuntimeError, ArithmeticError, LookupError) as error:
-                # Optuna's plots have limits of their own (a constant objective, values that are too close).
+            except OSError:
+                raise
+            except Exception as error:
+                # Optuna's plots have limits of their own (a constant objective, values that are too close, a package
+                # that is missing): a picture must not cost the leaderboard.
                 why_not = f"Optuna cannot draw it: {error}"
             finally:
                 for figure in set(plt.get_fignums()) - others:

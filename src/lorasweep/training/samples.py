@@ -100,6 +100,7 @@ class Samples:
             rows,
             self.before_after,
             title=f"{self.config.name}: the base and epoch {epochs[after]}",
+            labels=("base", "fine-tuned" if self.config.network.type == "full" else "with the LoRA"),
         )
         grid.write_grid(cells, rows, epochs, self.grid, title=self.config.name, selected=selected)
 
