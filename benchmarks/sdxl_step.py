@@ -1,7 +1,7 @@
 """A training step of full-size SDXL with random weights: seconds, memory, and how near to the card's matrix rate.
 
     .venv/bin/python benchmarks/sdxl_step.py                         on a GPU: 1024 pixels, batch 1, 2, 4
-    .venv/bin/python benchmarks/sdxl_step.py --size small            the same at small size, on a CPU too
+    .venv/bin/python benchmarks/sdxl_step.py --size small            the same at small size: what a CPU gets
 
 LoRA of rank 16, bf16, latents and text embeddings ready, no gradient checkpointing; eager, and with
 training.compile=true. Each line is measured in a process of its own, through the trainer's own `Version.train_step`.
@@ -184,7 +184,7 @@ def _wait(device: torch.device) -> None:
 def main() -> None:
     """Measure every line in a process of its own, print the table and the profile of the last."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--size", choices=SIZES, default="full")
+    parser.add_argument("--size", choices=SIZES, default="full" if torch.cuda.is_available() else "small")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--only", choices=("eager", "compiled"))
     parser.add_argument("--line", help=argparse.SUPPRESS)
