@@ -3,6 +3,8 @@ from __future__ import annotations
 import errno
 import json
 import multiprocessing
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ from safetensors import safe_open
 from torch import nn
 
 from lorasweep import files
+from lorasweep.data import cache as cache_module
 from lorasweep.data.cache import TensorCache, precision
 from lorasweep.errors import UserError
 
@@ -29,7 +32,8 @@ def the_file(folder):
 
 def test_computed_once_and_read_by_the_next_process(tmp_path):
     first = TensorCache(tmp_path).fetch({"what": "x", "n": 1}, entry)
-    for cache in (TensorCache(tmp_path), TensorCache(tmp_path, memory_bytes=0)):
+    cache = TensorCache(tmp_path)
+    for _ in range(2):
         again = cache.fetch({"n": 1, "what": "x"}, never)
         assert again.keys() == first.keys()
         for name, tensor in first.items():
@@ -86,26 +90,60 @@ def test_entries_own_their_memory(tmp_path):
     assert kept["row"].requires_grad is False
 
 
-def test_memory_is_bounded_and_the_least_used_goes_first(tmp_path, monkeypatch):
-    size = sum(tensor.nbytes for tensor in entry().values())
-    cache = TensorCache(tmp_path, memory_bytes=2 * size)
-    for number in (0, 1):
-        cache.fetch({"n": number}, entry)
-    cache.fetch({"n": 0}, never)  # used again: entry 1 is now the oldest
-    cache.fetch({"n": 2}, entry)
-    for path in tmp_path.rglob("*.safetensors"):
-        path.unlink()
-    cache.fetch({"n": 0}, never)
-    cache.fetch({"n": 2}, never)
-    with pytest.raises(AssertionError, match="although it is stored"):
-        cache.fetch({"n": 1}, never)
+def test_an_entry_is_checked_when_it_is_first_read(tmp_path, monkeypatch):
+    TensorCache(tmp_path).fetch({"what": "x"}, entry)
+    checked, checksum = [], cache_module._checksum
+    monkeypatch.setattr(cache_module, "_checksum", lambda found: checked.append(found) or checksum(found))
+    cache = TensorCache(tmp_path)
+    for _ in range(3):
+        cache.fetch({"what": "x"}, never)
+    assert len(checked) == 1
+
+
+def test_encoding_many_images_needs_no_more_memory_than_one(tmp_path):
+    """Small entries that live on between large temporary tensors would split the heap: it must stay as it is."""
+    lines = subprocess.run(
+        [sys.executable, "-c", ENCODE_MANY, str(tmp_path)], check=True, capture_output=True, text=True
+    ).stdout.split()
+    first, last = (int(line) for line in lines)
+    assert last - first < 32 << 20, f"{(last - first) >> 20} MiB more after 600 images"
+
+
+ENCODE_MANY = """
+import os, sys, torch
+from torch import nn
+from lorasweep.data.cache import TensorCache
+
+torch.set_num_threads(1)
+layers = nn.Conv2d(3, 32, 3, padding=1), nn.SiLU(), nn.Conv2d(32, 32, 3, 2, 1), nn.Conv2d(32, 4, 3, 2, 1)
+encoder = nn.Sequential(*layers)
+
+
+def encode():
+    with torch.no_grad():
+        return {"mean": encoder(torch.rand(1, 3, 64, 64))[0], "std": encoder(torch.rand(1, 3, 64, 64))[0]}
+
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+cache = TensorCache(sys.argv[1])
+for number in range(50):
+    cache.fetch({"n": number}, encode)
+print(resident())
+for number in range(50, 650):
+    cache.fetch({"n": number}, encode)
+print(resident())
+"""
 
 
 def write_in_a_process(folder, start) -> None:
     torch.set_num_threads(1)
     start.wait(30)
     for number in range(20):
-        cache = TensorCache(folder, memory_bytes=0)
+        cache = TensorCache(folder)
         value = cache.fetch({"n": number}, lambda: entry(number))["mean"]  # noqa: B023
         assert value.eq(number).all()
 

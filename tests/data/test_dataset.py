@@ -482,15 +482,6 @@ def test_progress_is_shown(bears, config, base):
     assert shown == [(f"reading {config.dataset.path}", 8), ("encoding images", 8), ("encoding mirrored images", 6)]
 
 
-def test_latents_beyond_memory_come_from_the_disk(build, bears, base):
-    dataset = build()
-    expected = dataset.batch([Row(0, 0, 0)]).latents
-    dataset.cache._memory_bytes = 0
-    dataset.cache._recent.clear()
-    assert torch.equal(dataset.batch([Row(0, 0, 0)]).latents, expected)
-    assert base.encoded_images == 8
-
-
 @pytest.fixture
 def spots(folder) -> Path:
     """Eight pictures of a bar in the left half, each at another place, and a mirrored copy of the first."""
