@@ -97,6 +97,15 @@ def test_an_override_that_cannot_be_meant(override, expected):
     assert problem.startswith(f"{override}: ") and expected in problem and "\n" not in problem
 
 
+def test_a_full_fine_tune_leaves_a_recipes_rank_be_but_not_yours():
+    assert load(["lora=fuzzybear", "network=full"]).network.rank == 8
+    assert problems("network=full", "network.rank=8", "network.alpha=4", "network.attention=false") == [
+        "network.attention=false changes nothing with network.type=full; it is for lora, loha, lokr",
+        "network.rank=8 changes nothing with network.type=full: all weights are trained",
+        "network.alpha=4 changes nothing with network.type=full: all weights are trained",
+    ]
+
+
 def test_good_overrides_pass():
     line = ["lora=food/v8", "~preset", "+network.rank=4", "sampling.seeds.0=3", "hydra.verbose=true", "name='a: b'"]
     judged = judge(line)

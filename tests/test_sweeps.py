@@ -21,6 +21,7 @@ NAMES = sorted(path.stem for path in (CONF / "sweeps").glob("*.yaml"))
 EXPECTED = {
     "adaptive",
     "default",
+    "fine_tune",
     "food_history",
     "rank_lr",
     "regularisation",
@@ -113,10 +114,24 @@ def test_the_default_is_a_short_schedule() -> None:
 
 @pytest.mark.parametrize("name", sorted(EXPECTED - {"default"}))
 def test_the_others_keep_the_recipes_schedule(name: str) -> None:
-    line = ["lora=food", "base_model=sdxl"]
+    line = ["lora=humanoid" if name == "fine_tune" else "lora=food", "base_model=sdxl"]
     ours, recipe = load([*line, f"sweeps={name}"]), load(line)
+    ours.training.save_every_epochs = recipe.training.save_every_epochs  # which files are written, not what is trained
     for part in ("training", "scheduler", "dataset", "loss", "base_model"):
         assert getattr(ours, part) == getattr(recipe, part)
+
+
+@pytest.mark.parametrize(
+    ("line", "space"),
+    [
+        ([], "default"),
+        (["lora=food", "base_model=sdxl"], "rank_lr"),
+        (["lora=humanoid"], "fine_tune"),
+        (["lora=food", "base_model=sdxl", "network=full"], "fine_tune"),
+    ],
+)
+def test_a_search_that_names_no_space_has_one_that_suits(line: list[str], space: str) -> None:
+    assert composed("hydra/sweeper=optuna", *line).hydra.sweeper.when_empty == [f"sweeps={space}"]
 
 
 def test_food_history_is_of_food_unless_told_otherwise() -> None:

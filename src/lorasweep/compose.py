@@ -8,7 +8,7 @@ keeps the config that it was started with.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -80,11 +80,15 @@ def objectives(objective: str, further: Sequence[str] | None = None) -> list[str
     return [objective, *(further or ())]
 
 
-def first_search(base_model: str) -> str:
-    """Resolve `${first_search:${hydra.runtime.choices.base_model}}`: the space of a search that names none.
+def first_search(base_model: str, network: str) -> str:
+    """Resolve `${first_search:${hydra.runtime.choices.base_model},${network.type}}`: what a search that names no space
+    tries.
 
-    The toy base gets a taste of minutes; on a real one that schedule and those rates would mislead.
+    A full fine-tune has no rank. The toy base gets a taste of minutes; on a real one that schedule and those rates
+    would mislead.
     """
+    if network == "full":
+        return "fine_tune"
     return "default" if base_model == "toy" else "rank_lr"
 
 
@@ -178,7 +182,8 @@ def settle(config: DictConfig, line: Sequence[str], config_name: str = "config")
     problems = _unresolved(config)
     if problems:
         raise UserError(problems)
-    return _checked(_resumed(config, line, config_name) if config.resume is not None else config)
+    given = {override.key_or_group for override in overrides.judge(line).values.values()}
+    return _checked(_resumed(config, line, config_name) if config.resume is not None else config, given)
 
 
 def _compose_what_works(line: Sequence[str], config_name: str) -> tuple[DictConfig | None, list[str]]:
@@ -208,7 +213,7 @@ def _compose_what_works(line: Sequence[str], config_name: str) -> tuple[DictConf
     return config, problems
 
 
-def _checked(config: DictConfig) -> Config:
+def _checked(config: DictConfig, given: Collection[str]) -> Config:
     missing = OmegaConf.missing_keys(config)
     problems = [f"{key} is missing: {schema_keys()[key].doc}; give it as {key}=..." for key in sorted(missing)]
     filled = config.copy()
@@ -216,7 +221,7 @@ def _checked(config: DictConfig) -> Config:
         OmegaConf.update(filled, key, "-")
     result = OmegaConf.to_object(filled)
     assert isinstance(result, Config)
-    problems += [found for found in check(result) if not any(f"{key}=" in found for key in missing)]
+    problems += [found for found in check(result, given) if not any(f"{key}=" in found for key in missing)]
     if problems:
         raise UserError(problems)
     return result

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from lorasweep.checks import base, compat, data, loss, measures, network, optimizer, run, training
@@ -25,16 +25,19 @@ _BOUNDS = (
 )
 
 
-def check(config: Config) -> list[str]:
+def check(config: Config, given: Collection[str] = ()) -> list[str]:
     """Return every problem of a config, one line each: what was given, what was expected, what to do.
 
     First each value by itself, against the limits of the schema; then values that must suit each other or the
     files they point to. A value that fails by itself is not reported again for what it does to others.
+
+    Args:
+        config: a composed one. given: the keys that its command line sets by themselves, not through a recipe.
     """
     alone = {key.name: list(_limits(key, value_at(config, key.name))) for key in schema_keys().values()}
     problems = [line for lines in alone.values() for line in lines]
     wrong = [name for name, lines in alone.items() if lines]
-    together = (line for rule in _RULES for line in rule(config))
+    together = [*(line for rule in _RULES for line in rule(config)), *network.in_vain(config, given)]
     return problems + [line for line in together if not any(f"{name}=" in line for name in wrong)]
 
 
