@@ -26,6 +26,7 @@ from typing import Any
 import torch
 from common import publish
 from diffusers import UNet2DConditionModel
+from full_size import FULL, SMALL
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -37,31 +38,6 @@ from lorasweep.training.cohort import load as load_base
 from lorasweep.training.device import open_accelerator
 from lorasweep.training.version import Version
 
-SDXL: dict[str, Any] = {
-    "layers_per_block": 2,
-    "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-    "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-    "use_linear_projection": True,
-    "addition_embed_type": "text_time",
-}
-FULL: dict[str, Any] = {
-    **SDXL,
-    "block_out_channels": (320, 640, 1280),
-    "transformer_layers_per_block": [1, 2, 10],
-    "attention_head_dim": [5, 10, 20],
-    "cross_attention_dim": 2048,
-    "addition_time_embed_dim": 256,
-    "projection_class_embeddings_input_dim": 2816,
-}
-SMALL: dict[str, Any] = {
-    **SDXL,
-    "block_out_channels": (32, 64, 128),
-    "transformer_layers_per_block": [1, 1, 2],
-    "attention_head_dim": [2, 2, 4],
-    "cross_attention_dim": 64,
-    "addition_time_embed_dim": 32,
-    "projection_class_embeddings_input_dim": 64 + 6 * 32,
-}
 SIZES = {"full": (FULL, 128, 1280), "small": (SMALL, 32, 64)}  # UNet, latents' side, width of the pooled text
 WARMUP, STEPS, PROFILED = 5, 20, 3
 SECONDS_OF_MATRICES = 2.0

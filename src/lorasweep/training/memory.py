@@ -1,40 +1,36 @@
 """How much of the GPU's memory a training will take at its peak, before it starts; and what would save how much.
 
-The activations are not guessed: the UNet is run once with its adapters on tensors without content (torch's fake
-tensors), and what autograd keeps of one image for the backward pass is added up; a batch keeps as much for each of its
-images, but for a few percent.
+`training/activations.py` says how the activations are found; everything else is counted from the shapes of the weights.
 """
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
-from types import SimpleNamespace
-from typing import Any
 
 import torch
-from diffusers import UNet2DConditionModel
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.autograd.graph import saved_tensors_hooks
 
-from lorasweep.adapters.adapter import Adapter, build_adapter
+from lorasweep.adapters.targets import COMPONENTS, TEXT_ENCODERS
 from lorasweep.bases.quantization import packed_bytes, quantizable
 from lorasweep.bases.sdxl import SDXL
-from lorasweep.config import Config, NetworkConfig, OptimizerConfig
+from lorasweep.bases.tokens import CHUNK
+from lorasweep.config import Config, OptimizerConfig
+from lorasweep.training.activations import (
+    hollow_adapter,
+    hollow_encoder,
+    hollow_unet,
+    kept_by_encoder,
+    kept_by_unet,
+    key,
+)
 from lorasweep.training.idle import idle_parts
 from lorasweep.training.optimizers import build_optimizer, learning_rates
 from lorasweep.training.peak import decoding_bytes
 
 GIB = 2**30
 FP32 = 4  # bytes
-SIZE_NUMBERS = 6  # of an image: its size, its crop, its target
-BLOCKS = ("ResnetBlock2D", "BasicTransformerBlock")
-"""What gradient checkpointing computes again one by one; the largest one's activations are there at any time."""
 
 
 @dataclass(frozen=True)
@@ -144,9 +140,13 @@ def _variants(config: Config) -> dict[str, Config]:
 
 
 def _activations(config: Config, base: SDXL) -> int:
-    """Return the bytes that autograd keeps of one batch in the UNet; the text encoders' few are left out."""
-    side = config.dataset.resolution // base.latent_factor
-    kept = _kept(_key(dict(base.unet.config)), _network(config), side, config.training.gradient_checkpointing)
+    """Return the bytes that autograd keeps of one batch in all parts that are trained."""
+    network, checkpointing = _network(config), config.training.gradient_checkpointing
+    side, chunks = config.dataset.resolution // base.latent_factor, config.dataset.max_tokens // CHUNK
+    kept = kept_by_unet(key(dict(base.unet.config)), network, side, chunks, checkpointing)
+    for part, encoder in zip(TEXT_ENCODERS, _encoders(base), strict=True):
+        if part in learning_rates(config.optimizer):
+            kept += kept_by_encoder(part, *encoder, network, chunks, checkpointing)
     forwards = 2 if config.loss.preservation_class else 1  # the class is predicted beside the images
     return kept * forwards * config.training.batch_size
 
@@ -154,19 +154,19 @@ def _activations(config: Config, base: SDXL) -> int:
 def _images(config: Config, base: SDXL) -> int:
     resting = _own_bytes(base.modules["vae"]) if "vae" in idle_parts(config) else 0  # else it counts as resident
     side = config.dataset.resolution // base.latent_factor
-    return resting + decoding_bytes(_key(dict(base.modules["vae"].config)), side)
+    return resting + decoding_bytes(key(dict(base.modules["vae"].config)), side)
 
 
 def _resident(config: Config, base: SDXL) -> int:
     """Return the size of the base's weights on the GPU while it trains; the base itself may be packed or not."""
     others = base.modules.keys() - {"unet", *idle_parts(config)}
-    unet = _unet_bytes(_key(dict(base.unet.config)), config.base_model.quantization, base.unet.dtype.itemsize)
+    unet = _unet_bytes(key(dict(base.unet.config)), config.base_model.quantization, base.unet.dtype.itemsize)
     return unet + sum(_own_bytes(base.modules[part]) for part in others)
 
 
 @lru_cache(maxsize=16)
 def _unet_bytes(settings: str, quantization: str | None, itemsize: int) -> int:
-    unet = _hollow_unet(settings)
+    unet = hollow_unet(settings)
     plain = itemsize * sum(parameter.numel() for parameter in unet.parameters())
     if quantization is None:
         return plain
@@ -179,23 +179,14 @@ def _trained_count(config: Config, base: SDXL) -> int:
     components = tuple(learning_rates(config.optimizer))
     if config.network.type == "full":
         return sum(parameter.numel() for part in components for parameter in base.modules[part].parameters())
-    encoders = tuple((type(encoder), encoder.config.to_json_string()) for encoder in base.text_encoders)
-    return _adapter_count(_key(dict(base.unet.config)), encoders, _network(config), components)
+    return _adapter_count(key(dict(base.unet.config)), tuple(_encoders(base)), _network(config), components)
 
 
 @lru_cache(maxsize=16)
-def _adapter_count(unet: str, encoders: tuple[tuple[Any, str], ...], network: str, components: tuple[str, ...]) -> int:
-    hollow: dict[str, nn.Module] = {"unet": _hollow_unet(unet)}
-    with torch.device("meta"):
-        for part, (kind, settings) in zip(("text_encoder", "text_encoder_2"), encoders, strict=True):
-            hollow[part] = kind(kind.config_class.from_dict(json.loads(settings)))
-    adapter = _adapter(hollow, NetworkConfig(**json.loads(network)), components)
+def _adapter_count(unet: str, encoders: tuple[tuple[type, str], ...], network: str, components: tuple[str, ...]) -> int:
+    parts = [hollow_unet(unet), *(hollow_encoder(*encoder) for encoder in encoders)]
+    adapter = hollow_adapter(dict(zip(COMPONENTS, parts, strict=True)), network, components)
     return sum(parameter.numel() for parameter in adapter.named_parameters().values())
-
-
-def _adapter(modules: dict[str, nn.Module], network: NetworkConfig, components: Sequence[str]) -> Adapter:
-    holder: Any = SimpleNamespace(modules=modules)
-    return build_adapter(holder, network, components=components, seed=0, name="estimate")
 
 
 def _state_per_weight(config: OptimizerConfig) -> float:
@@ -220,89 +211,10 @@ def _own_bytes(module: nn.Module) -> int:
     return sum(parameter.nbytes for parameter in module.parameters() if id(parameter) not in adapters)
 
 
+def _encoders(base: SDXL) -> list[tuple[type, str]]:
+    """Return class and settings of the base's text encoders."""
+    return [(type(encoder), encoder.config.to_json_string()) for encoder in base.text_encoders]
+
+
 def _network(config: Config) -> str:
-    return _key(asdict(replace(config.network, start_from=None)))
-
-
-def _key(values: Mapping[str, Any]) -> str:
-    return json.dumps(values, default=str, sort_keys=True)
-
-
-@lru_cache(maxsize=16)
-def _kept(settings: str, network: str, side: int, checkpointing: bool) -> int:
-    """Return the bytes kept of one row of latents (side, side): a JSON key of the UNet's and the network's settings."""
-    unet = _hollow_unet(settings).requires_grad_(False).eval()
-    kind = NetworkConfig(**json.loads(network))
-    if kind.type == "full":
-        unet.requires_grad_(True)
-    else:
-        _adapter({"unet": unet}, kind, ("unet",))
-    _make_fake(unet)
-    blocks = _run(unet, side)
-    if not checkpointing:
-        return sum(blocks.values())
-    largest = max(count for block, count in blocks.items() if block)
-    unet.enable_gradient_checkpointing()  # acts in evaluation too, where no dropout asks fake tensors for a number
-    return sum(_run(unet, side).values()) + largest
-
-
-def _hollow_unet(settings: str) -> UNet2DConditionModel:
-    """Return a UNet without weights."""
-    with torch.device("meta"):
-        unet: UNet2DConditionModel = UNet2DConditionModel.from_config(json.loads(settings))
-    return unet
-
-
-def _make_fake(module: nn.Module) -> None:
-    """Turn weights on the meta device into fake ones, which compute as a CPU's do, autocast included.
-
-    What is frozen is in 16 bit, what is trained in 32, as on a GPU.
-    """
-    with FakeTensorMode():
-        for part in module.modules():
-            for name, parameter in part._parameters.items():
-                if parameter is not None:
-                    trained = parameter.requires_grad
-                    empty = torch.empty(parameter.shape, dtype=torch.float32 if trained else torch.bfloat16)
-                    part._parameters[name] = nn.Parameter(empty, requires_grad=trained)
-            for name, buffer in part._buffers.items():
-                if buffer is not None:
-                    part._buffers[name] = torch.empty(buffer.shape, dtype=buffer.dtype)
-
-
-def _run(unet: UNet2DConditionModel, side: int) -> dict[str, int]:
-    """Return the bytes that a forward of one row keeps for the backward pass: by block, "" for what is in none."""
-    own = {parameter.untyped_storage()._cdata for parameter in unet.parameters()}
-    kept: dict[int, tuple[str, torch.UntypedStorage]] = {}  # holding a storage keeps its address from being reused
-    inside = [""]
-
-    def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage._cdata not in own:
-            kept.setdefault(storage._cdata, (inside[-1], storage))
-        return tensor
-
-    hooks = []
-    for name, module in unet.named_modules():
-        if type(module).__name__ in BLOCKS:
-            hooks.append(module.register_forward_pre_hook(lambda *_, name=name: inside.append(name)))
-            hooks.append(module.register_forward_hook(lambda *_: inside.pop() and None))
-    config = unet.config
-    sizes = SIZE_NUMBERS * config.addition_time_embed_dim
-    mode = next(iter(unet.parameters())).fake_mode  # type: ignore[attr-defined]
-    with mode, saved_tensors_hooks(keep, lambda tensor: tensor), torch.autocast("cpu", torch.bfloat16):
-        unet(
-            torch.empty(1, unet.config.in_channels, side, side, dtype=torch.bfloat16),
-            torch.empty(1),
-            encoder_hidden_states=torch.empty(1, 77, config.cross_attention_dim, dtype=torch.bfloat16),
-            added_cond_kwargs={
-                "text_embeds": torch.empty(1, config.projection_class_embeddings_input_dim - sizes),
-                "time_ids": torch.empty(1, SIZE_NUMBERS),
-            },
-        )
-    for hook in hooks:
-        hook.remove()
-    found: dict[str, int] = defaultdict(int)
-    for block, storage in kept.values():
-        found[block] += storage.nbytes()
-    return found
+    return key(asdict(replace(config.network, start_from=None)))

@@ -7,7 +7,6 @@ JSON).
 
 from __future__ import annotations
 
-import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
@@ -208,8 +207,6 @@ def _groups(config: OptimizerConfig, named: Mapping[str, Parameter]) -> list[dic
 
 
 def _bitsandbytes() -> Any:
-    # On import bitsandbytes warns of a missing 4-bit matrix product, which nothing here uses.
-    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
     import bitsandbytes.optim
 
     return bitsandbytes.optim
