@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: several test processes share two cores
@@ -14,6 +15,7 @@ import torch
 
 from lorasweep.bases.load import load_base
 from lorasweep.bases.sdxl import SDXL
+from lorasweep.compose import composing
 from lorasweep.config import BaseModelConfig, Config
 
 # Tests interrupt processes; a shell that runs the tests in the background has them, and their children, ignore SIGINT.
@@ -25,6 +27,19 @@ def toy_base() -> SDXL:
     """The toy base in 32 bit on the CPU; tests leave it as they found it."""
     torch.set_num_threads(1)
     return load_base(BaseModelConfig(resolution=64), "cpu", torch.float32)
+
+
+@pytest.fixture(scope="module")
+def composed_configs() -> Iterator[None]:
+    """Inside, command lines are composed with the configs of `conf/`."""
+    with composing():
+        yield
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The working directory is an empty folder."""
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture

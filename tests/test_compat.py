@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict, fields
 from pathlib import Path
 
 import pytest
 
-from lorasweep.compose import CONF, composing, load
+from lorasweep.compose import CONF, load
 from lorasweep.config import CompatConfig, Config
 from lorasweep.data.plan import total_steps
 from lorasweep.errors import UserError
 
+pytestmark = pytest.mark.usefixtures("composed_configs", "elsewhere")
+
 WAYS = [way.name for way in fields(CompatConfig)]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _composing() -> Iterator[None]:
-    with composing():
-        yield
-
-
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 def test_nothing_of_it_is_on_by_default() -> None:

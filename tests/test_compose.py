@@ -1,7 +1,6 @@
 """From command lines to configs: what wins, what is refused, and in which words; and what resuming may change."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,21 +8,12 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from lorasweep import files
-from lorasweep.compose import composing, load
+from lorasweep.compose import load
 from lorasweep.config import Config, schema_keys
 from lorasweep.errors import UserError
 from lorasweep.overrides import _KOHYA, judge, variants
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _composing() -> Iterator[None]:
-    with composing():
-        yield
-
-
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("composed_configs", "elsewhere")
 
 
 def problems(*line: str) -> list[str]:

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import hydra
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from lorasweep.compose import compose, composing, load
+from lorasweep.compose import compose, load
 from lorasweep.config import schema_keys, value_at
 from lorasweep.history import documented
 from lorasweep.sweeping.space import Space, parse_space
 
-
-@pytest.fixture(scope="module", autouse=True)
-def configs() -> Iterator[None]:
-    with composing():
-        yield
+pytestmark = pytest.mark.usefixtures("composed_configs")
 
 
 def study(*line: str) -> tuple[DictConfig, Space]:

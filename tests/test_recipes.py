@@ -1,16 +1,15 @@
 """The recipes against the seeds' tables, typed by hand; and every preset on top of them."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from lorasweep import help
-from lorasweep.compose import CONF, composing, load
+from lorasweep.compose import CONF, load
 from lorasweep.config import Config
 from lorasweep.data.plan import total_steps
 from lorasweep.toy import BASE_PATH
 from lorasweep.toy.sets import images_of
+
+pytestmark = pytest.mark.usefixtures("composed_configs", "elsewhere")
 
 IMAGES = {"animal": 42, "food": 27, "fuzzybear": 8, "robots": 15, "starwars": 19}
 NAMES = {"animal": "Animal", "food": "Food", "fuzzybear": "FuzzyBear", "robots": "Robots", "starwars": "StarWars"}
@@ -47,17 +46,6 @@ TABLE = {
     "starwars/v1": (20, 3800, 4, 16, 16, 1e-4, 5e-5, 40),
 }
 RECIPES = {**TABLE, **{final: TABLE[f"{final}/{version}"] for final, version in FINALS.items()}}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _composing() -> Iterator[None]:
-    with composing():
-        yield
-
-
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 HUMANOIDS = ["humanoid", *(f"humanoid/v{number}" for number in range(2, 8))]

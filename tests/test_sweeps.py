@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import hydra
@@ -11,11 +10,13 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from lorasweep import adaptive
-from lorasweep.compose import CONF, composing, load
+from lorasweep.compose import CONF, load
 from lorasweep.config import schema_keys
 from lorasweep.sweeping.distributions import ends
 from lorasweep.sweeping.settings import settle
 from lorasweep.sweeping.space import Space, check_space, parse_space
+
+pytestmark = pytest.mark.usefixtures("composed_configs")
 
 NAMES = sorted(path.stem for path in (CONF / "sweeps").glob("*.yaml"))
 EXPECTED = {
@@ -28,12 +29,6 @@ EXPECTED = {
     "schedule",
     "text_encoder_ratio",
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def configs() -> Iterator[None]:
-    with composing():
-        yield
 
 
 def composed(*line: str) -> DictConfig:
