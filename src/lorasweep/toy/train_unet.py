@@ -12,10 +12,12 @@ import shutil
 import subprocess
 import sys
 import time
+from hashlib import sha256
 from pathlib import Path
 
 import torch
 
+from lorasweep import files
 from lorasweep.randomness import random_for
 from lorasweep.toy.captions import tokenizer_texts
 from lorasweep.toy.humanoids import HELD_OUT, draw_humanoid
@@ -43,7 +45,7 @@ def train_unet(base: Path, cache: Path, *, seed: int, steps: int, batch: int = 1
                humanoids: int = HUMANOIDS, workers: int = 1, start: Path | None = None) -> float:  # fmt: skip
     """Train UNet and text encoders and write them, the tokenizers and the scheduler into the folder `base`.
 
-    A run that was stopped goes on where it was.
+    A run that was stopped goes on where it was; with other arguments it is another one.
 
     Args:
         base: holds the finished VAE as `vae`. cache: for the drawings and the trainer's outputs.
@@ -57,17 +59,20 @@ def train_unet(base: Path, cache: Path, *, seed: int, steps: int, batch: int = 1
         CalledProcessError: the trainer failed; its messages are on the terminal.
     """
     started = time.monotonic()
-    begun, outputs = cache / "begun", cache / "outputs"
+    vae = files.sha256_of(base / "vae" / "diffusion_pytorch_model.safetensors")
+    made_of = [seed, steps, batch, lr, humanoids, vae, start and str(start.resolve())]
+    run = cache / sha256(json.dumps(made_of).encode()).hexdigest()[:12]
+    begun, outputs = run / "begun", run / "outputs"
     if not (outputs / "humanoid").exists():
         begin(begun, base / "vae", seed, start)
-    images, heldout = cache / "humanoids", cache / "humanoids-heldout"
+    images, heldout = cache / f"humanoids-{seed}-{humanoids}", cache / f"humanoids-{seed}-heldout"
     draw(images, range(humanoids), seed)
     draw(heldout, range(HELD_OUT, HELD_OUT + HELD_OUT_IMAGES), seed)
     settings = [
         "lora=humanoid", "network=full", f"output_root={outputs}", f"seed={seed}",
         f"base_model.path={begun}", f"dataset.path={images}", f"dataset.validation_path={heldout}",
-        "dataset.flip=false", "dataset.caption_dropout=0.1", "dataset.max_tokens=75", "dataset.bucket_min=32",
-        "dataset.bucket_max=96", "dataset.bucket_step=8",
+        f"dataset.cache={cache / 'latents'}", "dataset.flip=false", "dataset.caption_dropout=0.1",
+        "dataset.max_tokens=75", "dataset.bucket_min=32", "dataset.bucket_max=96", "dataset.bucket_step=8",
         "optimizer=adamw", f"optimizer.lr={lr}", f"optimizer.text_encoder_lr={lr}",
         f"scheduler.warmup_steps={min(300, steps // 4)}", "loss=debiased", "loss.noise_offset=0",
         f"training.max_steps={steps}", f"training.batch_size={batch}", "training.ema_decay=0.999",
