@@ -147,9 +147,9 @@ def test_diffusers_loads_the_file_and_samples_the_same_images(folder: Path, toy_
         before = np.asarray(Image.open(folder / "samples" / f"000000_{index:02d}.png"), dtype=np.float32)
         ours_theirs.append(np.abs(ours - np.asarray(theirs, dtype=np.float32)).mean())
         ours_before.append(np.abs(ours - before).mean())
-    # The file holds fp16, the trainer fp32: hundredths of a grey level, against some levels of change from the base.
-    assert max(ours_theirs) < 0.2, ours_theirs
-    assert max(ours_before) > 1.5, ours_before
+    # The file holds fp16, the trainer fp32: hundredths of a grey level, against most of one from so short a training.
+    assert max(ours_theirs) < 0.1, ours_theirs
+    assert max(ours_before) > 0.5, ours_before
 
 
 def test_the_file_alone_says_how_to_train_it_again(folder: Path, record: dict[str, Any], tmp_path: Path) -> None:
