@@ -11,6 +11,7 @@ from lorasweep.adapters.adapter import build_adapter
 from lorasweep.config import NetworkConfig
 from lorasweep.randomness import global_draws
 
+from .parts import parameters_of
 from .tiny_sdxl import randomise, text_output, tiny_base, unet_output
 
 ALL = ("unet", "text_encoder", "text_encoder_2")
@@ -102,8 +103,8 @@ def test_different_kinds_side_by_side_are_as_alone(base: SimpleNamespace) -> Non
         assert torch.equal(output, alone[kind])
         output.square().mean().backward()
         for other, adapter in adapters.items():
-            assert all((parameter.grad is not None) == (other == kind) for parameter in adapter.parameters("unet"))
-            for parameter in adapter.parameters("unet"):
+            assert all((parameter.grad is not None) == (other == kind) for parameter in parameters_of(adapter, "unet"))
+            for parameter in parameters_of(adapter, "unet"):
                 parameter.grad = None
     for kind in ("lokr", "dora", "lora"):
         adapters[kind].remove()

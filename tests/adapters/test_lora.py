@@ -13,6 +13,7 @@ from lorasweep.config import NetworkConfig
 from lorasweep.errors import UserError
 from lorasweep.randomness import global_draws
 
+from .parts import parameters_of
 from .tiny_sdxl import randomise, text_output, tiny_base, unet_output
 
 ALL = ("unet", "text_encoder", "text_encoder_2")
@@ -60,7 +61,7 @@ def test_only_the_adapter_is_trained(base: SimpleNamespace) -> None:
     unet_output(base.modules["unet"]).square().mean().backward()
     gradients = [p.grad for name, p in adapter.named_parameters().items() if name.endswith("B") and "unet" in name]
     assert all(gradient is not None and gradient.abs().max() > 0 for gradient in gradients)
-    assert sum(map(len, map(adapter.parameters, ALL))) == len(trained)
+    assert sum(len(parameters_of(adapter, component)) for component in ALL) == len(trained)
 
 
 def test_initial_weights_are_kaiming_uniform_and_zero(base: SimpleNamespace) -> None:
@@ -113,9 +114,9 @@ def test_adapters_side_by_side_are_as_alone(base: SimpleNamespace) -> None:
         output = unet_output(base.modules["unet"])
         assert torch.equal(output, outputs[name])
         output.square().mean().backward()
-        assert all(parameter.grad is not None for parameter in adapter.parameters("unet"))
-        assert all(parameter.grad is None for parameter in other.parameters("unet"))
-        for parameter in adapter.parameters("unet"):
+        assert all(parameter.grad is not None for parameter in parameters_of(adapter, "unet"))
+        assert all(parameter.grad is None for parameter in parameters_of(other, "unet"))
+        for parameter in parameters_of(adapter, "unet"):
             parameter.grad = None
 
 
@@ -140,7 +141,7 @@ def test_disabled_is_the_bare_base_and_ends(base: SimpleNamespace) -> None:
             assert torch.equal(unet_output(base.modules["unet"]), bare)
         assert torch.equal(unet_output(base.modules["unet"]), bare)
     assert torch.equal(unet_output(base.modules["unet"]), adapted)
-    assert all(parameter.requires_grad for parameter in adapter.parameters("unet"))
+    assert all(parameter.requires_grad for parameter in parameters_of(adapter, "unet"))
 
 
 def test_removing_leaves_the_base_as_it_was(base: SimpleNamespace) -> None:
@@ -183,7 +184,7 @@ def test_state_goes_out_and_comes_back(base: SimpleNamespace) -> None:
     second.load(state)
     assert same(second.state(), state)
     with torch.no_grad():
-        first.parameters("unet")[0].add_(1)
+        parameters_of(first, "unet")[0].add_(1)
     assert not same(first.state(), state)  # the state is a copy
 
 
@@ -219,7 +220,7 @@ def test_dropout_acts_in_training_mode_only_and_follows_global_draws(base: Simpl
 def test_parameters_are_fp32_on_a_bf16_base(base: SimpleNamespace) -> None:
     base.modules["unet"].to(torch.bfloat16)
     for adapter in (lora(base, name="v1"), lora(base, name="v2")):
-        assert {parameter.dtype for parameter in adapter.parameters("unet")} == {torch.float32}
+        assert {parameter.dtype for parameter in parameters_of(adapter, "unet")} == {torch.float32}
     layer = base.modules["unet"].get_submodule(PROJ_IN)
     assert layer(torch.zeros(1, 8, dtype=torch.bfloat16)).dtype == torch.bfloat16
 
@@ -241,4 +242,4 @@ def test_build_adapter_chooses_by_type(base: SimpleNamespace) -> None:
     adapter = build_adapter(base, NetworkConfig(rank=2), components=["text_encoder", "unet"], seed=0, name="v1")
     assert isinstance(adapter, LoraAdapter)
     assert adapter.components == ("unet", "text_encoder")
-    assert adapter.parameters("text_encoder_2") == []
+    assert parameters_of(adapter, "text_encoder_2") == []

@@ -27,9 +27,6 @@ class Adapter(Protocol):
     def disabled(self) -> AbstractContextManager[None]:
         """The bare base, for as long as the context lasts."""
 
-    def parameters(self, component: str) -> list[nn.Parameter]:
-        """The trainable parameters (fp32) of one component; empty when it isn't adapted."""
-
     def named_parameters(self) -> dict[str, nn.Parameter]:
         """All trainable parameters, by names that neither the adapter's name nor library releases change."""
 

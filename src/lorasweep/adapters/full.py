@@ -68,10 +68,6 @@ class FullAdapter:
         finally:
             self._put(trained)
 
-    def parameters(self, component: str) -> list[nn.Parameter]:
-        """Return the parameters of one component, in the module's order; empty when it isn't trained."""
-        return list(self._parts[component].parameters()) if component in self._parts else []
-
     def named_parameters(self) -> dict[str, nn.Parameter]:
         """Return all trained parameters by component and path, such as `unet.conv_in.weight`."""
         return {

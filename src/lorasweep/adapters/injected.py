@@ -105,14 +105,6 @@ class InjectedAdapter(ABC):
             for layer in layers:
                 layer.enable_adapters(True)
 
-    def parameters(self, component: str) -> list[nn.Parameter]:
-        """Return the parameters of one component, in the base's order; empty when it isn't adapted."""
-        return [
-            parameter
-            for layer in self._layers.get(component, {}).values()
-            for parameter in self._parameters_of(layer).values()
-        ]
-
     def named_parameters(self) -> dict[str, nn.Parameter]:
         """Return all parameters by name, such as `unet.down_blocks.1.attentions.0.proj_in.lora_A`."""
         return {
