@@ -182,7 +182,7 @@ def settle(config: DictConfig, line: Sequence[str], config_name: str = "config")
     problems = _unresolved(config)
     if problems:
         raise UserError(problems)
-    given = {override.key_or_group for override in overrides.judge(line).values.values()}
+    given = {override.key_or_group for text in line if (override := overrides.parsed(text))}
     return _checked(_resumed(config, line, config_name) if config.resume is not None else config, given)
 
 

@@ -27,6 +27,9 @@ from lorasweep.toy.tokenizer import load_tokenizer, write_tokenizer
 
 TRAIN = Path(__file__).resolve().parents[3] / "train.py"
 
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+"""What diffusers calls a model's weights."""
+
 HUMANOIDS = 24_000
 """Humanoids that the base is trained on."""
 
@@ -59,8 +62,8 @@ def train_unet(base: Path, cache: Path, *, seed: int, steps: int, batch: int = 1
         CalledProcessError: the trainer failed; its messages are on the terminal.
     """
     started = time.monotonic()
-    vae = files.sha256_of(base / "vae" / "diffusion_pytorch_model.safetensors")
-    made_of = [seed, steps, batch, lr, humanoids, vae, start and str(start.resolve())]
+    vae = files.sha256_of(base / "vae" / WEIGHTS)
+    made_of = [seed, steps, batch, lr, humanoids, vae, start and files.sha256_of(start / "unet" / WEIGHTS)]
     run = cache / sha256(json.dumps(made_of).encode()).hexdigest()[:12]
     begun, outputs = run / "begun", run / "outputs"
     if not (outputs / "humanoid").exists():
