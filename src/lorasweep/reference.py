@@ -22,7 +22,9 @@ _HEAD = """\
 Every key of a run, from the schema in `src/lorasweep/config/`; `lorasweep reference` writes this page. Set
 a key with `key=value`, a group of settings with `group=choice`:
 
-    python train.py lora=food/v8 optimizer=adamw network.rank=32
+```sh
+python train.py lora=food/v8 optimizer=adamw network.rank=32
+```
 
 Later ones win: groups < recipe (`lora`) < `compat` < `preset` < `key=value`. The default below is the schema's;
 groups, recipe and preset change it. `python train.py ... --cfg job --resolve` prints what a command line comes to.
