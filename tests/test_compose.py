@@ -166,6 +166,25 @@ def test_everything_wrong_is_said_at_once(tmp_path):
     ]
 
 
+def test_a_wrong_key_hides_no_problem_of_a_key_that_ends_like_it(tmp_path):
+    found = problems("lora=custom", "dataset.theme=food", "dataset.trigger=x", "optimizer=adamw_schedule_free")
+    assert [problem.keys[0] for problem in found] == ["name", "scheduler.name"]
+    found = problems("seed=-1", "evaluation.seed=-1", "network.ranks=[attn2]", "network.rank=0")
+    assert sorted(problem.keys[0] for problem in found) == ["evaluation.seed", "network.rank", "network.ranks", "seed"]
+
+
+def test_what_follows_from_a_refused_override_is_not_said_again(tmp_path):
+    own = ["lora=custom", "name=Sage", "dataset.trigger=sage_character"]
+    for line in (["datset.path=photos"], ["train_data_dir=photos"], ["dataset.path=[a"], ["dataset=nosuch"]):
+        assert len(problems(*own, *line)) == 1, line
+    assert len(problems("lora=custom", "nmae=Sage", "dataset.theme=food", "dataset.trigger=x")) == 1
+    # A value that is wrong by itself is, whatever happened to its group.
+    assert [problem.keys[0] for problem in problems("optimizer=sgd", "optimizer.lr=-1")] == [
+        "optimizer",
+        "optimizer.lr",
+    ]
+
+
 def test_own_images_need_name_folder_and_trigger(tmp_path):
     found = problems("lora=custom")
     assert [problem.split(" ")[0] for problem in found] == ["name", "dataset.path", "dataset.trigger"]

@@ -24,7 +24,7 @@ from lorasweep import ledger, overrides
 from lorasweep.checks import check
 from lorasweep.checks.wording import did_you_mean, written
 from lorasweep.config import OBJECTIVES, Config, schema_keys, slug
-from lorasweep.errors import UserError
+from lorasweep.errors import Problem, UserError
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 VERSION_BASE = "1.3"
@@ -131,8 +131,9 @@ def load(line: Sequence[str], config_name: str = "config") -> Config:
         UserError: everything that is wrong, whatever the stage it would have failed at.
     """
     config, problems = _compose_what_works(line, config_name)
+    wrong = {key for problem in problems for key in problem.keys}
     try:
-        result = settle(config, line, config_name) if config is not None else None
+        result = settle(config, line, config_name, wrong) if config is not None else None
     except UserError as error:
         problems += error.problems
     if problems:
@@ -169,11 +170,14 @@ def searched(line: Sequence[str], config_name: str = "config") -> list[str]:
     return [*fallback, *(f"{k!s}={v}" for k, v in params.items() if isinstance(v, str) and k not in fixed)]
 
 
-def settle(config: DictConfig, line: Sequence[str], config_name: str = "config") -> Config:
+def settle(config: DictConfig, line: Sequence[str], config_name: str = "config", wrong: Collection[str] = ()) -> Config:
     """Return a composed config as dataclasses: a resumed version's own one if it names one, and checked.
 
     Args:
-        config: what Hydra composed. line: the overrides that it was composed with.
+        config: what Hydra composed.
+        line: the overrides that it was composed with.
+        config_name: the root config's name.
+        wrong: keys and groups whose overrides were refused before, so that nothing follows from what stands there.
 
     Raises:
         UserError: missing values, references to nothing, every line of `checks.check`; with resume, no such
@@ -183,10 +187,10 @@ def settle(config: DictConfig, line: Sequence[str], config_name: str = "config")
     if problems:
         raise UserError(problems)
     given = {override.key_or_group for text in line if (override := overrides.parsed(text))}
-    return _checked(_resumed(config, line, config_name) if config.resume is not None else config, given)
+    return _checked(_resumed(config, line, config_name) if config.resume is not None else config, given, wrong)
 
 
-def _compose_what_works(line: Sequence[str], config_name: str) -> tuple[DictConfig | None, list[str]]:
+def _compose_what_works(line: Sequence[str], config_name: str) -> tuple[DictConfig | None, list[Problem]]:
     """Return the config of all good overrides (None if they do not compose), and what ails the others."""
     judged = overrides.judge(line)
     problems = judged.problems
@@ -203,25 +207,30 @@ def _compose_what_works(line: Sequence[str], config_name: str) -> tuple[DictConf
                 except OmegaConfBaseException as error:
                     problems.append(_ill_typed(text, override.key_or_group, error))
     except _ERRORS as error:
-        return None, [*problems, _in_words(error)]
+        return None, [*problems, Problem(_in_words(error))]
     problems += _foreign_targets(OmegaConf.to_container(config))
     with open_dict(config):
         del config["hydra"]
         for key in set(config) - {entry.name for entry in fields(Config)}:  # from a group of somebody else's
-            problems.append(f"{key}: there is no such key; a config can only set those of the schema")
+            problems.append(
+                Problem(f"{key}: there is no such key; a config can only set those of the schema", str(key))
+            )
             del config[key]
     return config, problems
 
 
-def _checked(config: DictConfig, given: Collection[str]) -> Config:
+def _checked(config: DictConfig, given: Collection[str], wrong: Collection[str]) -> Config:
     missing = OmegaConf.missing_keys(config)
-    problems = [f"{key} is missing: {schema_keys()[key].doc}; give it as {key}=..." for key in sorted(missing)]
+    problems = [
+        Problem(f"{key} is missing: {schema_keys()[key].doc}; give it as {key}=...", key)
+        for key in sorted(missing - set(wrong))
+    ]
     filled = config.copy()
     for key in missing:  # every key without a default is a text; now all the others can be checked too
         OmegaConf.update(filled, key, "-")
     result = OmegaConf.to_object(filled)
     assert isinstance(result, Config)
-    problems += [found for found in check(result, given) if not any(f"{key}=" in found for key in missing)]
+    problems += check(result, given, {*missing, *wrong})
     if problems:
         raise UserError(problems)
     return result
@@ -249,8 +258,11 @@ def _resumed(config: DictConfig, line: Sequence[str], config_name: str) -> DictC
             OmegaConf.update(saved, key, now)
         else:
             problems.append(
-                f"resume={config.resume} keeps {folder.name}'s {key}={_plain(before)}; you gave {_plain(now)}"
-                ": start a new version without resume"
+                Problem(
+                    f"resume={config.resume} keeps {folder.name}'s {key}={_plain(before)}; you gave {_plain(now)}"
+                    ": start a new version without resume",
+                    key,
+                )
             )
     if problems:
         raise UserError(problems)
@@ -268,32 +280,33 @@ def _asked(config: DictConfig, line: Sequence[str], config_name: str) -> list[st
     return [key for key in schema_keys() if (key in named or key in changed) and key not in _WHERE]
 
 
-def _unresolved(config: DictConfig) -> list[str]:
+def _unresolved(config: DictConfig) -> list[Problem]:
     problems = []
     for key in schema_keys():
         try:
             OmegaConf.select(config, key)
         except OmegaConfBaseException as error:
-            problems.append(f"{key}: {_in_words(error)}")
+            problems.append(Problem(f"{key}: {_in_words(error)}", key))
     return problems
 
 
-def _foreign_targets(node: Any, path: str = "") -> Iterator[str]:
+def _foreign_targets(node: Any, path: str = "") -> Iterator[Problem]:
     """Yield every `_target_` that would run any code but this package's, Hydra's own or its plugins'."""
     entries = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     for key, value in entries:
         if key == "_target_" and not str(value).startswith(_TARGETS):
-            yield f"{path}{key}={value}: only parts of lorasweep, Optuna, Hydra and its plugins can be named"
+            only = "only parts of lorasweep, Optuna, Hydra and its plugins can be named"
+            yield Problem(f"{path}{key}={value}: {only}", f"{path}{key}")
         yield from _foreign_targets(value, f"{path}{key}.")
 
 
-def _ill_typed(text: str, name: str, error: OmegaConfBaseException) -> str:
+def _ill_typed(text: str, name: str, error: OmegaConfBaseException) -> Problem:
     key = schema_keys().get(name)
     if key is None:
-        return f"{text}: {_in_words(error)}"
+        return Problem(f"{text}: {_in_words(error)}", name)
     one = _WORDS[key.item or key.kind]
     expected = f"a list such as [a,b], each {one}" if key.kind is list else one
-    return f"{text}: expected {expected}{' or null' if key.nullable else ''} ({key.doc})"
+    return Problem(f"{text}: expected {expected}{' or null' if key.nullable else ''} ({key.doc})", name)
 
 
 def _plain(value: Any) -> str:

@@ -2,7 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+
+
+class Problem(str):
+    """One thing that is wrong, in one line: what was given, what was expected and what to do.
+
+    Args:
+        text: the line.
+        *keys: the config keys (or groups) that it is about, the one at fault first; none where it is about no key.
+
+    Attributes:
+        keys: likewise.
+    """
+
+    keys: tuple[str, ...]
+
+    def __new__(cls, text: str, *keys: str) -> Problem:
+        """Return the line, with the keys that it is about."""
+        problem = super().__new__(cls, text)
+        problem.keys = keys
+        return problem
+
+    def follows_from(self, wrong: Collection[str]) -> bool:
+        """Return whether it is about a key, or a key of a group, that has a problem of its own already."""
+        return any(key == other or key.startswith(f"{other}.") for key in self.keys for other in wrong)
 
 
 class UserError(Exception):
@@ -14,7 +38,8 @@ class UserError(Exception):
     """
 
     def __init__(self, problems: str | Sequence[str], title: str = "This run cannot start") -> None:
-        self.problems = [problems] if isinstance(problems, str) else list(problems)
+        given = [problems] if isinstance(problems, str) else problems
+        self.problems = [problem if isinstance(problem, Problem) else Problem(problem) for problem in given]
         self.title = title
         super().__init__(self.render())
 

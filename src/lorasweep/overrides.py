@@ -15,6 +15,7 @@ from hydra.errors import HydraException
 
 from lorasweep.checks.wording import did_you_mean, nearest
 from lorasweep.config import Key, schema_keys
+from lorasweep.errors import Problem
 
 # What people who come from kohya's scripts type first, where no name of ours is close enough to be guessed.
 _KOHYA = {
@@ -90,7 +91,7 @@ _KOHYA = {
 class Judged:
     """The overrides of one command line: the problems, and by their text those that can be composed."""
 
-    problems: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
     groups: dict[str, Override] = field(default_factory=dict)
     values: dict[str, Override] = field(default_factory=dict)
 
@@ -105,7 +106,8 @@ def judge(overrides: Sequence[str]) -> Judged:
         if override is None or override.is_sweep_override():
             key = text.partition("=")[0]
             wrong = "add -m to train a version for each" if override else "expected key=value"
-            judged.problems.append(f"{text}: {wrong}; text with commas or spaces is quoted: '{key}=\"a, b\"'")
+            cure = f"text with commas or spaces is quoted: '{key}=\"a, b\"'"
+            judged.problems.append(Problem(f"{text}: {wrong}; {cure}", key.lstrip("+~")))
             continue
         is_group = override.key_or_group not in known and choices.has(override.key_or_group)
         problem = choices.problem(text, override) if is_group else _key_problem(text, override, known, choices)
@@ -140,46 +142,50 @@ class _Choices:
             found += [f"{folder}/{choice}" for choice in self.of(f"{group}/{folder}")]
         return [choice for choice in found if not choice.startswith("_")]
 
-    def problem(self, text: str, override: Override) -> str | None:
+    def problem(self, text: str, override: Override) -> Problem | None:
         """Return what is wrong with the choice of a group, or None."""
         group, value, choices = override.key_or_group, override.value(), self.of(override.key_or_group)
         if override.is_delete() or value in choices or self.elsewhere:
             return None
         if value is None:
-            return f"{text}: leave it out, or write ~{group} for none at all"
+            return Problem(f"{text}: leave it out, or write ~{group} for none at all", group)
         if f"{group}.path" in schema_keys() and isinstance(value, str) and Path(value).exists():
-            return f"{text}: {value} is a path; give it as {group}.path={value}"
+            return Problem(f"{text}: {value} is a path; give it as {group}.path={value}", group)
         folder = str(value).rpartition("/")[0]  # for food/v10, list food's versions
         near = [choice for choice in choices if choice.rpartition("/")[0] == folder]
         shown = near or [choice for choice in choices if "/" not in choice]
-        return f"{text}: expected one of {', '.join(shown)}{did_you_mean(str(value), choices)}"
+        return Problem(f"{text}: expected one of {', '.join(shown)}{did_you_mean(str(value), choices)}", group)
 
 
-def _key_problem(text: str, override: Override, known: Mapping[str, Key], choices: _Choices) -> str | None:
+def _key_problem(text: str, override: Override, known: Mapping[str, Key], choices: _Choices) -> Problem | None:
     key = override.key_or_group
     of_list = any(key.startswith(f"{name}.") for name, entry in known.items() if entry.kind is list)
     if key.startswith("hydra.") or ((key in known or of_list) and not override.is_delete()):
         return None
     if "_target_" in key.split("."):
-        return f"{text}: a config cannot name code to run; choose from a group, such as optimizer=adamw"
+        return Problem(f"{text}: a config cannot name code to run; choose from a group, such as optimizer=adamw", key)
     if override.is_delete():
-        return f"{text}: a key cannot be taken away; set it instead, with {key}=..."
-    return f"{text}: there is no key {key}{_suggestion(key, known, choices.groups)}"
+        return Problem(f"{text}: a key cannot be taken away; set it instead, with {key}=...", key)
+    hint, meant = _suggestion(key, known, choices.groups)
+    return Problem(f"{text}: there is no key {key}{hint}", *meant)
 
 
-def _suggestion(key: str, known: Mapping[str, Key], groups: list[str]) -> str:
+def _suggestion(key: str, known: Mapping[str, Key], groups: list[str]) -> tuple[str, list[str]]:
+    """Return what to say of a key that does not exist, and the keys or groups that may be meant by it."""
     leaf = key.rpartition(".")[2]
     if leaf in _KOHYA:
-        return f"; what kohya calls {leaf} is {_KOHYA[leaf]} here"
+        return f"; what kohya calls {leaf} is {_KOHYA[leaf]} here", [_KOHYA[leaf]]
     leaves: dict[str, list[str]] = {}
     for name in known:
         leaves.setdefault(name.rpartition(".")[2], []).append(name)
     if leaf in leaves:
-        return f"; did you mean {' or '.join(leaves[leaf][:3])}?"
+        return f"; did you mean {' or '.join(leaves[leaf][:3])}?", leaves[leaf]
     whole = nearest(key, [*known, *groups])
     part = nearest(leaf, leaves)
     guess = whole or (part and leaves[part][0])
-    return f"; did you mean {guess}?" if guess else "; docs/config-reference.md lists all keys"
+    if not guess:
+        return "; docs/config-reference.md lists all keys", []
+    return f"; did you mean {guess}?", [guess]
 
 
 def parsed(text: str) -> Override | None:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from lorasweep.checks.wording import inert
 from lorasweep.config import Config, schema_keys, value_at
+from lorasweep.errors import Problem
 
 
-def _alone(config: Config) -> Iterator[str]:
+def _alone(config: Config) -> Iterator[Problem]:
     """Refuse a way chosen by itself that cannot act; in a bundle such as `compat=kohya` it may be idle."""
     chosen = [key for key in schema_keys() if key.startswith("compat.") and value_at(config, key)]
     if len(chosen) == 1 and (because := _idle(config).get(chosen[0])):

@@ -9,102 +9,126 @@ from pathlib import Path
 from lorasweep import weights
 from lorasweep.checks.wording import default, inert
 from lorasweep.config import Config, value_at
+from lorasweep.errors import Problem
 
 
-def _images(config: Config) -> Iterator[str]:
+def _images(config: Config) -> Iterator[Problem]:
     data = config.dataset
     if data.path is None and data.theme is None:
-        yield "dataset.path is not set: give the folder of your images and captions with dataset.path=FOLDER"
+        yield Problem(
+            "dataset.path is not set: give the folder of your images and captions with dataset.path=FOLDER",
+            "dataset.path",
+            "dataset.theme",
+        )
     for key in ("path", "mask_path", "validation_path", "regularisation_path"):
         folder = getattr(data, key)
         if folder is None:
             continue
         if not Path(folder).exists():
             where = "" if Path(folder).is_absolute() else f" in {Path.cwd()}"
-            yield f"dataset.{key}={folder}: there is no such folder{where}; check the path"
+            yield Problem(f"dataset.{key}={folder}: there is no such folder{where}; check the path", f"dataset.{key}")
         elif not Path(folder).is_dir():
             held = "masks" if key == "mask_path" else "images and captions"
-            yield f"dataset.{key}={folder}: this is a file; expected the folder of {held}"
+            yield Problem(f"dataset.{key}={folder}: this is a file; expected the folder of {held}", f"dataset.{key}")
     if data.validation_path is not None and data.holdout not in (0, default("dataset.holdout")):
-        yield inert(config, "dataset.holdout", "while dataset.validation_path is set: take one of them away")
+        because = "while dataset.validation_path is set: take one of them away"
+        yield inert(config, "dataset.holdout", because, "dataset.validation_path")
     yield from _folds(config)
     if data.regularisation_path is None:
         for key in ("dataset.regularisation_repeats", "loss.prior_loss_weight"):
             if value_at(config, key) != default(key):
-                yield inert(config, key, "without dataset.regularisation_path=FOLDER")
+                yield inert(config, key, "without dataset.regularisation_path=FOLDER", "dataset.regularisation_path")
 
 
-def _masks(config: Config) -> Iterator[str]:
+def _masks(config: Config) -> Iterator[Problem]:
     data = config.dataset
     if data.mask_path is None and not data.alpha_mask:
         if config.loss.unmasked_weight != default("loss.unmasked_weight"):
             because = "without masks: give dataset.mask_path=FOLDER or dataset.alpha_mask=true"
-            yield inert(config, "loss.unmasked_weight", because)
+            yield inert(config, "loss.unmasked_weight", because, "dataset.mask_path", "dataset.alpha_mask")
     elif data.mask_path is not None and data.alpha_mask:
-        yield (
+        yield Problem(
             f"dataset.mask_path={data.mask_path} and dataset.alpha_mask=true both say what the masks are: take one "
-            "of them away"
+            "of them away",
+            "dataset.mask_path",
+            "dataset.alpha_mask",
         )
     elif data.mask_path and data.path and Path(data.mask_path).resolve().is_relative_to(Path(data.path).resolve()):
-        yield (
+        yield Problem(
             f"dataset.mask_path={data.mask_path}: it is inside dataset.path={data.path}, where the masks would be "
-            "taken for images; move it out"
+            "taken for images; move it out",
+            "dataset.mask_path",
+            "dataset.path",
         )
 
 
-def _folds(config: Config) -> Iterator[str]:
+def _folds(config: Config) -> Iterator[Problem]:
     data = config.dataset
     if data.folds is None:
         if data.fold is not None:
-            yield f"dataset.fold={data.fold}: of how many? Give dataset.folds=K too, or set dataset.fold=null"
+            asked = f"dataset.fold={data.fold}: of how many? Give dataset.folds=K too, or set dataset.fold=null"
+            yield Problem(asked, "dataset.fold", "dataset.folds")
         return
     if data.fold is None:
-        yield f"dataset.folds={data.folds}: which one is held out? Give dataset.fold=1 to {data.folds} too"
+        asked = f"dataset.folds={data.folds}: which one is held out? Give dataset.fold=1 to {data.folds} too"
+        yield Problem(asked, "dataset.fold", "dataset.folds")
     elif data.fold > data.folds:
-        yield f"dataset.fold={data.fold}: expected 1 to dataset.folds={data.folds}"
+        expected = f"expected 1 to dataset.folds={data.folds}"
+        yield Problem(f"dataset.fold={data.fold}: {expected}", "dataset.fold", "dataset.folds")
     if data.validation_path is not None:
-        yield (
+        yield Problem(
             f"dataset.folds={data.folds} and dataset.validation_path={data.validation_path} both say what is held "
-            "out: take one of them away"
+            "out: take one of them away",
+            "dataset.folds",
+            "dataset.validation_path",
         )
     if data.holdout not in (0, default("dataset.holdout")):
-        yield inert(config, "dataset.holdout", "while dataset.folds is set: take one of them away")
+        yield inert(config, "dataset.holdout", "while dataset.folds is set: take one of them away", "dataset.folds")
 
 
-def _sizes(config: Config) -> Iterator[str]:
+def _sizes(config: Config) -> Iterator[Problem]:
     data = config.dataset
-    given = f"dataset.resolution={data.resolution}"
+    side = "dataset.resolution"
+    given = f"{side}={data.resolution}"
     # SDXL's UNet halves its 1/8-size latents twice and more: 64 pixels keep every level whole.
     unit = min(64, config.base_model.resolution) if data.buckets else 8
     if data.resolution % unit:
         below = data.resolution // unit * unit
         choices = f"{below} or {below + unit}" if below else str(unit)
         why = "with buckets" if data.buckets else "without buckets"
-        yield f"{given}: expected a multiple of {unit} {why}, such as {choices}"
+        yield Problem(f"{given}: expected a multiple of {unit} {why}, such as {choices}", side)
     if not data.buckets:
         return
     shortest, longest, step = data.bucket_min, data.bucket_max, data.bucket_step
     factor = weights.latent_factor(config.base_model)
     if factor is not None and step % factor:
-        yield f"dataset.bucket_step={step}: expected a multiple of {factor}, a latent pixel of this base"
+        expected = f"expected a multiple of {factor}, a latent pixel of this base"
+        yield Problem(f"dataset.bucket_step={step}: {expected}", "dataset.bucket_step")
     if shortest > data.resolution:
-        yield f"dataset.bucket_min={shortest}: expected at most {given}, so that the square is a bucket"
+        expected = f"expected at most {given}, so that the square is a bucket"
+        yield Problem(f"dataset.bucket_min={shortest}: {expected}", "dataset.bucket_min", side)
     if longest < data.resolution:
-        yield f"dataset.bucket_max={longest}: expected at least {given}, so that the square is a bucket"
+        expected = f"expected at least {given}, so that the square is a bucket"
+        yield Problem(f"dataset.bucket_max={longest}: {expected}", "dataset.bucket_max", side)
     if shortest < step:
-        yield f"dataset.bucket_min={shortest}: expected at least dataset.bucket_step={step}"
+        expected = f"expected at least dataset.bucket_step={step}"
+        yield Problem(f"dataset.bucket_min={shortest}: {expected}", "dataset.bucket_min", "dataset.bucket_step")
 
 
-def _captions(config: Config) -> Iterator[str]:
+def _captions(config: Config) -> Iterator[Problem]:
     data = config.dataset
     if not re.fullmatch(r"\.\w[\w.]*", data.caption_extension):
-        yield f"dataset.caption_extension={data.caption_extension}: expected a dot and letters, such as .txt"
+        given = f"dataset.caption_extension={data.caption_extension}"
+        yield Problem(f"{given}: expected a dot and letters, such as .txt", "dataset.caption_extension")
     if not _is_color(data.background):
-        yield f"dataset.background={data.background}: expected a colour such as white or '#ffffff'"
+        expected = "expected a colour such as white or '#ffffff'"
+        yield Problem(f"dataset.background={data.background}: {expected}", "dataset.background")
     if not data.caption_separator:
-        yield "dataset.caption_separator='': expected what separates tags, such as ','"
+        expected = "expected what separates tags, such as ','"
+        yield Problem(f"dataset.caption_separator='': {expected}", "dataset.caption_separator")
     if data.keep_tokens and not (data.shuffle_tags or data.tag_dropout):
-        yield inert(config, "dataset.keep_tokens", "without dataset.shuffle_tags=true or dataset.tag_dropout")
+        needed = ("dataset.shuffle_tags", "dataset.tag_dropout")
+        yield inert(config, "dataset.keep_tokens", "without dataset.shuffle_tags=true or dataset.tag_dropout", *needed)
 
 
 def _is_color(text: str) -> bool:

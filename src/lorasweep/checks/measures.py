@@ -7,44 +7,51 @@ from collections.abc import Iterator
 from lorasweep import weights
 from lorasweep.checks.wording import did_you_mean, inert
 from lorasweep.config import LAST, OBJECTIVES, Config, value_at
+from lorasweep.errors import Problem
 
 
-def _measures(config: Config) -> Iterator[str]:
+def _measures(config: Config) -> Iterator[Problem]:
     """Check that what chooses the epoch and what a search optimises will be measured at all."""
     evaluation = config.evaluation
     bins, timesteps = evaluation.bins, evaluation.timesteps
     if bins > timesteps:
-        yield f"evaluation.bins={bins}: expected at most evaluation.timesteps={timesteps}"
+        expected = f"expected at most evaluation.timesteps={timesteps}"
+        yield Problem(f"evaluation.bins={bins}: {expected}", "evaluation.bins", "evaluation.timesteps")
     if evaluation.clip_path is not None:
-        yield from (
-            f"evaluation.clip_path={evaluation.clip_path}: {p}" for p in weights.clip_problems(evaluation.clip_path)
-        )
+        given = f"evaluation.clip_path={evaluation.clip_path}"
+        problems = weights.clip_problems(evaluation.clip_path)
+        yield from (Problem(f"{given}: {text}", "evaluation.clip_path") for text in problems)
         if not evaluation.clip:
-            yield inert(config, "evaluation.clip_path", "while evaluation.clip is false")
+            yield inert(config, "evaluation.clip_path", "while evaluation.clip is false", "evaluation.clip")
     wanted = [(key, value_at(config, key)) for key in ("objective", "evaluation.select_by")]
     for key, metric in [*wanted, *(("further_objectives", metric) for metric in config.further_objectives)]:
         if metric is None or (metric == LAST and key == "evaluation.select_by"):
             continue
         if metric not in OBJECTIVES:
             known = [*OBJECTIVES, *([LAST] if key == "evaluation.select_by" else [])]
-            yield f"{key}={metric}: expected one of {', '.join(known)}{did_you_mean(metric, known)}"
+            yield Problem(f"{key}={metric}: expected one of {', '.join(known)}{did_you_mean(metric, known)}", key)
             continue
-        needs = " and ".join(_unmeasured(config, metric))
+        needs = list(_unmeasured(config, metric))
         if needs:
-            yield f"{key}={metric} would never be measured: set {needs}, or choose another metric"
+            cure = f"set {' and '.join(needs)}, or choose another metric"
+            needed = (need.partition("=")[0] for need in needs)
+            yield Problem(f"{key}={metric} would never be measured: {cure}", key, *needed)
 
 
-def _samples(config: Config) -> Iterator[str]:
+def _samples(config: Config) -> Iterator[Problem]:
     sampling = config.sampling
     if not sampling.every_epochs:
         return
     for key in ("prompts", "seeds"):
         if not getattr(sampling, key):
-            yield f"sampling.{key}=[]: expected at least one; sampling.every_epochs=0 switches samples off"
+            cure = "sampling.every_epochs=0 switches samples off"
+            yield Problem(f"sampling.{key}=[]: expected at least one; {cure}", f"sampling.{key}")
     if not config.dataset.trigger and any("{trigger}" in prompt for prompt in sampling.prompts):
-        yield (
+        yield Problem(
             "dataset.trigger is not set, but sampling.prompts call {trigger}: set dataset.trigger=WORD, or "
-            "prompts without it, such as 'sampling.prompts=[a portrait]'"
+            "prompts without it, such as 'sampling.prompts=[a portrait]'",
+            "dataset.trigger",
+            "sampling.prompts",
         )
 
 

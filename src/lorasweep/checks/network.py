@@ -9,6 +9,7 @@ from lorasweep import weights
 from lorasweep.adapters.ranks import layer_rules
 from lorasweep.checks.wording import default, inert
 from lorasweep.config import Config, value_at
+from lorasweep.errors import Problem
 
 ADAPTERS = ("lora", "loha", "lokr")
 LAYERS = ("network.attention", "network.feed_forward", "network.projections", "network.convolutions")
@@ -30,49 +31,52 @@ KINDS = {
 }
 
 
-def _network(config: Config) -> Iterator[str]:
+def _network(config: Config) -> Iterator[Problem]:
     network = config.network
     if network.type != "full" and not any(value_at(config, key) for key in LAYERS):
-        yield (
+        yield Problem(
             "network.attention=false, network.feed_forward=false, network.projections=false and "
-            "network.convolutions=false leave nothing of the UNet to train: set one of them to true"
+            "network.convolutions=false leave nothing of the UNet to train: set one of them to true",
+            *LAYERS,
         )
     for key, kinds in KINDS.items():
         if network.type not in kinds and value_at(config, key) != default(key):
-            yield inert(config, key, f"with network.type={network.type}; it is for {', '.join(kinds)}")
+            because = f"with network.type={network.type}; it is for {', '.join(kinds)}"
+            yield inert(config, key, because, "network.type")
     if network.tucker and not network.convolutions:
-        yield inert(config, "network.tucker", "without network.convolutions=true: it is for their kernels")
+        because = "without network.convolutions=true: it is for their kernels"
+        yield inert(config, "network.tucker", because, "network.convolutions")
     if network.factor == 0:
-        yield "network.factor=0: expected a divisor of the layers' sizes, such as 8, or -1"
+        yield Problem("network.factor=0: expected a divisor of the layers' sizes, such as 8, or -1", "network.factor")
 
 
-def in_vain(config: Config, given: Collection[str]) -> Iterator[str]:
+def in_vain(config: Config, given: Collection[str]) -> Iterator[Problem]:
     """Yield what is wrong with options that a command line gives itself, but which a recipe may bring along.
 
     Every recipe has a rank; `network=full` beside one is no mistake.
     """
     for key in ("network.rank", "network.alpha"):
         if config.network.type == "full" and key in given:
-            yield inert(config, key, "with network.type=full: all weights are trained")
+            yield inert(config, key, "with network.type=full: all weights are trained", "network.type")
 
 
-def _ranks(config: Config) -> Iterator[str]:
+def _ranks(config: Config) -> Iterator[Problem]:
     try:
         layer_rules(config.network)
     except ValueError as error:
-        yield f"network.ranks: {error}"
+        yield Problem(f"network.ranks: {error}", "network.ranks")
 
 
-def _start_from(config: Config) -> Iterator[str]:
+def _start_from(config: Config) -> Iterator[Problem]:
     if config.network.start_from is None:
         return
-    path = Path(config.network.start_from)
+    key, path = "network.start_from", Path(config.network.start_from)
     if not path.is_file():
-        yield f"network.start_from={path}: there is no such file; expected a LoRA's .safetensors file"
+        yield Problem(f"{key}={path}: there is no such file; expected a LoRA's .safetensors file", key)
     elif path.suffix in weights.PICKLES:
-        yield f"network.start_from={path}: a pickled file could run any code; expected a .safetensors file"
+        yield Problem(f"{key}={path}: a pickled file could run any code; expected a .safetensors file", key)
     elif problem := weights.safetensors_problem(path):
-        yield f"network.start_from={path}: {problem}; copy or download it again"
+        yield Problem(f"{key}={path}: {problem}; copy or download it again", key)
 
 
 RULES = (_network, _ranks, _start_from)

@@ -7,101 +7,118 @@ from collections.abc import Iterator
 from lorasweep.checks.wording import default, inert, written
 from lorasweep.config import Config, value_at
 from lorasweep.config.optimizer import CONSTANTS, SHAPES
+from lorasweep.errors import Problem
 
 _PRODIGY_ONLY = ("d_coef", "d0", "use_bias_correction", "safeguard_warmup")
 _LOW_RANK = ("lora",)  # kinds of adapter that are a product of an A and a B
 
 
-def _constants(config: Config) -> Iterator[str]:
+def _constants(config: Config) -> Iterator[Problem]:
     name, optimizer = config.optimizer.name, config.optimizer
     usual = CONSTANTS.get(name)
     if usual is None:  # reported by itself
         return
     for key, value in (("beta1", optimizer.beta1), ("beta2", optimizer.beta2), ("eps", optimizer.eps)):
-        given = f"optimizer.{key}={written(value)}"
+        given, keys = f"optimizer.{key}={written(value)}", (f"optimizer.{key}", "optimizer.name")
         if value is not None and key not in usual:
-            yield f"{given}: {name} has none; choose it whole with optimizer={name}, or set null"
+            yield Problem(f"{given}: {name} has none; choose it whole with optimizer={name}, or set null", *keys)
         if value is None and usual.get(key) is not None:
-            yield f"{given}: {name} needs a number, such as {usual[key]:g}"
+            yield Problem(f"{given}: {name} needs a number, such as {usual[key]:g}", *keys)
 
 
-def _rates(config: Config) -> Iterator[str]:
+def _rates(config: Config) -> Iterator[Problem]:
     keys = ("optimizer.lr", "optimizer.text_encoder_lr", "optimizer.text_encoder_2_lr")
     if not any(value_at(config, key) for key in keys):
         given = " and ".join(f"{key}={written(value_at(config, key))}" for key in keys)
-        yield f"{given} freeze everything: give one of them a rate above 0"
+        yield Problem(f"{given} freeze everything: give one of them a rate above 0", *keys)
 
 
-def _prodigy(config: Config) -> Iterator[str]:
+def _prodigy(config: Config) -> Iterator[Problem]:
     optimizer = config.optimizer
     if optimizer.name != "prodigy":
         for key in (f"optimizer.{key}" for key in _PRODIGY_ONLY):
             if value_at(config, key) != default(key):
-                yield inert(config, key, "without optimizer=prodigy")
+                yield inert(config, key, "without optimizer=prodigy", "optimizer.name")
         return
     keys = ("lr", "text_encoder_lr", "text_encoder_2_lr")
     rates = {f"optimizer.{key}": value_at(config, f"optimizer.{key}") for key in keys}
     trained = {key: rate for key, rate in rates.items() if rate}
     if 0 < optimizer.lr < 0.01:  # a learning rate, meant for another optimizer
-        yield (
+        yield Problem(
             f"optimizer.lr={written(optimizer.lr)}: prodigy finds the learning rate itself and multiplies it by this; "
-            f"add {' '.join(f'{key}=1' for key in trained)}"
+            f"add {' '.join(f'{key}=1' for key in trained)}",
+            *trained,
         )
     else:
         common = next(iter(trained.values()), 0)
         for key, rate in trained.items():
             if rate != common:
-                yield (
+                yield Problem(
                     f"{key}={written(rate)}: prodigy has one rate for all; set {next(iter(trained))}'s, "
-                    f"{written(common)}, or 0 to freeze"
+                    f"{written(common)}, or 0 to freeze",
+                    key,
+                    *trained,
                 )
     if optimizer.lora_plus_ratio is not None:
-        yield (
+        yield Problem(
             f"optimizer.lora_plus_ratio={written(optimizer.lora_plus_ratio)}: prodigy has one rate for all; set null, "
-            "or choose another optimizer"
+            "or choose another optimizer",
+            "optimizer.lora_plus_ratio",
         )
 
 
-def _schedule_free(config: Config) -> Iterator[str]:
+def _schedule_free(config: Config) -> Iterator[Problem]:
     if config.optimizer.name != "adamw_schedule_free":
         return
     if config.scheduler.name != "constant":
-        yield (
+        yield Problem(
             f"scheduler.name={config.scheduler.name}: adamw_schedule_free averages instead of lowering the rate; "
-            "choose scheduler=constant (it may warm up)"
+            "choose scheduler=constant (it may warm up)",
+            "scheduler.name",
         )
     if config.optimizer.beta1 == 0:
-        yield "optimizer.beta1=0: adamw_schedule_free needs more than 0, such as 0.9, between its average and its steps"
+        yield Problem(
+            "optimizer.beta1=0: adamw_schedule_free needs more than 0, such as 0.9, between its average and its steps",
+            "optimizer.beta1",
+        )
     if (decay := config.training.ema_decay) is not None:
-        yield f"training.ema_decay={written(decay)}: adamw_schedule_free has an average of its own; set null"
+        own = "adamw_schedule_free has an average of its own; set null"
+        yield Problem(f"training.ema_decay={written(decay)}: {own}", "training.ema_decay")
 
 
-def _lora_plus(config: Config) -> Iterator[str]:
+def _lora_plus(config: Config) -> Iterator[Problem]:
     if config.optimizer.lora_plus_ratio is not None and config.network.type not in _LOW_RANK:
-        yield inert(config, "optimizer.lora_plus_ratio", f"with network.type={config.network.type}: it has no A and B")
+        because = f"with network.type={config.network.type}: it has no A and B"
+        yield inert(config, "optimizer.lora_plus_ratio", because, "network.type")
 
 
-def _scheduler(config: Config) -> Iterator[str]:
+def _scheduler(config: Config) -> Iterator[Problem]:
     scheduler, last = config.scheduler, config.training.max_steps
     steps, ratio = scheduler.warmup_steps, scheduler.warmup_ratio
     if steps and ratio:
-        yield f"scheduler.warmup_steps={steps} and scheduler.warmup_ratio={written(ratio)}: set one of the two to 0"
+        both = f"scheduler.warmup_steps={steps} and scheduler.warmup_ratio={written(ratio)}"
+        yield Problem(f"{both}: set one of the two to 0", "scheduler.warmup_steps", "scheduler.warmup_ratio")
     if last is not None and steps >= last:
-        yield f"scheduler.warmup_steps={steps}: expected less than training.max_steps={last}"
+        expected = f"expected less than training.max_steps={last}"
+        yield Problem(f"scheduler.warmup_steps={steps}: {expected}", "scheduler.warmup_steps", "training.max_steps")
     if scheduler.name == "inverse_sqrt" and not (steps or ratio):
-        yield (
+        yield Problem(
             "scheduler.warmup_ratio=0: inverse_sqrt falls off on the scale of its warmup; set it (0.05, say), or "
-            "scheduler.warmup_steps"
+            "scheduler.warmup_steps",
+            "scheduler.warmup_ratio",
+            "scheduler.warmup_steps",
         )
     if scheduler.name == "warmup_stable_decay" and ratio + scheduler.decay_ratio > 1:
-        yield (
+        yield Problem(
             f"scheduler.warmup_ratio={written(ratio)} and scheduler.decay_ratio={written(scheduler.decay_ratio)} are "
-            "more than the whole run: expected at most 1 together"
+            "more than the whole run: expected at most 1 together",
+            "scheduler.warmup_ratio",
+            "scheduler.decay_ratio",
         )
     for key in sorted({key for keys in SHAPES.values() for key in keys}):
         users = [name for name, keys in SHAPES.items() if key in keys]
         if scheduler.name not in users and value_at(config, f"scheduler.{key}") != default(f"scheduler.{key}"):
-            yield inert(config, f"scheduler.{key}", f"without scheduler={' or '.join(users)}")
+            yield inert(config, f"scheduler.{key}", f"without scheduler={' or '.join(users)}", "scheduler.name")
 
 
 RULES = (_constants, _rates, _prodigy, _schedule_free, _lora_plus, _scheduler)

@@ -8,14 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lorasweep.config import Config, slug, value_at
+from lorasweep.errors import Problem
 
 
-def _name(config: Config) -> Iterator[str]:
+def _name(config: Config) -> Iterator[Problem]:
     if not re.fullmatch(r"\w[\w .-]*", config.name) or slug(config.name) == "unnamed":
-        yield f"name={config.name}: expected letters, digits, space, '.', '_' or '-' (it becomes file names)"
+        expected = "expected letters, digits, space, '.', '_' or '-' (it becomes file names)"
+        yield Problem(f"name={config.name}: {expected}", "name")
 
 
-def _output(config: Config) -> Iterator[str]:
+def _output(config: Config) -> Iterator[Problem]:
     """Try to write where the run will write; nothing is left behind."""
     for key in ("output_root", "dataset.cache"):
         target = value_at(config, key)
@@ -29,7 +31,7 @@ def _output(config: Config) -> Iterator[str]:
                 pass
         except OSError as error:
             why = f"{here}: {error.strerror}"
-            yield f"{key}={target} cannot be written ({why}): choose another with {key}=FOLDER"
+            yield Problem(f"{key}={target} cannot be written ({why}): choose another with {key}=FOLDER", key)
 
 
 RULES = (_name, _output)

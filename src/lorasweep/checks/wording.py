@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from lorasweep.config import Config, schema_keys, value_at
+from lorasweep.errors import Problem
 
 
 def nearest(word: str, candidates: Iterable[str]) -> str | None:
@@ -36,6 +37,13 @@ def default(key: str) -> Any:
     return schema_keys()[key].default
 
 
-def inert(config: Config, key: str, because: str) -> str:
-    """Return that a set key has no effect, and why."""
-    return f"{key}={written(value_at(config, key))} changes nothing {because}"
+def inert(config: Config, key: str, because: str, *others: str) -> Problem:
+    """Return that a set key has no effect, and why.
+
+    Args:
+        config: the config that sets it.
+        key: the key.
+        because: what follows "changes nothing".
+        *others: the keys that make it so.
+    """
+    return Problem(f"{key}={written(value_at(config, key))} changes nothing {because}", key, *others)

@@ -200,7 +200,7 @@ def _why_not(space: Space, params: Mapping[str, Any], compose: Callable[[list[st
     try:
         compose([*space.fixed, *space.overrides(params)])
     except UserError as error:
-        return error.problems
+        return [*error.problems]
     except Exception as error:  # whatever an app's checks raise
         first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         return [f"{' '.join(space.overrides(params))}: {first}"]
