@@ -190,13 +190,17 @@ def test_the_forecast_says_what_to_do_where_it_will_not_fit(unet_only: Config, t
 
 
 def test_a_spill_is_named_once() -> None:
-    watch = SpillWatch(total=12 * 2**30)
+    watch = SpillWatch(available=12 * 2**30)
     full, free = int(11.9 * 2**30), 6 * 2**30
     assert watch.look(free, 1.0) is None
     assert watch.look(free, 9.0) is None, "slow, but there is room"
     assert watch.look(full, 1.1) is None, "full, but fast"
     warning = watch.look(full, 9.0)
-    assert warning is not None and "9 times slower" in warning and "11.9 GiB of the GPU's 12.0 GiB" in warning
+    assert (
+        warning is not None
+        and "9 times slower" in warning
+        and "11.9 GiB in use of the 12.0 GiB that were free" in warning
+    )
     assert watch.look(full, 9.0) is None
 
 

@@ -21,7 +21,7 @@ from lorasweep.bases.sdxl import SDXL
 from lorasweep.config import BaseModelConfig, Config, TrainingConfig
 from lorasweep.errors import UserError
 from lorasweep.training import memory
-from lorasweep.training.device import dtype_of, open_accelerator
+from lorasweep.training.device import check_device, dtype_of, open_accelerator
 from lorasweep.training.helping import Place, check_launch, help_along
 from lorasweep.training.interruption import Interruption
 from lorasweep.training.member import Job, Member, Report
@@ -95,6 +95,7 @@ def run_cohort(jobs: Sequence[Job], *, base: SDXL | None = None) -> list[Outcome
         SystemExit: 130 or 143 after Ctrl-C or SIGTERM, with every state saved.
     """
     members: list[Member] = []
+    check_device(jobs[0].config)
     processes = Processes(open_accelerator(jobs[0].config.training))
     check_launch(processes.count, jobs)
     with Interruption() as interruption:

@@ -101,13 +101,13 @@ def forecast(config: Config, base: SDXL, available: int) -> str:
     """Return the line that is printed before the first step: the estimate, and what to do where it will not fit.
 
     Args:
-        available: the GPU's memory in bytes.
+        available: bytes of the GPU's memory that this process can have.
     """
     try:
         expected = estimate(config, base)
     except Exception as error:  # a forecast must not keep a training from starting
         return f"GPU memory: could not be estimated ({type(error).__name__}: {error})"
-    line = f"GPU memory: {expected.explain()}, the GPU has {gib(available)}"
+    line = f"GPU memory: {expected.explain()}; {gib(available)} are free"
     return line if expected.total <= available else f"{line}: it may not fit. {advice(config, base)}"
 
 

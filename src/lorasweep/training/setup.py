@@ -25,7 +25,7 @@ from lorasweep.toy.sets import images_of, write_set
 from lorasweep.tracking.group import open_trackers
 from lorasweep.training import memory
 from lorasweep.training.continuation import Unfit, reading, take_over
-from lorasweep.training.device import gpu_memory, open_accelerator
+from lorasweep.training.device import describe, gpu_memory, open_accelerator
 from lorasweep.training.environment import environment
 from lorasweep.training.evaluator import Evaluator
 from lorasweep.training.idle import ENCODERS
@@ -124,6 +124,7 @@ def _surround(
     """Give a version its measures, trackers and progress bar."""
     config, number = version.config, version.number
     say(f"{config.name} v{number}: {folder}")
+    say(f"device: {describe(version.accelerator, config.training.device)}")
     say(version.plan.explain())
     available = gpu_memory(version.accelerator.device)
     if available is not None:

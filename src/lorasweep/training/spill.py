@@ -8,7 +8,7 @@ from __future__ import annotations
 from lorasweep.training.memory import gib
 
 FULL = 0.97
-"""Share of the GPU's memory from which on it counts as full."""
+"""Share of the available memory from which on it counts as full."""
 
 SLOW = 3.0
 """How many times slower than the fastest steps the present ones must be."""
@@ -18,11 +18,11 @@ class SpillWatch:
     """Looks at memory and pace together: a full memory alone is only well used, and a slow step may have many causes.
 
     Args:
-        total: the GPU's memory in bytes.
+        available: bytes of the GPU's memory that this process can have.
     """
 
-    def __init__(self, total: int) -> None:
-        self._total, self._fastest, self._told = total, float("inf"), False
+    def __init__(self, available: int) -> None:
+        self._available, self._fastest, self._told = available, float("inf"), False
 
     def look(self, reserved: int, seconds: float) -> str | None:
         """Return what is wrong, in words and once; None while all is well.
@@ -31,11 +31,11 @@ class SpillWatch:
             reserved: bytes that torch holds on the GPU. seconds: mean of the latest steps.
         """
         self._fastest = min(self._fastest, seconds)
-        if self._told or reserved < FULL * self._total or seconds < SLOW * self._fastest:
+        if self._told or reserved < FULL * self._available or seconds < SLOW * self._fastest:
             return None
         self._told = True
         return (
             f"steps have become {seconds / self._fastest:.0f} times slower ({self._fastest:.2g} s -> {seconds:.2g} s) "
-            f"with {gib(reserved)} of the GPU's {gib(self._total)} in use: memory is spilling into the computer's own. "
-            "Stop with Ctrl-C and resume with less"
+            f"with {gib(reserved)} in use of the {gib(self._available)} that were free: memory is spilling into the "
+            "computer's own. Stop with Ctrl-C and resume with less"
         )
