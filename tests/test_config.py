@@ -3,9 +3,11 @@
 import subprocess
 import sys
 
+import pytest
 from omegaconf import OmegaConf
 
 from lorasweep.config import Config, schema_keys, slug, value_at
+from lorasweep.config.need import Need
 
 
 def test_every_key_says_what_it_means():
@@ -22,6 +24,33 @@ def test_a_key_knows_type_default_and_limits():
     seeds = keys["sampling.seeds"]
     assert (seeds.kind, seeds.item, seeds.default) == (list, int, [0])
     assert keys["tracker.wandb.mode"].limits["choices"] == ("auto", "online", "offline", "disabled")
+
+
+def test_what_a_key_needs_is_made_of_keys_and_of_values_that_they_can_have():
+    for key in schema_keys().values():
+        for condition in (condition for need in key.needs for condition in need.conditions):
+            other = schema_keys()[condition.key]
+            for value in condition.values:
+                assert value in other.limits.get("choices", (None, True, False)), (key.name, condition)
+                assert value is not None or other.nullable, (key.name, condition)
+
+
+def test_needs_hold_or_not():
+    config = Config(name="Sage")
+    for text, holds in {
+        "loss.noise_offset": False,
+        "dataset.buckets": True,
+        "dataset.path or dataset.buckets": True,
+        "dataset.folds=null": True,
+        "network.type=loha|lokr": False,
+        "network.type=lora|loha": True,
+        "dataset.buckets=false": False,
+        "training.batch_size>1": True,
+        "training.batch_size>2": False,
+    }.items():
+        assert Need.parse(text).holds(config) is holds, text
+    with pytest.raises(ValueError, match="expected KEY"):
+        Need.parse("loss.type==l2")
 
 
 def test_the_keys_that_documents_and_checks_rely_on_exist():

@@ -16,8 +16,9 @@ from lorasweep.config.base_model import BaseModelConfig
 from lorasweep.config.compat import CompatConfig
 from lorasweep.config.dataset import THEMES, DatasetConfig
 from lorasweep.config.evaluation import EvaluationConfig, SamplingConfig
-from lorasweep.config.keys import Key, value_at
+from lorasweep.config.keys import Key
 from lorasweep.config.loss import LossConfig
+from lorasweep.config.need import value_at
 from lorasweep.config.network import NetworkConfig
 from lorasweep.config.optimizer import OptimizerConfig, SchedulerConfig
 from lorasweep.config.option import option

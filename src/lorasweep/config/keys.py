@@ -9,6 +9,8 @@ from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from typing import Any
 
+from lorasweep.config.need import Need
+
 
 @dataclass(frozen=True)
 class Key:
@@ -22,6 +24,11 @@ class Key:
         default: the value when nobody sets it; MISSING (`???`) where there is none.
         doc: its meaning in one sentence.
         limits: choices, above, at_least, below, at_most, as given to `option`.
+        needs: what must hold for it to change anything.
+        brought: recipes and groups may bring it along where it changes nothing.
+        kohya: what kohya's sd-scripts call it.
+        aliases: what others call it.
+        meant: words that people give as its value -> the choice that is meant.
     """
 
     name: str
@@ -30,7 +37,12 @@ class Key:
     nullable: bool
     default: Any
     doc: str
-    limits: dict[str, Any]
+    limits: Mapping[str, Any]
+    needs: tuple[Need, ...]
+    brought: bool
+    kohya: tuple[str, ...]
+    aliases: tuple[str, ...]
+    meant: Mapping[str, Any]
 
 
 @cache
@@ -47,22 +59,12 @@ def keys_of(schema: type, prefix: str = "") -> Mapping[str, Key]:
         nullable = type(None) in typing.get_args(hint)
         plain = parts[0] if nullable else hint
         is_list = typing.get_origin(plain) is list
-        limits = dict(entry.metadata)
         found[name] = Key(
             name=name,
             kind=list if is_list else plain,
             item=typing.get_args(plain)[0] if is_list else None,
             nullable=nullable,
             default=entry.default if entry.default_factory is NO_DEFAULT else entry.default_factory(),
-            doc=limits.pop("doc"),
-            limits=limits,
+            **entry.metadata,
         )
     return found
-
-
-def value_at(config: object, key: str) -> Any:
-    """Return the value of a dotted key, such as network.rank."""
-    value: Any = config
-    for part in key.split("."):
-        value = getattr(value, part)
-    return value
