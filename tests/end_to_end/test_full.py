@@ -63,7 +63,7 @@ def test_the_checkpoint_is_a_whole_sdxl_in_half_precision(tuned: Path) -> None:
     with safe_open(file, "pt") as stream:
         metadata, names = stream.metadata(), set(stream.keys())
         assert {stream.get_slice(name).get_dtype() for name in names} == {"F16"}
-    assert metadata["modelspec.architecture"] == "stable-diffusion-xl-v1-base"
+    assert metadata["modelspec.architecture"] == "lorasweep-toy"
     assert not any(key.startswith("ss_network") for key in metadata)
     prefixes = ("model.diffusion_model.", "first_stage_model.", "conditioner.embedders.0.", "conditioner.embedders.1.")
     assert all(any(name.startswith(prefix) for name in names) for prefix in prefixes)

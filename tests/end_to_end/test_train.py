@@ -157,8 +157,9 @@ def test_the_file_alone_says_how_to_train_it_again(folder: Path, record: dict[st
     with safe_open(file, "pt") as stream:
         about = stream.metadata()
     assert about["ss_network_dim"] == "8" and about["ss_network_alpha"] in ("3.0", "3")
+    assert about["ss_output_name"] == about["modelspec.title"] == file.stem  # what prompts will name, <lora:...:1>
     assert about["lorasweep.dataset_sha256"] == record["dataset"]["sha256"]
-    assert about["modelspec.architecture"] == "stable-diffusion-xl-v1-base/lora"
+    assert about["modelspec.architecture"] == "lorasweep-toy/lora"  # nothing that a user interface takes for SDXL
     recipe = tmp_path / "again.yaml"
     command = [str(BINARIES / "lorasweep"), "recipe", str(file), "-o", str(recipe)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)

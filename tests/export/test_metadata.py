@@ -11,11 +11,14 @@ import torch
 from safetensors.torch import save_file
 
 from lorasweep.config import Config
-from lorasweep.export.metadata import Folder, TrainingFacts, hashes, metadata, without_secrets
+from lorasweep.export.metadata import Folder, TrainingFacts, base_version, hashes, metadata, without_secrets
 from lorasweep.export.weights import read_weights, write_weights
+from lorasweep.toy import BASE_PATH
+
+TOY_UNET = json.loads((BASE_PATH / "unet" / "config.json").read_text())
 
 FACTS = TrainingFacts(
-    output_name="FuzzyBear_v6-000012",
+    output_name="FuzzyBear_v6",
     session="1234",
     started=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
     finished=datetime(2026, 1, 2, 3, 34, 5, tzinfo=UTC),
@@ -53,7 +56,7 @@ def config() -> Config:
 def test_kohyas_keys_have_true_values() -> None:
     found = metadata(config(), FACTS)
     expected = {
-        "ss_output_name": "FuzzyBear_v6-000012",
+        "ss_output_name": "FuzzyBear_v6",
         "ss_session_id": "1234",
         "ss_training_started_at": "1767323045.0",
         "ss_training_finished_at": "1767324845.0",
@@ -158,7 +161,7 @@ def test_modelspec(monkeypatch: pytest.MonkeyPatch) -> None:
         "modelspec.sai_model_spec": "1.0.1",
         "modelspec.architecture": "stable-diffusion-xl-v1-base/lora",
         "modelspec.implementation": "https://github.com/Stability-AI/generative-models",
-        "modelspec.title": "FuzzyBear_v6-000012",
+        "modelspec.title": "FuzzyBear_v6",
         "modelspec.resolution": "1024x1024",
         "modelspec.prediction_type": "epsilon",
         "modelspec.trigger_phrase": "fortnite_fuzzy_bear_character",
@@ -168,6 +171,16 @@ def test_modelspec(monkeypatch: pytest.MonkeyPatch) -> None:
     found = metadata(settings, FACTS)
     assert found["modelspec.prediction_type"] == "v"
     assert "modelspec.trigger_phrase" not in found
+
+
+def test_files_of_the_toy_base_do_not_pass_for_sdxl() -> None:
+    found = metadata(config(), replace(FACTS, base_version=base_version(TOY_UNET)))
+    assert found["ss_base_model_version"] == "lorasweep_toy"
+    assert found["modelspec.architecture"] == "lorasweep-toy/lora"
+    assert "modelspec.implementation" not in found
+    told = " ".join(value for key, value in found.items() if not key.startswith("lorasweep.")).lower()
+    assert not any(name in told for name in ("sdxl", "stable-diffusion", "generative-models"))
+    assert base_version({"block_out_channels": (320, 640, 1280), "cross_attention_dim": 2048}) == "sdxl_base_v1-0"
 
 
 def test_our_own_keys_hold_no_secrets() -> None:

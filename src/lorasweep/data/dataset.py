@@ -224,8 +224,11 @@ class Dataset:
         return sum(errors) / len(errors)
 
     def bucket_counts(self) -> dict[Size, int]:
-        """Return {(width, height): number of training and regularisation images}, sorted."""
-        return dict(sorted(Counter(item.placement.bucket for item in self._items).items()))
+        """Return {(width, height): training and regularisation images, with repeats}, sorted, as kohya counts them."""
+        counts: Counter[Size] = Counter()
+        for item in self._items:
+            counts[item.placement.bucket] += item.sample.repeats
+        return dict(sorted(counts.items()))
 
     def _encode(self, progress: Progress) -> None:
         for item in progress(self._items + self._heldout, "encoding images"):

@@ -23,10 +23,15 @@ from lorasweep.export.network import network_metadata
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Architecture names by model family. They say what a loader must build, not which weights the base had (that
-# is `ss_sd_model_name`, `lorasweep.base_sha256`), so the toy base, which has SDXL's parts, has SDXL's names.
-ARCHITECTURES = {"sdxl": ("sdxl_base_v1-0", "stable-diffusion-xl-v1-base")}
-IMPLEMENTATION = "https://github.com/Stability-AI/generative-models"
+SDXL, TOY = "sdxl_base_v1-0", "lorasweep_toy"
+"""`ss_base_model_version`: what a loader must build, not which weights the base had (`ss_sd_model_name`)."""
+
+# `modelspec.architecture` and `modelspec.implementation`. User interfaces offer files of SDXL for SDXL, so files of the
+# toy base, which has SDXL's parts and names of layers in other sizes, must not be taken for such.
+SPECS = {
+    SDXL: ("stable-diffusion-xl-v1-base", "https://github.com/Stability-AI/generative-models"),
+    TOY: ("lorasweep-toy", ""),
+}
 OPTIMIZERS = {
     "adamw": "torch.optim.adamw.AdamW",
     "adamw8bit": "bitsandbytes.optim.adamw.AdamW8bit",
@@ -51,7 +56,8 @@ class TrainingFacts:
     """What happened, where the config tells only what was wanted. None: unknown, its key is left out.
 
     Attributes:
-        output_name: the file's stem, such as `FuzzyBear_v6-000012`.
+        output_name: the version's name, such as `FuzzyBear_v6`. As in sd-scripts all of its epochs have it: user
+            interfaces put it into prompts, where the selected file is meant; `epoch` tells them apart.
         session: one id for all files of a training.
         epoch, step: how far the weights were trained: epochs begun (1-based) and optimizer steps done.
         epochs, total_steps, warmup_steps: the plan.
@@ -62,6 +68,7 @@ class TrainingFacts:
         tag_frequency: by folder name, how many captions have each tag.
         buckets: images with repeats by (width, height).
         mean_aspect_error: mean |aspect ratio of image - of its bucket|.
+        base_version: what kind of base it is, one of SPECS.
         base_name: the base's file or folder name or hub id.
         base_sha256: digest over all weights of the base.
         base_file_sha256, base_file_legacy_hash: of a single-file base, as A1111 shows them: SHA-256, and the
@@ -95,6 +102,7 @@ class TrainingFacts:
     tag_frequency: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     buckets: Mapping[tuple[int, int], int] = field(default_factory=dict)
     mean_aspect_error: float | None = None
+    base_version: str = SDXL
     base_name: str | None = None
     base_file_sha256: str | None = None
     base_file_legacy_hash: str | None = None
@@ -103,6 +111,12 @@ class TrainingFacts:
     vae_file_legacy_hash: str | None = None
     started_from_sha256: str | None = None
     overrides: Sequence[str] = ()
+
+
+def base_version(unet_config: Mapping[str, Any]) -> str:
+    """Return what kind of base a UNet is of: SDXL if it has SDXL's sizes, else TOY."""
+    sizes = (list(unet_config["block_out_channels"]), unet_config["cross_attention_dim"])
+    return SDXL if sizes == ([320, 640, 1280], 2048) else TOY
 
 
 def metadata(config: Config, facts: TrainingFacts) -> dict[str, str]:
@@ -248,17 +262,18 @@ def _base(config: Config, facts: TrainingFacts) -> dict[str, Any]:
     }
     return {
         "ss_v2": False,
-        "ss_base_model_version": ARCHITECTURES[config.base_model.family][0],
+        "ss_base_model_version": facts.base_version,
         **{key: value for key, value in known.items() if value is not None},
     }
 
 
 def _modelspec(config: Config, facts: TrainingFacts) -> dict[str, str]:
     side = config.dataset.resolution
+    architecture, implementation = SPECS[facts.base_version]
     spec = {
         "sai_model_spec": "1.0.1",
-        "architecture": ARCHITECTURES[config.base_model.family][1] + ("" if config.network.type == "full" else "/lora"),
-        "implementation": IMPLEMENTATION,
+        "architecture": architecture + ("" if config.network.type == "full" else "/lora"),
+        "implementation": implementation,
         "title": facts.output_name,
         "resolution": f"{side}x{side}",
         "date": facts.finished.astimezone().replace(microsecond=0, tzinfo=None).isoformat(),

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 from lorasweep.config import slug
 from lorasweep.errors import UserError
+from lorasweep.export.metadata import SDXL, TOY
 from lorasweep.export.sd_scripts import settings_of
 from lorasweep.export.sd_scripts_network import modules_of
 from lorasweep.export.weights import read_weights
@@ -36,8 +37,8 @@ def recipe_from_file(path: Path) -> str:
             "it has neither our metadata nor a tensor of kohya's or LyCORIS' formats: there is no recipe in it",
             title=f"{path} is no LoRA that can be trained again",
         )
-    kind = metadata.get("ss_base_model_version", "sdxl")
-    if not kind.startswith("sdxl"):
+    kind = metadata.get("ss_base_model_version", SDXL)
+    if not kind.startswith("sdxl") and kind != TOY:
         raise UserError(
             f"it adapts a base of the kind {kind}; expected one of SDXL",
             title=f"{path} is no LoRA that can be trained again",

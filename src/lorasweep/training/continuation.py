@@ -102,7 +102,7 @@ def take_over(earlier: Earlier, folder: Path, name: str) -> dict[str, Any]:
     for entry in earlier.epochs:
         renamed = f"{name}-{entry['epoch']:06d}.safetensors" if entry["file"] else None
         if renamed:
-            _copy_weights(earlier.folder / entry["file"], folder / renamed)
+            _copy_weights(earlier.folder / entry["file"], folder / renamed, name)
         epochs.append({**entry, "file": renamed})
     last = epochs[-1]["epoch"] if epochs else 0
     for picture in sorted((earlier.folder / "samples").glob("[0-9]*_[0-9]*.png")):
@@ -160,13 +160,13 @@ def _standing_still(folder: Path) -> Iterator[None]:
         yield
 
 
-def _copy_weights(source: Path, target: Path) -> None:
-    """Copy a weights file; what it says of its own name follows the new one."""
+def _copy_weights(source: Path, target: Path, name: str) -> None:
+    """Copy a weights file, which then says that it is of the version `name`."""
     try:
         tensors, metadata = read_weights(source)
     except UserError as error:
         raise Unfit(f"{source.name}: {'; '.join(error.problems)}") from None
-    write_weights(target, tensors, metadata | {"ss_output_name": target.stem, "modelspec.title": target.stem})
+    write_weights(target, tensors, metadata | {"ss_output_name": name, "modelspec.title": name})
 
 
 def _copy(source: Path, target: Path) -> None:

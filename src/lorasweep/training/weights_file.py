@@ -14,7 +14,7 @@ from torch import Tensor
 from lorasweep.bases.load import load_base
 from lorasweep.config import BaseModelConfig
 from lorasweep.export.checkpoint import sgm_tensors, write_checkpoint, write_diffusers
-from lorasweep.export.metadata import Folder, TrainingFacts, metadata
+from lorasweep.export.metadata import Folder, TrainingFacts, base_version, metadata
 from lorasweep.export.weights import export_tensors, write_weights
 from lorasweep.training import schedules
 from lorasweep.training.version import Version
@@ -37,7 +37,7 @@ def write_epoch_weights(path: Path, version: Version, record: dict[str, Any], fi
     regularisation = _folders(dataset.folders(regularisation=True))
     base_file, vae_file = (version.base.file_hashes.get(name) for name in ("base", "vae"))
     facts = TrainingFacts(
-        output_name=path.stem,
+        output_name=f"{config.name}_v{version.number}",
         session=f"{record['started']} {config.name} v{version.number}",
         started=datetime.fromisoformat(record["started"]),
         finished=datetime.fromisoformat(finished),
@@ -56,6 +56,7 @@ def write_epoch_weights(path: Path, version: Version, record: dict[str, Any], fi
         folders=folders,
         tag_frequency=dataset.tag_frequency(),
         buckets=dataset.bucket_counts(),
+        base_version=base_version(version.base.unet.config),
         base_name=Path(version.base.path).name if config.base_model.path else "lorasweep toy base",
         base_sha256=version.base.sha256,
         base_file_sha256=base_file.sha256 if base_file else None,
