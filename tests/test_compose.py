@@ -1,5 +1,6 @@
 """From command lines to configs: what wins, what is refused, and in which words; and what resuming may change."""
 
+import shlex
 import shutil
 from pathlib import Path
 
@@ -252,6 +253,7 @@ def version(root: Path, number: int, *line: str) -> Path:
     config = load([*line, f"output_root={root}"])
     folder = root / config.name.lower() / f"v{number}"
     files.write_atomic(folder / ".hydra" / "config.yaml", OmegaConf.to_yaml(OmegaConf.structured(config)))
+    files.write_atomic(folder / ".hydra" / "overrides.yaml", OmegaConf.to_yaml([*line, f"output_root={root}"]))
     files.write_json(folder / "record.json", {"name": config.name, "version": number})
     return folder
 
@@ -281,9 +283,73 @@ def test_resume_refuses_the_others_one_line_each(tmp_path):
         resumed(tmp_path, "resume=v6", "network.rank=8", "loss=min_snr", "seed=42", "training.epochs=30")
     assert caught.value.problems == [
         # 8 is what the recipe says too, but it is not what v6 has
-        "resume=v6 keeps v6's network.rank=11; you gave 8: start a new version without resume",
-        "resume=v6 keeps v6's loss.min_snr_gamma=null; you gave 5: start a new version without resume",
+        "resume=v6 keeps v6's network.rank=11; you gave 8",
+        "resume=v6 keeps v6's loss.min_snr_gamma=null; you gave 5",
     ]
+
+
+@pytest.mark.parametrize(
+    ("begun", "given", "problems"),
+    [
+        ("optimizer=adamw", "optimizer=adamw8bit", ["optimizer.name=adamw; you gave adamw8bit"]),  # the default one
+        ("loss=min_snr", "loss=l2", ["loss.min_snr_gamma=5; you gave null"]),  # which l2's own file does not name
+        ("preset=anime", "preset=anime", []),
+        ("preset=anime", "optimizer=adamw8bit", []),  # what the preset chose
+        ("preset=anime", "scheduler=linear", ["scheduler.name=cosine_with_restarts; you gave linear"]),
+        ("evaluation.seed=3", "evaluation=thorough", []),
+        ("network.rank=11", "network=attention", ["network.feed_forward=true; you gave false"]),
+        ("sampling.seeds=[7,8]", "sampling.seeds.0=9", []),
+    ],
+)
+def test_resume_asks_for_what_a_group_comes_to_in_this_version(begun, given, problems, tmp_path):
+    version(tmp_path, 6, begun)
+    found = []
+    try:
+        config = resumed(tmp_path, "resume=v6", given)
+    except UserError as error:
+        found = error.problems
+    assert [problem.removeprefix("resume=v6 keeps v6's ") for problem in found][:1] == problems
+    if "evaluation=thorough" in given:
+        assert (config.evaluation.seed, config.evaluation.timesteps) == (3, load([given]).evaluation.timesteps)
+    if "sampling.seeds" in given:
+        assert config.sampling.seeds == [9, 8]
+
+
+def test_both_ways_on_from_a_refused_resume_lead_on(tmp_path):
+    version(tmp_path, 6, "lora=fuzzybear", "network.rank=11", "optimizer.lr=3e-4", "dataset.trigger='a bear'")
+    line = ["lora=fuzzybear", "resume=v6", "network.rank=8", "loss=min_snr", "tracker=none", f"output_root={tmp_path}"]
+    with pytest.raises(UserError) as caught:
+        load(line)
+    (go_on, as_it_is), (_, anew) = caught.value.ways.items()
+    assert go_on == "go on with v6 as it is" and as_it_is in str(caught.value)
+    config = load(shlex.split(as_it_is)[2:])
+    assert (config.resume, config.network.rank, config.tracker.tensorboard) == ("v6", 11, False)
+    config = load(shlex.split(anew)[2:])
+    assert (config.resume, config.network.rank, config.loss.min_snr_gamma) == (None, 8, 5)
+    assert (config.optimizer.lr, config.dataset.trigger, config.output_root) == (3e-4, "a bear", str(tmp_path))
+
+
+def test_more_epochs_win_over_the_steps_of_the_version(tmp_path):
+    version(tmp_path, 6, "training.max_steps=300", "training.epochs=4")
+    assert resumed(tmp_path, "resume=v6", "training.epochs=9").training.max_steps is None
+    assert resumed(tmp_path, "resume=v6", "training.epochs=4").training.max_steps == 300, "what it was begun with"
+    both = resumed(tmp_path, "resume=v6", "training.epochs=9", "training.max_steps=600").training
+    assert (both.epochs, both.max_steps) == (9, 600)
+
+
+def test_a_version_whose_recipe_is_gone_or_was_edited_keeps_its_config(tmp_path):
+    folder = version(tmp_path, 6, "network.rank=11")
+    files.write_atomic(folder / ".hydra" / "overrides.yaml", "- lora=fuzzybear/v99\n- network.rank=11\n")
+    assert resumed(tmp_path, "resume=v6", "tracker=none").network.rank == 11
+    with pytest.raises(UserError, match=r"network\.rank=11; you gave 8"):
+        resumed(tmp_path, "resume=v6", "network.rank=8")
+
+
+def test_what_changes_no_bit_may_change(tmp_path):
+    version(tmp_path, 6)
+    line = ["training.gradient_checkpointing=true", "training.offload_idle=false", "training.compile=true"]
+    training = resumed(tmp_path, "resume=v6", *line).training
+    assert training.gradient_checkpointing and training.compile and not training.offload_idle
 
 
 def test_resume_says_which_versions_there_are(tmp_path):

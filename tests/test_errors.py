@@ -25,3 +25,13 @@ def test_an_error_takes_lines_and_problems_alike():
     assert [problem.keys for problem in error.problems] == [(), ("b",)]
     assert error.render() == "This run cannot start (2 problems):\n  - a is wrong\n  - b is wrong"
     assert UserError("a is wrong").problems == ["a is wrong"]
+
+
+def test_the_ways_on_stand_below_the_problems():
+    error = UserError("a is wrong", "It stopped", ways={"go on": "python a", "start a new one": "python b"})
+    assert error.render().splitlines() == [
+        "It stopped (1 problem):",
+        "  - a is wrong",
+        "  go on            python a",
+        "  start a new one  python b",
+    ]

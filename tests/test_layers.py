@@ -11,10 +11,22 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "lorasweep"
 FLOORS = [
     {"errors", "randomness"},
     {"files", "config", "diffusion", "sweeping"},
-    {"weights", "ledger", "data", "bases", "toy", "tracking", "pictures", "console"},
+    {"weights", "commands", "ledger", "data", "bases", "toy", "tracking", "pictures", "console"},
     {"adapters", "evaluation", "export"},
     {"training"},
-    {"checks", "overrides", "compose", "help", "reference", "launch", "cli", "studies", "adaptive", "history"},
+    {
+        "checks",
+        "overrides",
+        "resuming",
+        "compose",
+        "help",
+        "reference",
+        "launch",
+        "cli",
+        "studies",
+        "adaptive",
+        "history",
+    },
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 

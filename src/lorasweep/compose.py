@@ -20,28 +20,16 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from lorasweep import ledger, overrides
+from lorasweep import overrides
 from lorasweep.checks import check
-from lorasweep.checks.wording import did_you_mean, written
+from lorasweep.checks.wording import did_you_mean
 from lorasweep.config import OBJECTIVES, Config, schema_keys, slug
 from lorasweep.errors import Problem, UserError
+from lorasweep.resuming import resumed
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 VERSION_BASE = "1.3"
 
-RESUMABLE = (
-    "training.epochs",
-    "training.max_steps",
-    "training.state_every_steps",
-    "training.device",
-    "tracker.",
-    "sampling.",
-    "evaluation.",
-    "dataset.cache",
-)
-"""Keys (and groups of keys) that may change when a version is resumed: none changes what a step does."""
-
-_WHERE = ("name", "recipe", "resume", "output_root")  # which version to resume, not how
 _TARGETS = (
     "lorasweep.",
     "hydra._internal.core_plugins.",
@@ -132,12 +120,13 @@ def load(line: Sequence[str], config_name: str = "config") -> Config:
     """
     config, problems = _compose_what_works(line, config_name)
     wrong = {key for problem in problems for key in problem.keys}
+    ways: dict[str, str] = {}
     try:
         result = settle(config, line, config_name, wrong) if config is not None else None
     except UserError as error:
-        problems += error.problems
+        problems, ways = problems + error.problems, error.ways
     if problems:
-        raise UserError(problems)
+        raise UserError(problems, ways=ways)
     assert result is not None
     return result
 
@@ -187,7 +176,7 @@ def settle(config: DictConfig, line: Sequence[str], config_name: str = "config",
     if problems:
         raise UserError(problems)
     given = {override.key_or_group for text in line if (override := overrides.parsed(text))}
-    return _checked(_resumed(config, line, config_name) if config.resume is not None else config, given, wrong)
+    return _checked(resumed(config, line, config_name) if config.resume is not None else config, given, wrong)
 
 
 def _compose_what_works(line: Sequence[str], config_name: str) -> tuple[DictConfig | None, list[Problem]]:
@@ -236,50 +225,6 @@ def _checked(config: DictConfig, given: Collection[str], wrong: Collection[str])
     return result
 
 
-def _resumed(config: DictConfig, line: Sequence[str], config_name: str) -> DictConfig:
-    """Return the saved config of the version that `config.resume` names, with the changes it may have."""
-    if not re.fullmatch(r"v[1-9]\d*|latest", config.resume):
-        raise UserError(f"resume={config.resume}: expected a version such as v6, or latest")
-    if OmegaConf.is_missing(config, "name"):
-        raise UserError(f"resume={config.resume}: whose version? Give its lora=... or name=... too")
-    folder = ledger.find(config.output_root, config.name, config.resume)
-    file = folder / ".hydra" / "config.yaml"
-    try:
-        saved = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(file))
-    except (OSError, *_ERRORS) as error:
-        raise UserError(f"resume={config.resume}: {file} cannot be read ({_in_words(error)})") from error
-    assert isinstance(saved, DictConfig)
-    problems = []
-    for key in _asked(config, line, config_name):
-        now, before = OmegaConf.select(config, key), OmegaConf.select(saved, key)
-        if now == before:
-            continue
-        if key.startswith(RESUMABLE):
-            OmegaConf.update(saved, key, now)
-        else:
-            problems.append(
-                Problem(
-                    f"resume={config.resume} keeps {folder.name}'s {key}={_plain(before)}; you gave {_plain(now)}"
-                    ": start a new version without resume",
-                    key,
-                )
-            )
-    if problems:
-        raise UserError(problems)
-    saved.resume, saved.output_root = folder.name, config.output_root
-    return saved
-
-
-def _asked(config: DictConfig, line: Sequence[str], config_name: str) -> list[str]:
-    """Return the keys that a command line sets beyond its recipe, by itself or through a group's choice."""
-    judged = overrides.judge(line)
-    recipe = [text for text, override in judged.groups.items() if override.key_or_group == "lora"]
-    plain = hydra.compose(config_name, recipe)
-    named = {override.key_or_group for override in judged.values.values()}
-    changed = [key for key in schema_keys() if OmegaConf.select(plain, key) != OmegaConf.select(config, key)]
-    return [key for key in schema_keys() if (key in named or key in changed) and key not in _WHERE]
-
-
 def _unresolved(config: DictConfig) -> list[Problem]:
     problems = []
     for key in schema_keys():
@@ -307,10 +252,6 @@ def _ill_typed(text: str, name: str, error: OmegaConfBaseException) -> Problem:
     one = _WORDS[key.item or key.kind]
     expected = f"a list such as [a,b], each {one}" if key.kind is list else one
     return Problem(f"{text}: expected {expected}{' or null' if key.nullable else ''} ({key.doc})", name)
-
-
-def _plain(value: Any) -> str:
-    return written(list(value) if OmegaConf.is_list(value) else value)
 
 
 def _in_words(error: Exception) -> str:

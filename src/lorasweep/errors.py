@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 
 class Problem(str):
@@ -35,16 +35,24 @@ class UserError(Exception):
     Args:
         problems: one line per problem; each says what was given, what was expected and what to do.
         title: the sentence above the list.
+        ways: what for -> command, where several commands lead on and none is the cure of one problem alone.
     """
 
-    def __init__(self, problems: str | Sequence[str], title: str = "This run cannot start") -> None:
+    def __init__(
+        self,
+        problems: str | Sequence[str],
+        title: str = "This run cannot start",
+        ways: Mapping[str, str] | None = None,
+    ) -> None:
         given = [problems] if isinstance(problems, str) else problems
         self.problems = [problem if isinstance(problem, Problem) else Problem(problem) for problem in given]
         self.title = title
+        self.ways = dict(ways or {})
         super().__init__(self.render())
 
     def render(self) -> str:
-        """Return the whole message: the title, then one bullet per problem."""
-        count = len(self.problems)
+        """Return the whole message: the title, then one bullet per problem, then the ways on."""
+        count, width = len(self.problems), max(map(len, self.ways), default=0)
         head = f"{self.title} ({count} problem{'s' if count != 1 else ''}):"
-        return "\n".join([head, *(f"  - {problem}" for problem in self.problems)])
+        ways = [f"  {purpose.ljust(width)}  {command}" for purpose, command in self.ways.items()]
+        return "\n".join([head, *(f"  - {problem}" for problem in self.problems), *ways])

@@ -21,8 +21,6 @@ from lorasweep.compose import composing
 from lorasweep.config import Config, schema_keys
 from lorasweep.sweeping.space import Space
 
-_NAMES = ("recipe", "name")  # what a version is called, not what it is
-
 
 def documented(config: Config | DictConfig, space: Space) -> tuple[list[dict[str, Any]], list[str]]:
     """Return the documented versions of a config's recipe that are points of a space (for `hydra.sweeper.sources`).
@@ -43,7 +41,7 @@ def documented(config: Config | DictConfig, space: Space) -> tuple[list[dict[str
         versions = {name: _composed(name) for name in names}
     if not versions:
         return [], [f"lora={slug} has no documented versions to begin with"]
-    keys = [key for key in schema_keys() if not key.startswith(_NAMES)]
+    keys = [key.name for key in schema_keys().values() if key.resume != "which"]
     varied = [key for key in keys if len({written(_plain(version, key)) for version, _ in versions.values()}) > 1]
     found: dict[str, dict[str, Any]] = {}
     remarks: list[str] = []

@@ -90,14 +90,16 @@ def _look_ahead(args: argparse.Namespace, conf: Path) -> None:
             "`python train.py -m ...` with hydra/launcher=lanes, a trial per GPU"
         )
     problems: dict[str, None] = {}
+    ways: dict[str, str] = {}
     with compose.composing(conf):
         for variant in overrides.variants([*line, *compose.searched(line, name)]) if several else [line]:
             try:
                 compose.compose(variant, name) if args.cfg else compose.load(variant, name)
             except UserError as error:
                 problems |= dict.fromkeys(error.problems)
+                ways |= error.ways
     if problems:
-        raise UserError(list(problems))
+        raise UserError(list(problems), ways=ways)
 
 
 def _told(error: UserError) -> int:

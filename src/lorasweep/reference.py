@@ -34,6 +34,20 @@ SDXL, 32 on the toy. Numbers on the command line are plain pixels.
 """
 
 
+_ON_RESUME = """\
+A version keeps its settings when it is resumed (`resume=v6`, `resume=latest`), and refuses others. What may change:
+
+| on resume | keys |
+|---|---|
+"""
+_MAY = {
+    "free": "nothing of what is learnt changes",
+    "moved": "what lies there must be the same as before",
+    "measured": "the base is measured and drawn again, and earlier epochs no longer compete for the best",
+    "longer": "a new version begins from the old one, which stays as it is",
+}
+
+
 def markdown(conf: Path) -> str:
     """Return the whole page.
 
@@ -46,6 +60,7 @@ def markdown(conf: Path) -> str:
     for entry in fields(Config):
         if is_dataclass(hints[entry.name]):
             parts += _section(entry.name, hints[entry.name], choices)
+    parts += ["## What a resumed version may change\n", _on_resume()]
     return "\n".join(parts)
 
 
@@ -71,6 +86,14 @@ def _table(keys: list[Key]) -> str:
     rows = ["| key | value | default | meaning |", "|---|---|---|---|"]
     rows += [f"| `{key.name}` | {_value(key)} | {_default(key)} | {key.doc.replace('|', '/')} |" for key in keys]
     return "\n".join(rows) + "\n"
+
+
+def _on_resume() -> str:
+    rows = {
+        words: _listed([key.name for key in schema_keys().values() if key.resume == kind])
+        for kind, words in _MAY.items()
+    }
+    return _ON_RESUME + "".join(f"| {words} | {names} |\n" for words, names in rows.items())
 
 
 def _value(key: Key) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from lorasweep import ledger
+from lorasweep import commands, ledger
 from lorasweep.config import Config
 from lorasweep.console import silenced
 
@@ -65,7 +65,7 @@ def train_trial(trial: Trial, config: Config, line: Sequence[str], choices: Mapp
         version=f"{name} v{outcome.number}",
         folder=str(outcome.folder),
         metrics={key: value for key, value in outcome.metrics.items() if value == value} | {"steps": outcome.steps},
-        command=command(line),
+        command=commands.train(line),
     )
     trial.attach(outcome.folder / "samples" / "grid.png")
     if outcome.error is not None:
@@ -81,11 +81,6 @@ def folder_of(mark: Mapping[str, Any], output_root: str, name: str) -> Path | No
     """Return the newest version folder whose record belongs to a trial ({"study", "number"}); None without one."""
     found = [version.folder for version in ledger.versions(output_root, name) if version.record.get("trial") == mark]
     return found[-1] if found else None
-
-
-def command(line: Sequence[str]) -> str:
-    """Return the command that trains one version with these overrides."""
-    return " ".join(["python train.py", *(shlex.quote(text) for text in line)])
 
 
 def opening(config: DictConfig) -> list[str]:
@@ -128,15 +123,10 @@ def closing(config: DictConfig, study: optuna.Study, rows: Sequence[Row], best: 
 def _continue(config: DictConfig, folder: Path) -> str:
     """Return the command that trains the best version longer."""
     record = json.loads((folder / "record.json").read_text())
-    recipe = str(record["recipe"]).split("/")[0] or "custom"
-    name = "" if ledger.slug(record["name"]) == recipe else f" name={shlex.quote(record['name'])}"
-    epochs = record["config"]["training"]["max_steps"]
-    longer = f"training.max_steps={2 * epochs}" if epochs else f"training.epochs={2 * _epochs(record)}"
-    return f"python train.py lora={recipe}{name} resume=v{record['version']} {longer}" + _root(config, " output_root=")
-
-
-def _epochs(record: Mapping[str, Any]) -> int:
-    return int(record["config"]["training"]["epochs"] or 1)
+    training = record["config"]["training"]
+    key = "max_steps" if training["max_steps"] else "epochs"
+    longer = f"training.{key}={2 * training[key]}"
+    return commands.resume(record["name"], record["recipe"], record["version"], str(config.output_root), longer)
 
 
 def _root(config: DictConfig, option: str) -> str:

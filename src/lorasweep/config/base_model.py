@@ -15,10 +15,12 @@ class BaseModelConfig:
         "sdxl", "model family; the toy base has SDXL's parts and takes the same code", choices=("sdxl",)
     )
     path: str | None = option(
-        None, "diffusers folder, hub id or single .safetensors file; null is the toy base that ships in the package"
+        None,
+        "diffusers folder, hub id or single .safetensors file; null is the toy base that ships in the package",
+        resume="moved",
     )
     vae_path: str | None = option(
-        None, "VAE that replaces the base's own: diffusers folder, hub id or single .safetensors file"
+        None, "VAE that replaces the base's own: diffusers folder, hub id or single .safetensors file", resume="moved"
     )
     config_path: str | None = option(
         None, "folder or hub id whose configs and tokenizers a single-file base takes; null is SDXL's own hub id"

@@ -14,7 +14,9 @@ HUMANOID = "humanoid"  # the drawn set of a full fine-tune
 class DatasetConfig:
     """Images and captions, and what happens to them on the way to the model."""
 
-    path: str | None = option(None, "folder of images and captions (nested and kohya `10_name` folders too)")
+    path: str | None = option(
+        None, "folder of images and captions (nested and kohya `10_name` folders too)", resume="moved"
+    )
     theme: str | None = option(None, "drawn stand-in used when path is null", choices=(None, *THEMES, HUMANOID))
     trigger: str = option("", "trigger word(s), first in every caption; used in sample prompts and metadata")
     repeats: int | None = option(
@@ -42,7 +44,9 @@ class DatasetConfig:
     holdout: float = option(
         0.1, "share of images held out to measure the loss (at least one; 0: none)", at_least=0, at_most=0.9
     )
-    validation_path: str | None = option(None, "folder of held-out images; then no training image is held out")
+    validation_path: str | None = option(
+        None, "folder of held-out images; then no training image is held out", resume="moved"
+    )
     folds: int | None = option(
         None,
         "number of parts that cross-validation deals the images into, near-duplicates together; what is held out "
@@ -54,10 +58,14 @@ class DatasetConfig:
         None, "which of these parts is held out, 1 to dataset.folds, instead of dataset.holdout", at_least=1
     )
     mask_path: str | None = option(
-        None, "folder of masks, named and placed as the images are: white pixels count, black ones do not"
+        None,
+        "folder of masks, named and placed as the images are: white pixels count, black ones do not",
+        resume="moved",
     )
     alpha_mask: bool = option(False, "use each image's transparency as its mask: opaque pixels count")
-    regularisation_path: str | None = option(None, "folder of regularisation (class) images")
+    regularisation_path: str | None = option(None, "folder of regularisation (class) images", resume="moved")
     regularisation_repeats: int = option(1, "times each regularisation image is seen per epoch", at_least=1)
     on_bad_file: str = option("stop", "what a damaged or incomplete file does", choices=("stop", "skip"))
-    cache: str | None = option(None, "folder of cached latents and text embeddings; null: <output_root>/.cache")
+    cache: str | None = option(
+        None, "folder of cached latents and text embeddings; null: <output_root>/.cache", resume="free"
+    )

@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any
 
 from lorasweep.config.need import Need
+from lorasweep.config.option import OnResume
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Key:
         kohya: what kohya's sd-scripts call it.
         aliases: what others call it.
         meant: words that people give as its value -> the choice that is meant.
+        resume: what another value does to a version that is resumed.
+        measures: beginnings of the names of what a "measured" key decides the measuring of.
     """
 
     name: str
@@ -43,6 +46,8 @@ class Key:
     kohya: tuple[str, ...]
     aliases: tuple[str, ...]
     meant: Mapping[str, Any]
+    resume: OnResume
+    measures: tuple[str, ...]
 
 
 @cache

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field
-from typing import Any
+from typing import Any, Literal
 
 from lorasweep.config.need import Need
+
+OnResume = Literal["refused", "free", "moved", "measured", "longer", "which"]
+"""What another value of a key does to a version that is resumed:
+
+refused: it decides what is learnt, so that the version keeps its own.
+free: it decides where or how something is done, saved or shown, and changes nothing of what is learnt.
+moved: it says where data or weights lie; what lies there must be the same.
+measured: it decides how the version is measured or looked at; what was measured before no longer counts.
+longer: it decides how long the training is; a new version begins from the old one.
+which: it says which version is meant.
+"""
 
 
 def option(
@@ -23,6 +34,8 @@ def option(
     kohya: str | Sequence[str] = (),
     aliases: str | Sequence[str] = (),
     meant: Mapping[str, Any] | None = None,
+    resume: OnResume = "refused",
+    measures: Sequence[str] = (),
 ) -> Any:
     """Declare one key: its default, its meaning, the values it takes, and all else that is known of it.
 
@@ -40,6 +53,9 @@ def option(
         kohya: what kohya's sd-scripts call the same thing, with the same values.
         aliases: what others call it.
         meant: words that people give as its value -> the choice that is meant.
+        resume: what another value does to a version that is resumed.
+        measures: of a "measured" key, the beginnings of the names of what it decides the measuring of, such as
+            `val/`; `samples/` are the sample images.
     """
     limits = {"choices": choices, "above": above, "at_least": at_least, "below": below, "at_most": at_most}
     metadata = {
@@ -50,6 +66,8 @@ def option(
         "kohya": _several(kohya),
         "aliases": _several(aliases),
         "meant": dict(meant or {}),
+        "resume": resume,
+        "measures": tuple(measures),
     }
     if isinstance(default, list):
         return field(default_factory=lambda: list(default), metadata=metadata)

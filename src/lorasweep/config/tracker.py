@@ -15,17 +15,18 @@ class WandbConfig:
         "auto",
         "auto goes online when there is a key and a network",
         choices=("auto", "online", "offline", "disabled"),
+        resume="free",
     )
-    project: str = option("lorasweep", "W&B project")
-    entity: str | None = option(None, "W&B team or user; null: your default")
-    group: str | None = option(None, "W&B group; null: the study's or the LoRA's name")
-    tags: list[str] = option([], "further W&B tags")
+    project: str = option("lorasweep", "W&B project", resume="free")
+    entity: str | None = option(None, "W&B team or user; null: your default", resume="free")
+    group: str | None = option(None, "W&B group; null: the study's or the LoRA's name", resume="free")
+    tags: list[str] = option([], "further W&B tags", resume="free")
 
 
 @dataclass
 class TrackerConfig:
     """Where metrics go besides metrics.jsonl, which is always written."""
 
-    every_steps: int = option(10, "training metrics are means over this many steps", at_least=1)
-    tensorboard: bool = option(True, "write TensorBoard event files")
+    every_steps: int = option(10, "training metrics are means over this many steps", at_least=1, resume="free")
+    tensorboard: bool = option(True, "write TensorBoard event files", resume="free")
     wandb: WandbConfig = field(default_factory=WandbConfig)

@@ -12,8 +12,8 @@ class TrainingConfig:
     """The loop."""
 
     batch_size: int = option(2, "images per batch", at_least=1)
-    epochs: int = option(10, "passes over the images and their repeats", at_least=1)
-    max_steps: int | None = option(None, "optimizer steps; wins over epochs", at_least=1)
+    epochs: int = option(10, "passes over the images and their repeats", at_least=1, resume="longer")
+    max_steps: int | None = option(None, "optimizer steps; wins over epochs", at_least=1, resume="longer")
     gradient_accumulation: int = option(1, "batches per optimizer step", at_least=1)
     ema_decay: float | None = option(
         None,
@@ -26,18 +26,24 @@ class TrainingConfig:
     mixed_precision: str = option(
         "auto", "auto: bf16 (else fp16) on a GPU, fp32 on a CPU", choices=("auto", "no", "fp16", "bf16")
     )
-    device: str = option("auto", "auto: the GPU if there is one", choices=("auto", "cpu", "cuda"))
-    gradient_checkpointing: bool = option(False, "trade speed for memory")
+    device: str = option("auto", "auto: the GPU if there is one", choices=("auto", "cpu", "cuda"), resume="free")
+    gradient_checkpointing: bool = option(False, "trade speed for memory", resume="free")
     offload_idle: bool = option(
         True,
         "on a GPU, keep the VAE and the cached text encoders in the CPU's memory while they are not needed",
+        resume="free",
     )
     compile: bool = option(
         False,
         "compile the UNet's transformer blocks at the start, for fewer kernels to launch; not measured on a GPU yet",
+        resume="free",
     )
-    save_every_epochs: int = option(1, "write a weights file after every so many epochs (and the last)", at_least=1)
-    diffusers_folder: bool = option(True, "network=full: the selected checkpoint is written as a diffusers folder too")
+    save_every_epochs: int = option(
+        1, "write a weights file after every so many epochs (and the last)", at_least=1, resume="free"
+    )
+    diffusers_folder: bool = option(
+        True, "network=full: the selected checkpoint is written as a diffusers folder too", resume="free"
+    )
     state_every_steps: int = option(
-        500, "save a resumable state every so many steps too; 0: only per epoch", at_least=0
+        500, "save a resumable state every so many steps too; 0: only per epoch", at_least=0, resume="free"
     )

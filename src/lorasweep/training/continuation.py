@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,13 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from lorasweep import files
+from lorasweep.config import schema_keys
 from lorasweep.errors import UserError
 from lorasweep.export.weights import read_weights, write_weights
 from lorasweep.tracking.jsonl import truncate_after
 from lorasweep.training import state
-
-# Keys that say where a run is and who watches it, not what it computes.
-_SPECIFIC = re.compile(r"(resume|output_root|tracker\..*|dataset\.cache)")
 
 
 class Unfit(Exception):
@@ -131,8 +128,12 @@ def _record(folder: Path) -> dict[str, Any]:
 def _differences(record: Mapping[str, Any], fresh: Mapping[str, Any]) -> list[str]:
     """Return in words where the two records describe different trainings."""
     before, now = _leaves(record["config"]), _leaves(fresh["config"])
-    keys = sorted(before.keys() | now.keys())
-    found = [key for key in keys if before.get(key) != now.get(key) and not _SPECIFIC.fullmatch(key)]
+    found = [
+        key.name
+        for key in schema_keys().values()
+        if key.resume in ("refused", "longer", "measured")
+        and before.get(key.name, key.default) != now.get(key.name, key.default)
+    ]
     # The config names folders; these say what was in them.
     digests = {"base model": "base", "set of images": "dataset"}
     return found + [words for words, key in digests.items() if record[key]["sha256"] != fresh[key]["sha256"]]

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from lorasweep import files, ledger
+from lorasweep import commands, files, ledger
 from lorasweep.config import LAST, OBJECTIVES, Config
 from lorasweep.console import Progress, closing_table, say
 from lorasweep.evaluation.selection import best_epoch
@@ -100,10 +100,8 @@ class Member:
     @property
     def resume_command(self) -> str:
         """The command that continues this version."""
-        recipe = self.config.recipe.split("/")[0] or "custom"
-        name = "" if ledger.slug(self.config.name) == recipe else f" name={self.config.name}"
-        root = "" if self.config.output_root == "outputs" else f" output_root={self.config.output_root}"
-        return f"python train.py lora={recipe}{name} resume=v{self.version.number}{root}"
+        config = self.config
+        return commands.resume(config.name, config.recipe, self.version.number, config.output_root)
 
     @property
     def active(self) -> bool:
@@ -257,16 +255,16 @@ class Member:
             return {"continue": self.resume_command}
         config = self.config
         recipe = config.recipe or "custom"
-        commands = {"all versions": f"lorasweep versions {ledger.slug(config.name)}"}
+        further = {"all versions": f"lorasweep versions {ledger.slug(config.name)}"}
         if config.network.type == "full":
             group = "toy" if config.base_model.path is None else "fortnite_humanoid"
             path = f"base_model.path={self.selected} base_model.config_path={config_source(config.base_model)}"
-            return commands | {
+            return further | {
                 "a LoRA on it": f"python train.py lora=fuzzybear base_model={group} {path}",
                 "use it": f"copy {self.selected.name} to ComfyUI/models/checkpoints/",
             }
         another = f"python train.py lora={recipe} network.rank={2 * config.network.rank}"
-        return {"another version": another, **commands, "use it": f"copy {self.selected.name} to ComfyUI/models/loras/"}
+        return {"another version": another, **further, "use it": f"copy {self.selected.name} to ComfyUI/models/loras/"}
 
     def interrupt(self) -> None:
         """Save the state of this very step and end as interrupted."""

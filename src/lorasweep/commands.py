@@ -1,0 +1,44 @@
+"""Commands that the program prints for its user to type: whole, quoted for a shell."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+
+from lorasweep.config import slug
+
+
+def train(overrides: Iterable[str]) -> str:
+    """Return the command that trains one version with these overrides."""
+    return " ".join(["python train.py", *(shlex.quote(text) for text in overrides)])
+
+
+def resume(name: str, recipe: str, version: int, output_root: str, *changes: str) -> str:
+    """Return the command that continues a version.
+
+    Args:
+        name: its display name.
+        recipe: the recipe that it came from, or nothing.
+        version: N of vN.
+        output_root: folder of all versions.
+        *changes: further overrides.
+    """
+    group = recipe.partition("/")[0] or "custom"
+    named = [] if slug(name) == group else [f"name={name}"]
+    root = [] if output_root == "outputs" else [f"output_root={output_root}"]
+    return train([f"lora={group}", *named, f"resume=v{version}", *changes, *root])
+
+
+def changed(line: Iterable[str], changes: Iterable[str]) -> list[str]:
+    """Return the overrides of a command line with others besides, in the place of those for the same key or group.
+
+    What says which version is resumed is left out: the result is for a new version.
+    """
+    new = {key_of(text): text for text in changes}
+    kept = {key_of(text): text for text in line} | new
+    return [text for key, text in kept.items() if key != "resume"]
+
+
+def key_of(override: str) -> str:
+    """Return the key or group that an override is for: `network.rank` of `+network.rank=4`."""
+    return override.partition("=")[0].lstrip("+~").partition("@")[0]
