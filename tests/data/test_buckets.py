@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from lorasweep.data.buckets import (
     Placement,
@@ -11,7 +10,6 @@ from lorasweep.data.buckets import (
     nearest_bucket,
     nearest_ratio,
     place,
-    prepare,
 )
 
 # The landscape half of kohya's list for 1024, 512..2048, 64.
@@ -136,41 +134,6 @@ def test_nearest_ratio_of_sd_scripts_treats_portrait_and_landscape_unlike(size, 
     width, height = size
     errors = np.abs(np.array([w / h for w, h in SIZES]) - width / height)
     assert bucket == SIZES[errors.argmin()]
-
-
-def gradient(width: int, height: int) -> Image.Image:
-    """Red counts the columns, green the rows."""
-    pixels = np.zeros((height, width, 3), np.uint8)
-    pixels[..., 0] = np.arange(width)
-    pixels[..., 1] = np.arange(height)[:, None]
-    return Image.fromarray(pixels)
-
-
-def test_prepared_image_is_the_rectangle_that_the_crop_names():
-    image = gradient(101, 64)
-    placed = place((101, 64), (64, 64))
-    assert (placed.left, placed.top) == (18, 0)
-    pixels = np.asarray(prepare(image, placed))
-    assert pixels.shape == (64, 64, 3)
-    assert pixels[0, 0].tolist() == [18, 0, 0]
-    assert pixels[-1, -1].tolist() == [81, 63, 0]
-
-
-def test_flipped_crop_is_where_the_conditioning_says():
-    image = gradient(101, 64)
-    placed = place((101, 64), (64, 64))
-    left = placed.size_ids(flip=True)[3]
-    mirrored = np.asarray(image)[:, ::-1]
-    np.testing.assert_array_equal(np.asarray(prepare(image, placed, flip=True)), mirrored[:, left : left + 64])
-
-
-def test_shrinking_averages_and_enlarging_interpolates():
-    checks = Image.fromarray((np.indices((128, 128)).sum(0) % 2 * 255).astype(np.uint8)).convert("RGB")
-    small = np.asarray(prepare(checks, place((128, 128), (64, 64))))
-    assert set(np.unique(small)) <= {127, 128}
-    steps = Image.fromarray(np.repeat([[0, 200]], 2, 0).astype(np.uint8)).convert("RGB")
-    large = np.asarray(prepare(steps, place((2, 2), (16, 16))))[8, :, 0]
-    assert len(set(large.tolist())) > 4
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,26 @@ def test_the_bucket_by_ratio_reaches_the_images(build, draw, folder, config):
     assert build().bucket_counts() == {(56, 72): 2}  # 0.108 away, and the square 0.114
 
 
+def test_the_way_of_shrinking_reaches_latents_and_held_out_images(build, folder, config, draw):
+    """A step edge between pixels: by the area nothing leaves the two values, Lanczos overshoots beside it."""
+    edge = Image.new("RGB", (84, 84), (60, 60, 60))
+    edge.paste((200, 200, 200), (0, 0, 40, 84))
+    for name in ("train", "held"):
+        folder.with_name(name).mkdir()
+        edge.save(folder.with_name(name) / "a.png")
+        (folder.with_name(name) / "a.txt").write_text(name)
+        edge = ImageOps.flip(ImageOps.mirror(edge))
+    config.dataset.path, config.dataset.validation_path = str(folder.with_name("train")), str(folder.with_name("held"))
+    config.training.batch_size = 1
+    sharp = build()
+    assert sharp.heldout_images()[0].getextrema()[0][0] < 60
+    config.compat.area_shrinking = True
+    mean = build()
+    assert mean.heldout_images()[0].getextrema()[0] == (60, 200)
+    assert not torch.equal(sharp.heldout()[0][0], mean.heldout()[0][0]), "one cache, two entries"
+    assert not torch.equal(sharp.batch([Row(0, 0, 0)]).latents, mean.batch([Row(0, 0, 0)]).latents)
+
+
 def test_frozen_latents_are_one_sample_of_each_image_and_of_its_mirror_image(build, draw, folder, config):
     for number in range(2):
         draw(folder / f"{number}.png", 20 + number)

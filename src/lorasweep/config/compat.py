@@ -23,6 +23,10 @@ class CompatConfig:
     bucket_by_ratio: bool = option(
         False, "an image goes to the bucket with the nearest width / height, instead of the one that crops it least"
     )
+    area_shrinking: bool = option(
+        False,
+        "images are shrunk by the mean of the area that each pixel covers (OpenCV's INTER_AREA), instead of by Lanczos",
+    )
     letterbox_offsets: bool = option(
         False, "SDXL is told where the image would lie if it were fitted inside its bucket, instead of the true crop"
     )

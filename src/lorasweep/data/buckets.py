@@ -1,5 +1,4 @@
-"""Aspect-ratio buckets: which sizes there are, which one an image goes to, and how it is scaled and cropped
-into it.
+"""Aspect-ratio buckets: which sizes there are, which one an image goes to, and where it lies in it.
 
 The sizes are those of kohya's sd-scripts. Two things differ on purpose: an image goes to the bucket that
 crops it least (kohya compares w/h, which treats portrait and landscape differently), and the crop that the
@@ -13,8 +12,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-
-from PIL import Image, ImageOps
 
 Size = tuple[int, int]  # width, height in pixels
 
@@ -134,13 +131,3 @@ def place(size: Size, bucket: Size) -> Placement:
     else:
         resized = ((2 * width * down + height) // (2 * height), down)
     return Placement(size, resized, bucket, (resized[0] - across) // 2, (resized[1] - down) // 2)
-
-
-def prepare(image: Image.Image, placement: Placement, flip: bool = False) -> Image.Image:
-    """Return the image as it fills its bucket, mirrored if asked."""
-    if image.size != placement.resized:
-        shrinks = image.width >= placement.resized[0] and image.height >= placement.resized[1]
-        image = image.resize(placement.resized, Image.Resampling.BOX if shrinks else Image.Resampling.LANCZOS)
-    (across, down), left, top = placement.bucket, placement.left, placement.top
-    image = image.crop((left, top, left + across, top + down))
-    return ImageOps.mirror(image) if flip else image

@@ -15,7 +15,7 @@ from torch import Tensor
 from lorasweep.bases.base import Base
 from lorasweep.config import Config
 from lorasweep.data import captions
-from lorasweep.data.buckets import Size, prepare
+from lorasweep.data.buckets import Size
 from lorasweep.data.cache import TensorCache
 from lorasweep.data.folder import Progress
 from lorasweep.data.gathering import Gathered, Item, gather
@@ -93,7 +93,7 @@ class Dataset:
             UserError: everything that is wrong with the data, at once.
         """
         cache = TensorCache(config.dataset.cache or Path(config.output_root) / ".cache")
-        pictures = ImageCache(base, cache, config.dataset.background)
+        pictures = ImageCache(base, cache, config.dataset.background, area=config.compat.area_shrinking)
         gathered = gather(config, pictures, base.latent_factor, progress)
         for line in gathered.skipped:
             say(f"skipped {line}")
@@ -181,8 +181,7 @@ class Dataset:
     def heldout_images(self) -> list[Image.Image]:
         """Return the held-out images as the model sees them: RGB, scaled and cropped to their buckets."""
         return [
-            prepare(self._pictures.open(item.sample.path, item.sample.facts.digest), item.placement)
-            for item in self._heldout
+            self._pictures.as_seen(item.sample.path, item.sample.facts.digest, item.placement) for item in self._heldout
         ]
 
     def captions(self) -> list[str]:

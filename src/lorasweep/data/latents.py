@@ -19,15 +19,16 @@ from torch.nn.functional import avg_pool2d
 from lorasweep import files
 from lorasweep.bases.base import Base
 from lorasweep.data import images
-from lorasweep.data.buckets import Placement, prepare
+from lorasweep.data.buckets import Placement
 from lorasweep.data.cache import TensorCache, precision
 from lorasweep.data.images import BadImage, Facts
 from lorasweep.data.likeness import Likeness, likeness
 from lorasweep.data.masks import Mask
+from lorasweep.data.resizing import prepare, prepare_mask
 from lorasweep.errors import UserError
 
 # Part of every key: raise it when what an entry holds, or how it is made, changes.
-VERSION = 1
+VERSION = 2
 
 
 class ImageCache:
@@ -37,10 +38,11 @@ class ImageCache:
         base: its VAE encodes.
         cache: where the results are kept.
         background: colour behind transparent pixels.
+        area: how images are shrunk, as `resizing.prepare` has it.
     """
 
-    def __init__(self, base: Base, cache: TensorCache, background: str) -> None:
-        self._base, self._cache, self._background = base, cache, background
+    def __init__(self, base: Base, cache: TensorCache, background: str, *, area: bool = False) -> None:
+        self._base, self._cache, self._background, self._area = base, cache, background, area
         self._vae = [base.digests["vae"], precision(base.modules["vae"])]
 
     def look(self, path: Path) -> Facts:
@@ -74,7 +76,7 @@ class ImageCache:
 
         def shrink() -> dict[str, Tensor]:
             grey = _unchanged(mask.path, mask.digest, lambda path: images.open_mask(path, mask.alpha))
-            pixels = torch.from_numpy(np.array(prepare(grey, placement), dtype=np.float32) / 255.0)
+            pixels = torch.from_numpy(np.array(prepare_mask(grey, placement), dtype=np.float32) / 255.0)
             return {"mask": avg_pool2d(pixels[None, None], factor)[0]}
 
         return self._cache.fetch({"version": VERSION, **parts}, shrink)["mask"]
@@ -111,6 +113,14 @@ class ImageCache:
         """
         return _unchanged(path, digest, lambda path: images.open_image(path, self._background))
 
+    def as_seen(self, path: Path, digest: str, placement: Placement, flip: bool = False) -> Image.Image:
+        """Return the image as the model sees it: scaled, cropped, mirrored.
+
+        Raises:
+            UserError: as `open`.
+        """
+        return prepare(self.open(path, digest), placement, flip, area=self._area)
+
     def posterior(self, path: Path, digest: str, placement: Placement, flip: bool) -> tuple[Tensor, Tensor]:
         """Return mean and standard deviation, each (4, h, w), unscaled, float32, on the CPU.
 
@@ -131,12 +141,13 @@ class ImageCache:
             "version": VERSION,
             "pixels": digest,
             **_placed(placement),
+            "area": self._area,
             "flip": flip,
             "vae": self._vae,
         }
 
         def encode() -> dict[str, Tensor]:
-            pixels = to_pixels(prepare(self.open(path, digest), placement, flip))
+            pixels = to_pixels(self.as_seen(path, digest, placement, flip))
             with torch.no_grad():
                 mean, std = self._base.encode_images(pixels.unsqueeze(0))
             return {"mean": mean[0].float(), "std": std[0].float()}
