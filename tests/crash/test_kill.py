@@ -30,6 +30,8 @@ from lorasweep.errors import UserError
 from lorasweep.randomness import random_for
 from lorasweep.training.cohort import run
 from lorasweep.training.member import Member
+from lorasweep.training.state import latest
+from lorasweep.training.version import StepReport, Version
 
 
 def forked(action: Callable[[], object]) -> int:
@@ -167,6 +169,41 @@ def test_a_signal_finishes_the_step_and_saves_the_state(
     assert record(short_config)["status"] == "complete"
     expected, found = weights(straight, 3), weights(short_config, 3)
     assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2])
+def test_a_lost_connection_and_a_batch_systems_warning_save_the_state_too(
+    number: signal.Signals, short_config: Config, toy_base: SDXL, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        run(short_config, base=toy_base, report=lambda step, metrics: os.kill(os.getpid(), number))
+    assert left.value.code == 128 + number
+    assert record(short_config)["status"] == "interrupted"
+    found = latest(Path(short_config.output_root) / "fuzzybear" / "v6")
+    assert found is not None and found[1] == 4  # the epoch's last step, in which the signal came
+    assert "resume=v6" in capsys.readouterr().out
+
+
+def test_a_second_ctrl_c_does_not_wait_for_the_step(
+    short_config: Config, toy_base: SDXL, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    step = Version.train_step
+
+    def interrupted(version: Version) -> StepReport:
+        if version.step == 5:  # an epoch has 4 steps
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(version)
+
+    with monkeypatch.context() as patched, pytest.raises(SystemExit) as left:
+        patched.setattr(Version, "train_step", interrupted)
+        run(short_config, base=toy_base)
+    assert left.value.code == 130
+    found = record(short_config)
+    assert found["status"] == "interrupted" and "in step 6" in str(found["reason"])
+    assert "resume=v6" in capsys.readouterr().out
+    run(replace(short_config, resume="v6"), base=toy_base)
+    assert record(short_config)["status"] == "complete"
 
 
 def test_a_size_limit_stops_cleanly_with_the_earlier_files_whole(short_config: Config, toy_base: SDXL) -> None:

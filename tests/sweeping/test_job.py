@@ -110,9 +110,14 @@ def test_exceptions_and_interruptions_are_told_apart(study, job):
     job()
     with pytest.raises(SystemExit), sweeping.trial():
         raise SystemExit(143)
-    first, second = study.trials
+    job()
+    with pytest.raises(SystemExit), sweeping.trial():
+        raise SystemExit(3)
+    first, second, third = study.trials
     assert first.user_attrs["reason"] == "MemoryError: out of memory" and "interrupted" not in first.user_attrs
     assert second.state is TrialState.FAIL and second.user_attrs["interrupted"]
+    assert third.state is TrialState.FAIL and "interrupted" not in third.user_attrs  # else it would be tried for ever
+    assert third.user_attrs["reason"] == "it left by itself, with exit code 3"
 
 
 def test_constraints_come_from_the_noted_metrics(study, job):

@@ -24,8 +24,9 @@ __all__ = ["trial"]
 def trial() -> AbstractContextManager[Trial | None]:
     """Open the trial that this job runs; gives None where the job belongs to no study.
 
-    Leaving the block by an exception tells the study FAIL with the reason, by SystemExit or Ctrl-C that the trial
-    was interrupted; leaving it without `finish` or `prune` leaves the telling to the sweeper.
+    Leaving the block by an exception tells the study FAIL with the reason; by Ctrl-C, or SystemExit with a signal's
+    exit code (`lorasweep.interruption`), that the trial was interrupted; leaving it without `finish` or `prune`
+    leaves the telling to the sweeper.
     """
     from lorasweep.sweeping.job import opened  # Optuna: only in a job
 

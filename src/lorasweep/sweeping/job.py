@@ -21,6 +21,7 @@ from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from lorasweep.errors import UserError
+from lorasweep.interruption import EXIT_CODES
 from lorasweep.sweeping.choices import build
 from lorasweep.sweeping.identity import Identity
 from lorasweep.sweeping.lease import LEASE, LeaseKeeper, signature
@@ -57,7 +58,13 @@ def opened() -> Iterator[Trial | None]:
     except Exception as error:
         trial.fail(one_line(error))
         raise
-    except BaseException:  # SystemExit after SIGTERM, KeyboardInterrupt
+    except SystemExit as leaving:
+        if leaving.code in EXIT_CODES:
+            trial.interrupt()
+        else:  # it would leave again, and again
+            trial.fail(f"it left by itself, with exit code {leaving.code or 0}")
+        raise
+    except BaseException:  # KeyboardInterrupt
         trial.interrupt()
         raise
     finally:

@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from types import FrameType
 from typing import Any
 
 import cloudpickle
@@ -23,10 +22,10 @@ from hydra.core.utils import configure_log, filter_overrides, run_job, setup_glo
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
+from lorasweep.interruption import SIGNALS, listening
 from lorasweep.sweeping.identity import VARIABLE
 from lorasweep.sweeping.lanes import Ended, Work, in_a_line, outcome
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 IDLE_S = 0.5  # how often an idle lane looks whether it was asked to stop
 
 
@@ -52,41 +51,45 @@ class App:
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose, **more)
 
 
-class Interruptions:
-    """SIGINT and SIGTERM: remembered; while work is in hand they raise KeyboardInterrupt in it.
+class Requests:
+    """Signals that ask this lane to stop: remembered; while work is in hand they raise KeyboardInterrupt in it.
 
-    A task that has its own way to be interrupted installs its own handlers.
+    A task that has its own way to be interrupted listens itself.
     """
 
     def __init__(self) -> None:
-        self.asked = False
+        self.made = False
         self._working = False
-        for number in SIGNALS:
-            signal.signal(number, self._remember)
-        # The controller starts a lane with both blocked, so that none is lost or fatal before this line.
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
     @contextmanager
     def working(self) -> Iterator[None]:
         """Let signals interrupt the block; one that came before stops it from beginning."""
         self._working = True
         try:
-            if self.asked:
+            if self.made:
                 raise KeyboardInterrupt
             yield
         finally:
             self._working = False
 
-    def _remember(self, number: int, _: FrameType | None) -> None:
-        self.asked = True
+    def remember(self, _: signal.Signals) -> None:
+        """Note one more."""
+        self.made = True
         if self._working:
             raise KeyboardInterrupt
 
 
 def main(argv: Sequence[str]) -> int:
     """Run the lane whose connection has the file descriptor argv[0]; return the exit code."""
-    interruptions = Interruptions()
-    connection: Connection[Any, Any] = Connection(int(argv[0]))
+    requests = Requests()
+    with listening(requests.remember):
+        # The controller starts a lane with all of them blocked, so that none is lost or fatal before this line.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        return serve(Connection(int(argv[0])), requests)
+
+
+def serve(connection: Connection[Any, Any], requests: Requests) -> int:
+    """Run what comes over the connection until it ends or a signal asks for it; return the exit code."""
     try:
         sys.path[:] = connection.recv()  # before the app: its modules may lie beside its script
         parcel = connection.recv_bytes()
@@ -99,14 +102,14 @@ def main(argv: Sequence[str]) -> int:
         app, problem = None, f"the app could not be loaded in a lane: {in_a_line(error)}"
     while True:
         try:
-            if not connection.poll(0 if interruptions.asked else IDLE_S):
-                if interruptions.asked:
+            if not connection.poll(0 if requests.made else IDLE_S):
+                if requests.made:
                     return 0
                 continue
             work: Work = connection.recv()
         except (EOFError, OSError):
             return 0
-        ended = run(app, work, interruptions) if app else Ended(work.number, error=problem)
+        ended = run(app, work, requests) if app else Ended(work.number, error=problem)
         sys.stdout.flush()
         try:
             connection.send_bytes(_packed(ended))
@@ -136,12 +139,12 @@ def unpack(parcel: bytes) -> App:
     return app
 
 
-def run(app: App, work: Work, interruptions: Interruptions) -> Ended:
+def run(app: App, work: Work, requests: Requests) -> Ended:
     """Run one job and return how it ended; whatever the task raises, the lane goes on."""
     shown = [text for text in filter_overrides(work.overrides) if VARIABLE not in text]
     print(f"--- {work.number}: {' '.join(shown)}", flush=True)
     try:
-        with interruptions.working():
+        with requests.working():
             config = app.context.config_loader.load_sweep_config(app.config, list(work.overrides))
             with open_dict(config):
                 config.hydra.job.id, config.hydra.job.num = str(work.number), work.number

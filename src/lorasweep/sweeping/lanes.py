@@ -21,8 +21,8 @@ from omegaconf import OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from lorasweep.errors import UserError
+from lorasweep.interruption import EXIT_CODES
 
-INTERRUPTED = (130, 143)  # how a program leaves after Ctrl-C and after SIGTERM
 LONGEST_ERROR = 500  # characters
 RAISED = re.compile(r"[\w.]+(Error|Exception|Interrupt|Exit)\b")
 BASIC = "hydra._internal.core_plugins.basic_launcher"
@@ -97,8 +97,8 @@ def open_lanes(launcher: Launcher, n_jobs: int | None) -> Lanes:
 class OneAfterAnother:
     """One lane, this process: what the app has loaded stays loaded from one trial to the next.
 
-    `wait` runs the work. An interruption of this process (KeyboardInterrupt, or the task's SystemExit with 130 or
-    143) passes through it; the work counts as ended.
+    `wait` runs the work. An interruption of this process (KeyboardInterrupt, or the task's SystemExit with a signal's
+    exit code) passes through it; the work counts as ended.
     """
 
     capacity = 1
@@ -125,7 +125,7 @@ class OneAfterAnother:
         try:
             (returned,) = self._launcher.launch([list(work.overrides)], work.number)
         except SystemExit as leaving:
-            if leaving.code in INTERRUPTED:
+            if leaving.code in EXIT_CODES:
                 raise
             return [Ended(work.number, error=in_a_line(leaving))]
         except Exception as error:  # the job could not even be composed

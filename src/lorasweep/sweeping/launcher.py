@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import subprocess
-import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.singleton import Singleton
@@ -21,6 +17,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from lorasweep.errors import UserError
+from lorasweep.interruption import leave, listening
 from lorasweep.sweeping.lane import App, pack
 from lorasweep.sweeping.lanes import Ended, Lanes, Work, in_a_line
 from lorasweep.sweeping.processes import Processes
@@ -95,7 +92,7 @@ def launch(
     lanes = open_lanes()
     _say(f"Launching {len(batch)} jobs on {lanes.capacity} lane{'s' if lanes.capacity > 1 else ''}")
     try:
-        with _terminating():
+        with listening(leave):
             running = 0
             while waiting or running:
                 while waiting and running < lanes.capacity:
@@ -160,20 +157,3 @@ def _say(line: str) -> None:
         log.info(line)
     else:
         print(line.strip(), flush=True)
-
-
-@contextmanager
-def _terminating() -> Iterator[None]:
-    """Let SIGTERM raise SystemExit(143), so that what runs can be interrupted before this process ends."""
-
-    def leave(number: int, _: Any) -> None:
-        raise SystemExit(128 + number)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -17,7 +17,7 @@ from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from typing import Any
 
-from lorasweep.sweeping.lane import SIGNALS
+from lorasweep.interruption import SIGNALS
 from lorasweep.sweeping.lanes import Ended, Work, last_words
 
 LOOK_S = 0.25  # how often a busy lane's process is looked at: a grandchild may hold a dead lane's connection open
@@ -206,7 +206,7 @@ class Processes:
 
 @contextmanager
 def _signals_blocked() -> Iterator[None]:
-    """Block SIGINT and SIGTERM: a process started in the block has them blocked until it is ready for them."""
+    """Block what asks to stop: a process started in the block has it blocked until it is ready for it."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import signal
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
 
 import optuna
 from hydra.core.plugins import Plugins
@@ -24,6 +21,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import TrialState
 
 from lorasweep.errors import UserError
+from lorasweep.interruption import leave, listening
 from lorasweep.sweeping import finals, leaderboard, plots, ranking, results
 from lorasweep.sweeping import study as studies
 from lorasweep.sweeping.board import Board
@@ -46,10 +44,10 @@ def sweep(context: HydraContext, task: TaskFunction, config: DictConfig, argumen
 
     Raises:
         CompactHydraException: what the user can put right, in words.
-        SystemExit: 130 or 143 after Ctrl-C or SIGTERM; the same command goes on with the study.
+        SystemExit: 128 plus a signal's number (`lorasweep.interruption`); the same command goes on with the study.
     """
     try:
-        with _terminable():
+        with listening(leave):
             return _sweep(context, task, config, list(arguments))
     except UserError as error:
         raise CompactHydraException(error.render()) from error
@@ -284,17 +282,3 @@ def _review(part: Part, study: optuna.Study, again: optuna.Study | None, folder:
     elif best is not None:
         print(f"best      {' '.join(part.space.overrides(best.params))}")
     return best.values[0] if best is not None and len(study.directions) == 1 else None
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Turn SIGTERM into an orderly end while a study runs."""
-
-    def leave(number: int, _: FrameType | None) -> NoReturn:
-        raise SystemExit(128 + number)
-
-    before: Any = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

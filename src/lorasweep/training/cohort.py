@@ -20,10 +20,10 @@ from lorasweep.bases.load import load_base
 from lorasweep.bases.sdxl import SDXL
 from lorasweep.config import BaseModelConfig, Config, TrainingConfig
 from lorasweep.errors import UserError
+from lorasweep.interruption import Interruption
 from lorasweep.training import memory
 from lorasweep.training.device import check_device, dtype_of, open_accelerator
 from lorasweep.training.helping import Place, check_launch, help_along
-from lorasweep.training.interruption import Interruption
 from lorasweep.training.member import Job, Member, Report
 from lorasweep.training.processes import Processes
 from lorasweep.training.setup import set_up
@@ -73,7 +73,7 @@ def run(
 
     Raises:
         UserError: it could not start or had to stop, and what to do; the record says so too.
-        SystemExit: 130 or 143 after Ctrl-C or SIGTERM, with the state saved.
+        SystemExit: 128 plus a signal's number (`lorasweep.interruption`), with the state saved.
     """
     outcomes = run_cohort([Job(config, list(overrides), choices or {}, trial, report, start_from)], base=base)
     for outcome in outcomes:
@@ -92,7 +92,7 @@ def run_cohort(jobs: Sequence[Job], *, base: SDXL | None = None) -> list[Outcome
 
     Raises:
         UserError: a version could not be set up; nothing is trained then.
-        SystemExit: 130 or 143 after Ctrl-C or SIGTERM, with every state saved.
+        SystemExit: 128 plus a signal's number (`lorasweep.interruption`), with every state saved.
     """
     members: list[Member] = []
     check_device(jobs[0].config)
@@ -111,6 +111,9 @@ def run_cohort(jobs: Sequence[Job], *, base: SDXL | None = None) -> list[Outcome
                 stopwatch = Stopwatch()  # loading the base counts for the first version
             processes.tell(Place.of(members[0]))
             train(members, interruption, processes)
+        except KeyboardInterrupt:  # a second Ctrl-C
+            for member in members:
+                member.abandon()
         finally:
             processes.tell(None)
             for member in members:

@@ -271,6 +271,15 @@ class Member:
         self._save_state()
         self.close("interrupted", f"stopped by the user after step {self.version.step}")
 
+    def abandon(self) -> None:
+        """End as interrupted without saving anything more; the last saved state is whole."""
+        if self.status == "running":
+            self.record.update(
+                status="interrupted",
+                reason=f"stopped at once in step {self.version.step + 1}: it goes on from its last saved state",
+                finished=now(),
+            )
+
     def _select(self, again: bool = False) -> None:
         """Let the best epoch that has a file become the selected one.
 
