@@ -24,7 +24,7 @@ import json
 import math
 import shlex
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from lorasweep import files
 from lorasweep.adapters.ranks import layer_rank
 from lorasweep.config import NetworkConfig
 from lorasweep.errors import UserError
+from lorasweep.export.alphas import alphas_in_file
 from lorasweep.export.metadata import hashes
 from lorasweep.export.names import UNetLayout, kohya_name, module_path
 from lorasweep.weights import PICKLES, safetensors_problem
@@ -59,7 +60,7 @@ def export_tensors(
 
     Args:
         adapter_state: what `Adapter.state()` returned: `<component>.<path>.<parameter>`.
-        network: the adapter's settings; alpha is written so that alpha / rank is the true scale.
+        network: the adapter's settings; with the alpha that is written, the file's update is the trained one.
         unet_config: the UNet's config, which block numbers depend on.
 
     Returns:
@@ -67,13 +68,16 @@ def export_tensors(
     """
     layout, ends = UNetLayout.of(unet_config), ENDS[network.type]
     tensors: dict[str, Tensor] = {}
-    for module, parameters in _by_module(adapter_state).items():
+    modules = _by_module(adapter_state)
+    alphas = _alphas_in_file(network, modules)
+    for module, parameters in modules.items():
         kohya = kohya_name(module, layout)
+        size = layer_rank(network, module)
         for name, values in parameters.items():
             dtype = torch.float32 if ends[name] == DORA else torch.float16
-            tensors[kohya + ends[name]] = values.to("cpu", dtype).contiguous()
-        size = layer_rank(network, module)
-        tensors[kohya + ALPHA] = _exact(size.alpha if _rank(parameters) else size.rank)
+            scaled = values * (size.alpha / alphas[module]) if name == "lora_A" else values
+            tensors[kohya + ends[name]] = scaled.to("cpu", dtype).contiguous()
+        tensors[kohya + ALPHA] = _exact(alphas[module] if _rank(parameters) else size.rank)
     return tensors
 
 
@@ -103,25 +107,29 @@ def import_tensors(
             found[module][parameter[dot + end]] = tensor.float()
         else:
             problems.append(f"{name} is no tensor of a {_format(network)}")
-    state: dict[str, Tensor] = {}
+    paths: dict[str, str] = {}
     for module in sorted(found.keys() | alphas.keys()):
         if missing := _missing(found[module], network):
             problems.append(f"{module} lacks {missing}")
             continue
         try:
-            path = module_path(module, layout)
+            paths[module] = module_path(module, layout)
         except ValueError as error:
             problems.append(str(error))
-            continue
+    written = _alphas_in_file(network, paths.values())
+    state: dict[str, Tensor] = {}
+    for module, path in paths.items():
         rank = _rank(found[module])
         alpha = alphas.get(module, rank)
         expected = layer_rank(network, path)
-        if rank and (rank != expected.rank or not math.isclose(alpha, expected.alpha, rel_tol=1e-3)):  # fp16 rounds
+        own = _close(alpha, expected.alpha)
+        if rank and (rank != expected.rank or not (own or _close(alpha, written[path]))):
             problems.append(
                 f"{module} has rank {rank}, alpha {alpha:g}; the run {expected.rank} and {expected.alpha:g}: "
                 f"set {_settings(network, rank, alpha)}"
             )
-        state |= {f"{path}.{name}": values for name, values in found[module].items()}
+        for name, values in found[module].items():
+            state[f"{path}.{name}"] = values if own or name != "lora_A" else values * (alpha / expected.alpha)
     if problems:
         more = [f"... and {len(problems) - 5} more"] if len(problems) > 5 else []
         raise UserError(problems[:5] + more, title="These weights do not fit this adapter")
@@ -188,6 +196,16 @@ def _by_module(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
 def _rank(parameters: Mapping[str, Tensor]) -> int:
     """The rank by which a loader divides alpha; 0 where it knows none."""
     return next((parameters[name].shape[0] for name in RANKED if name in parameters), 0)
+
+
+def _alphas_in_file(network: NetworkConfig, modules: Iterable[str]) -> dict[str, float]:
+    """Return the alpha that a file has for each of `modules`; only LoRAs are files that diffusers loads."""
+    alphas = {module: layer_rank(network, module).alpha for module in modules}
+    return alphas_in_file(alphas) if network.type == "lora" else alphas
+
+
+def _close(alpha: float, expected: float) -> bool:
+    return math.isclose(alpha, expected, rel_tol=1e-3)  # fp16 rounds
 
 
 def _exact(alpha: float) -> Tensor:
