@@ -8,8 +8,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from lorasweep.checks import check
-from lorasweep.checks.wording import nearest
 from lorasweep.config import Config
+from lorasweep.text import nearest
 from lorasweep.toy import BASE_PATH
 
 

@@ -9,7 +9,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "lorasweep"
 
 # From the ground up. A room may import from its own floor (within itself) and from the floors below.
 FLOORS = [
-    {"errors", "interruption", "randomness"},
+    {"errors", "interruption", "randomness", "text"},
     {"files", "config", "diffusion", "sweeping"},
     {"weights", "commands", "ledger", "data", "bases", "toy", "tracking", "pictures", "console"},
     {"adapters", "evaluation", "export"},

@@ -22,10 +22,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lorasweep import overrides
 from lorasweep.checks import check
-from lorasweep.checks.wording import did_you_mean
 from lorasweep.config import OBJECTIVES, Config, schema_keys, slug
+from lorasweep.config.limits import ill_typed
 from lorasweep.errors import Problem, UserError
 from lorasweep.resuming import resumed
+from lorasweep.text import did_you_mean
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 VERSION_BASE = "1.3"
@@ -39,7 +40,6 @@ _TARGETS = (
     "optuna.pruners.",
 )
 _ERRORS = (HydraException, OmegaConfBaseException, ValueError)  # all that composing raises
-_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
 
 def native(pixels: float, *, _root_: DictConfig) -> int:
@@ -249,9 +249,7 @@ def _ill_typed(text: str, name: str, error: OmegaConfBaseException) -> Problem:
     key = schema_keys().get(name)
     if key is None:
         return Problem(f"{text}: {_in_words(error)}", name)
-    one = _WORDS[key.item or key.kind]
-    expected = f"a list such as [a,b], each {one}" if key.kind is list else one
-    return Problem(f"{text}: expected {expected}{' or null' if key.nullable else ''} ({key.doc})", name)
+    return ill_typed(key, text)
 
 
 def _in_words(error: Exception) -> str:

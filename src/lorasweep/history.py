@@ -16,10 +16,10 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
-from lorasweep.checks.wording import written
 from lorasweep.compose import composing
 from lorasweep.config import Config, schema_keys
 from lorasweep.sweeping.space import Space
+from lorasweep.text import written
 
 
 def documented(config: Config | DictConfig, space: Space) -> tuple[list[dict[str, Any]], list[str]]:

@@ -13,9 +13,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, IntervalSweep, Override
 from hydra.errors import HydraException
 
-from lorasweep.checks.wording import did_you_mean, nearest
 from lorasweep.config import Key, schema_keys
 from lorasweep.errors import Problem
+from lorasweep.text import did_you_mean, nearest
 
 # What people who come from kohya's scripts type first, where no name of ours is close enough to be guessed.
 _KOHYA = {

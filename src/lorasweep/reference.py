@@ -9,9 +9,9 @@ from typing import Any, get_type_hints
 from omegaconf import MISSING
 
 from lorasweep import help
-from lorasweep.checks.wording import written
 from lorasweep.config import Config, Key, schema_keys
 from lorasweep.config.keys import keys_of
+from lorasweep.text import written
 
 _KINDS = {bool: "true or false", int: "whole number", float: "number", str: "text"}
 _LIMITS = {"above": "> {}", "at_least": "≥ {}", "below": "< {}", "at_most": "≤ {}"}

@@ -14,9 +14,9 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from lorasweep import commands, ledger, overrides
-from lorasweep.checks.wording import written
 from lorasweep.config import Config, schema_keys
 from lorasweep.errors import Problem, UserError
+from lorasweep.text import written
 
 _ERRORS = (HydraException, OmegaConfBaseException, YAMLError, OSError, ValueError)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lorasweep import weights
-from lorasweep.checks.wording import did_you_mean, inert
+from lorasweep.checks.wording import inert
 from lorasweep.config import LAST, OBJECTIVES, Config, value_at
 from lorasweep.errors import Problem
+from lorasweep.text import did_you_mean
 
 
 def _measures(config: Config) -> Iterator[Problem]:

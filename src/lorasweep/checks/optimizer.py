@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lorasweep.checks.wording import default, inert, written
+from lorasweep.checks.wording import default, inert
 from lorasweep.config import Config, value_at
 from lorasweep.config.optimizer import CONSTANTS, SHAPES
 from lorasweep.errors import Problem
+from lorasweep.text import written
 
 _PRODIGY_ONLY = ("d_coef", "d0", "use_bias_correction", "safeguard_warmup")
 _LOW_RANK = ("lora",)  # kinds of adapter that are a product of an A and a B

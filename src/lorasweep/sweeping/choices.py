@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 import inspect
@@ -16,6 +15,7 @@ from optuna.samplers import BaseSampler
 
 from lorasweep.errors import UserError
 from lorasweep.sweeping.space import TITLE, Space
+from lorasweep.text import nearest
 
 # A config may carry Hydra's own words beside `_target_`; they say nothing here.
 _HYDRAS = {"_target_", "_convert_", "_recursive_"}
@@ -111,8 +111,8 @@ def _located(target: str) -> Any:
             f"{target}: there is no module {error.name}" if missing else _missing(target, error), TITLE
         ) from error
     if module is None or not callable(getattr(module, name, None)):
-        near = difflib.get_close_matches(name, dir(module), n=1) if module else []
-        hint = f"; did you mean {module_name}.{near[0]}?" if near else f"; expected a name such as {_EXAMPLE}"
+        near = nearest(name, dir(module)) if module else None
+        hint = f"; did you mean {module_name}.{near}?" if near else f"; expected a name such as {_EXAMPLE}"
         raise UserError(f"{target}: there is no such class{hint}", TITLE)
     return getattr(module, name)
 
@@ -132,8 +132,8 @@ def _ill_called(target: str, made: Any, arguments: Mapping[str, Any]) -> str | N
 
 
 def _near(key: str, accepted: Mapping[str, Any]) -> str:
-    near = difflib.get_close_matches(key, accepted, n=1, cutoff=0.6)
-    return f" (did you mean {near[0]}?)" if near else ""
+    near = nearest(key, accepted)
+    return f" (did you mean {near}?)" if near else ""
 
 
 def _missing(target: str, error: ImportError) -> str:

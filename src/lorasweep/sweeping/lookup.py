@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from optuna.samplers import RandomSampler
 from lorasweep.errors import UserError
 from lorasweep.sweeping.storage import journal_url, open_storage, resolved, shown
 from lorasweep.sweeping.study import FINALS, load_finals
+from lorasweep.text import nearest
 
 _TITLE = "There is no such study"
 
@@ -62,8 +62,8 @@ def find(name: str, output_root: Path, url: str | None = None) -> Found:
     if name in there:
         return _open(name, there[name])
     where = str(output_root / "studies") if url is None else shown(url)
-    near = difflib.get_close_matches(name, there, n=1, cutoff=0.5)
-    guess = f" Did you mean {near[0]}?" if near else ""
+    near = nearest(name, there)
+    guess = f" Did you mean {near}?" if near else ""
     listed = f"there is {', '.join(there)}" if there else "there is none"
     elsewhere = "; one that is kept elsewhere needs --storage URL" if url is None else ""
     raise UserError(f"no study {name!r} in {where}: {listed}{elsewhere}.{guess}", _TITLE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from optuna.distributions import BaseDistribution, FloatDistribution
 from lorasweep.errors import UserError
 from lorasweep.sweeping.distributions import as_stored, ends, from_choices, from_legacy, from_override, in_words, values
 from lorasweep.sweeping.grammar import element, parsed, stored_text
+from lorasweep.text import nearest
 
 TITLE = "This search cannot start"
 
@@ -147,8 +147,8 @@ def check_space(
         name = key.partition("@")[0]
         if key.startswith("+") or name in groups or name in keys or any(name.startswith(f"{k}.") for k in known):
             continue
-        near = difflib.get_close_matches(name, candidates, n=1, cutoff=0.6) or _same_leaf(name, candidates)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        near = nearest(name, candidates) or _same_leaf(name, candidates)
+        hint = f"; did you mean {near}?" if near else ""
         problems.append(f"{key}={in_words(space.distributions[key])}: there is no key {name}{hint}")
     if problems:
         raise UserError(problems, TITLE)
@@ -222,6 +222,6 @@ def _config_keys(config: object) -> set[str]:
     return set(walk(plain, ""))
 
 
-def _same_leaf(name: str, candidates: Collection[str]) -> list[str]:
+def _same_leaf(name: str, candidates: Collection[str]) -> str | None:
     leaf = name.rpartition(".")[2]
-    return sorted(key for key in candidates if key.rpartition(".")[2] == leaf)[:1]
+    return min((key for key in candidates if key.rpartition(".")[2] == leaf), default=None)
