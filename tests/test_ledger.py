@@ -1,13 +1,15 @@
 """Version numbers are never given twice; records are always whole."""
 
 import json
+import os
 import shutil
+import threading
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from lorasweep import ledger
+from lorasweep import ledger, lock
 from lorasweep.errors import UserError
 
 
@@ -76,3 +78,46 @@ def test_record_is_on_disk_after_every_update(tmp_path: Path) -> None:
         "epochs": [{"epoch": 1}],
     }
     assert ledger.Record(tmp_path).values["epochs"] == [{"epoch": 1}]
+
+
+def test_the_latest_is_one_that_began(tmp_path: Path, recipes: Path) -> None:
+    for status, began in (("interrupted", True), ("failed", True), ("failed", False)):
+        number, folder = ledger.open_version(tmp_path, "FuzzyBear", recipes)
+        ledger.Record(folder, {"name": "FuzzyBear", "version": number, "status": status})
+        if began:
+            (folder / "metrics.jsonl").touch()
+    assert ledger.find(tmp_path, "FuzzyBear", "latest").name == "v7"
+    assert ledger.find(tmp_path, "FuzzyBear", "v8").name == "v8", "it can be named all the same"
+    shutil.rmtree(tmp_path / "fuzzybear" / "v6")
+    shutil.rmtree(tmp_path / "fuzzybear" / "v7")
+    with pytest.raises(UserError, match="holds no version to resume"):
+        ledger.find(tmp_path, "FuzzyBear", "latest")
+
+
+def test_only_what_a_process_trains_is_running(tmp_path: Path, recipes: Path) -> None:
+    for status in ("running", "running", "complete"):
+        number, folder = ledger.open_version(tmp_path, "FuzzyBear", recipes)
+        ledger.Record(folder, {"name": "FuzzyBear", "version": number, "status": status})
+    # v6 in training; v7 killed; a kill leaves the lock's file, which says nothing
+    with lock.take(tmp_path / "fuzzybear" / "v6"):
+        lock.take(tmp_path / "fuzzybear" / "v7").close()
+        found = {version.number: version.status for version in ledger.versions(tmp_path)}
+    assert found == {6: "running", 7: "interrupted", 8: "complete"}
+    assert [version.status for version in ledger.versions(tmp_path)] == ["interrupted", "interrupted", "complete"]
+
+
+def test_a_lock_keeps_others_out_and_a_look_at_it_does_not(tmp_path: Path) -> None:
+    (tmp_path / "v6").mkdir()
+    with lock.take(tmp_path / "v6"):
+        assert lock.is_held(tmp_path / "v6")
+        with pytest.raises(UserError, match=f"is being trained by process {os.getpid()}"):
+            lock.take(tmp_path / "v6")
+    with lock.standing_still(tmp_path / "v6"), lock.standing_still(tmp_path / "v6"):
+        assert not lock.is_held(tmp_path / "v6")
+    # Somebody looks at the very moment: the lock is tried again.
+    looking = lock.standing_still(tmp_path / "v6")
+    looking.__enter__()
+    timer = threading.Timer(lock.PAUSE / 2, lambda: looking.__exit__(None, None, None))
+    timer.start()
+    lock.take(tmp_path / "v6").close()
+    timer.join()

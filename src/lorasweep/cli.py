@@ -106,7 +106,7 @@ def _versions(args: argparse.Namespace) -> None:
             (
                 version.name,
                 f"v{version.number}",
-                record.get("status", ""),
+                version.status,
                 record.get("recipe", ""),
                 "" if epoch is None else str(epoch),
                 objective.get("name", ""),

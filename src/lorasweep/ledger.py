@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lorasweep import files
+from lorasweep import files, lock
 from lorasweep.config import slug
 from lorasweep.errors import UserError
 
@@ -60,19 +60,27 @@ def open_version(output_root: Path | str, name: str, recipes: Path = RECIPES) ->
 def find(output_root: Path | str, name: str, which: str) -> Path:
     """Return the folder of version `which` ("v6" or "latest") of `name`.
 
+    The latest is the latest that began: a start that failed before anything was measured is passed over.
+
     Raises:
         UserError: there is no such version; the message lists those that exist.
     """
     home = Path(output_root) / slug(name)
     numbers = sorted(_number(path.name) for path in home.glob("v*") if (path / "record.json").exists())
-    if not numbers:
+    begun = [number for number in numbers if _began(home / f"v{number}")]
+    if not numbers or (which == "latest" and not begun):
         raise UserError(f"resume={which}: {home} holds no version to resume; start one without resume")
     if which == "latest":
-        return home / f"v{numbers[-1]}"
+        return home / f"v{begun[-1]}"
     if _number(which) not in numbers:
         known = ", ".join(f"v{number}" for number in numbers)
         raise UserError(f"resume={which}: {home} has {known}; give one of these, or resume=latest")
     return home / f"v{_number(which)}"
+
+
+def _began(folder: Path) -> bool:
+    record = json.loads((folder / "record.json").read_text())
+    return record.get("status") != "failed" or (folder / "metrics.jsonl").exists()
 
 
 class Record:
@@ -102,6 +110,12 @@ class Version:
     number: int
     folder: Path
     record: dict[str, Any]
+
+    @property
+    def status(self) -> str:
+        """How it ended, or that it is running. What a kill or a power cut ended is interrupted, whatever it wrote."""
+        status: str = self.record.get("status", "")
+        return "interrupted" if status == "running" and not lock.is_held(self.folder) else status
 
 
 def versions(output_root: Path | str, name: str | None = None) -> list[Version]:

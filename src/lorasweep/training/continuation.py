@@ -7,16 +7,15 @@ earlier version may have been killed in the middle of anything; its folder is on
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lorasweep import files
+from lorasweep import files, lock
 from lorasweep.config import schema_keys
 from lorasweep.errors import UserError
 from lorasweep.export.weights import read_weights, write_weights
@@ -63,9 +62,12 @@ def reading(folder: Path, fresh: Mapping[str, Any]) -> Iterator[Earlier]:
     record = _record(folder)
     if differing := _differences(record, fresh):
         raise Unfit(f"it was made with another {', '.join(differing[:4])}{', ...' if len(differing) > 4 else ''}")
-    with _standing_still(folder):
+    with ExitStack() as stack:
         try:
+            stack.enter_context(lock.standing_still(folder))
             found = state.latest(folder)
+        except lock.Held as holder:
+            raise Unfit(f"it is still being trained, by process {holder}") from None
         except UserError as error:
             raise Unfit("; ".join(error.problems)) from None
         if found is not None:
@@ -144,21 +146,6 @@ def _leaves(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in config.items():
         leaves |= _leaves(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
     return leaves
-
-
-@contextmanager
-def _standing_still(folder: Path) -> Iterator[None]:
-    """Share the version's lock, which whoever trains it holds alone; a version without one was never trained."""
-    path = folder / "state" / ".lock"
-    if not path.exists():
-        yield
-        return
-    with open(path) as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            raise Unfit(f"it is still being trained, by process {lock.read().strip() or 'unknown'}") from None
-        yield
 
 
 def _copy_weights(source: Path, target: Path, name: str) -> None:

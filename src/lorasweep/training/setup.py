@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 from omegaconf import OmegaConf
 
-from lorasweep import files, ledger
+from lorasweep import files, ledger, lock
 from lorasweep.bases.sdxl import SDXL
 from lorasweep.config import OBJECTIVES, Config
 from lorasweep.console import Progress, open_log, phase, say
@@ -53,19 +52,19 @@ def set_up(job: Job, base: SDXL, stopwatch: Stopwatch) -> Member:
         folder = ledger.find(config.output_root, config.name, config.resume)
         record = ledger.Record(folder)
         number = record.values["version"]
-        lock = _lock(folder)
+        held = lock.take(folder)
         _check_unfinished(record, dataset.plan.total_steps)
         stopwatch.continue_from(record.values["seconds"])
     else:
         number, folder = ledger.open_version(config.output_root, config.name)
-        lock = _lock(folder)
+        held = lock.take(folder)
         _write_hydra_folder(folder, job)
         record = ledger.Record(folder, _first_record(job, number, base, dataset, environment(base.device)))
     log = open_log(folder / "train.log")
     try:
         if job.start_from is not None and not config.resume:
             _begin_from(job.start_from, folder, record, stopwatch)
-        return _assemble(job, number, folder, record, dataset, text_cache, base, stopwatch, held=(lock, log))
+        return _assemble(job, number, folder, record, dataset, text_cache, base, stopwatch, held=(held, log))
     except Exception as error:
         record.update(status="failed", reason=str(error) or type(error).__name__, finished=now())
         raise
@@ -291,25 +290,3 @@ def _clip(config: Config) -> Clip | None:
         say("no CLIP metrics: give a transformers CLIP with evaluation.clip_path=FOLDER_OR_HUB_ID to have them")
         return None
     return Clip.load(path)
-
-
-def _lock(folder: Path) -> IO[str]:
-    """Keep two processes from training one version; the system drops the lock with the process.
-
-    Raises:
-        UserError: another process holds it.
-    """
-    (folder / "state").mkdir(exist_ok=True)
-    stream = open(folder / "state" / ".lock", "a+")  # noqa: SIM115  held for the whole training
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        stream.seek(0)
-        holder = stream.read().strip() or "unknown"
-        stream.close()
-        raise UserError(f"{folder} is being trained by process {holder}: wait for it, or stop it first") from None
-    stream.seek(0)
-    stream.truncate()
-    stream.write(f"{os.getpid()}\n")
-    stream.flush()
-    return stream

@@ -1,0 +1,82 @@
+"""One process at a time trains a version: a lock in its folder, which the system drops with the process."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from lorasweep.errors import UserError
+
+TRIES, PAUSE = 10, 0.02  # whoever only looks at a lock holds it for a moment
+
+
+class Held(Exception):
+    """Another process trains the version; the text is its id."""
+
+
+def take(folder: Path) -> IO[str]:
+    """Keep every other process from training the version in `folder`, until the returned file is closed.
+
+    Raises:
+        UserError: another process holds it.
+    """
+    path = _path(folder)
+    path.parent.mkdir(exist_ok=True)
+    stream = open(path, "a+")  # noqa: SIM115  held for the whole training
+    for _ in range(TRIES):
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except OSError:
+            time.sleep(PAUSE)
+    else:
+        holder = _holder(stream)
+        stream.close()
+        raise UserError(f"{folder} is being trained by process {holder}: wait for it, or stop it first")
+    stream.seek(0)
+    stream.truncate()
+    stream.write(f"{os.getpid()}\n")
+    stream.flush()
+    return stream
+
+
+@contextmanager
+def standing_still(folder: Path) -> Iterator[None]:
+    """Keep every process from training the version in `folder`; one without a lock was never trained.
+
+    Raises:
+        Held: a process trains it.
+    """
+    path = _path(folder)
+    if not path.exists():
+        yield
+        return
+    with open(path) as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            raise Held(_holder(stream)) from None
+        yield
+
+
+def is_held(folder: Path) -> bool:
+    """Return whether a process trains the version in `folder` at this moment."""
+    try:
+        with standing_still(folder):
+            return False
+    except Held:
+        return True
+
+
+def _path(folder: Path) -> Path:
+    return folder / "state" / ".lock"
+
+
+def _holder(stream: IO[str]) -> str:
+    stream.seek(0)
+    return stream.read().strip() or "unknown"
