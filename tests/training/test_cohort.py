@@ -71,13 +71,14 @@ def test_the_adapter_learns_and_leaves_the_base_as_it_was(short_config: Config, 
 def test_a_resumed_run_is_bit_equal_to_a_straight_one(
     short_config: Config, toy_base: SDXL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    short_config.tracker.every_steps = 3
     run(short_config, base=toy_base)
     straight = [weights_of(short_config, epoch) for epoch in (1, 2, 3)]
     rows = (folder_of(short_config) / "metrics.jsonl").read_text()
 
     broken = copy.deepcopy(short_config)
     broken.output_root = str(tmp_path / "broken")
-    broken.training.state_every_steps = 3
+    broken.training.state_every_steps, broken.tracker.every_steps = 3, 1
     step = Member.step
 
     def stumbling(self: Member) -> None:
@@ -97,6 +98,13 @@ def test_a_resumed_run_is_bit_equal_to_a_straight_one(
     again = (folder_of(broken) / "metrics.jsonl").read_text()
     epochs = [json.loads(line) for line in rows.splitlines() if "val/loss_ratio" in line]
     assert epochs == [json.loads(line) for line in again.splitlines() if "val/loss_ratio" in line]
+    # Nor do the metrics of an epoch depend on how often they are logged: here at every step, there at every third.
+    assert [entry["metrics"] for entry in record_of(short_config)["epochs"]] == [
+        entry["metrics"] for entry in record_of(broken)["epochs"]
+    ]
+    losses = [json.loads(line).get("train/loss") for line in again.splitlines()]
+    steps = [loss for loss in losses if loss is not None]
+    assert record_of(broken)["epochs"][1]["metrics"]["train/loss"] == pytest.approx(sum(steps[4:8]) / 4, rel=1e-12)
 
 
 @pytest.mark.parametrize("name", ["adamw8bit", "adafactor", "prodigy", "adamw_schedule_free"])

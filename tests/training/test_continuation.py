@@ -46,8 +46,9 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def straight(config: Config, toy_base: SDXL, shared: Path) -> Path:
-    """Folder of a version that nothing disturbed; trained once for all tests."""
-    config = replace(config, output_root=str(shared / "straight"))
+    """Folder of a version that nothing disturbed, not even a state between two epochs; trained once for all tests."""
+    training = replace(config.training, state_every_steps=0)
+    config = replace(config, training=training, output_root=str(shared / "straight"))
     if not (folder_of(config, 6) / "record.json").exists():
         run(config, base=toy_base)
     return folder_of(config, 6)

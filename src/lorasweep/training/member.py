@@ -6,14 +6,12 @@ epoch, the best weights so far, the trackers, and how it ends.
 
 from __future__ import annotations
 
-import math
 import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import fmean
 from types import SimpleNamespace
 from typing import Any
 
@@ -28,6 +26,7 @@ from lorasweep.tracking.group import Trackers
 from lorasweep.tracking.jsonl import read_rows
 from lorasweep.training import memory
 from lorasweep.training.evaluator import Evaluator
+from lorasweep.training.means import StepMeans
 from lorasweep.training.spill import SpillWatch
 from lorasweep.training.stopwatch import Stopwatch
 from lorasweep.training.version import NonFiniteError, Version
@@ -68,6 +67,7 @@ class Member:
             folder. record: its record.json. trackers: where metrics go. stopwatch: where its seconds went.
         progress: told about every step and epoch. spill: watches a GPU's memory; None without one.
         report: asked after each evaluation whether to stop.
+        means: of what its steps measure.
         held: what is closed when the version leaves the cohort (its lock, its log).
         error: why it failed, once it has.
     """
@@ -82,9 +82,9 @@ class Member:
     progress: Progress
     report: Report | None
     spill: SpillWatch | None
+    means: StepMeans
     held: tuple[Any, ...]
     error: Exception | None = None
-    _window: list[tuple[float, float, float]] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -144,22 +144,24 @@ class Member:
     def step(self) -> None:
         """Take one optimizer step, and finish the epoch if it ends here."""
         rates, started = self.version.rates(), time.perf_counter()
+        if self.version.step in self.version.plan.epoch_ends:
+            self.means.begin_epoch()
         try:
             with self.stopwatch("train"):
                 report = self.version.train_step()
         except NonFiniteError as error:
             raise FloatingPointError(self._non_finite(error)) from error
         step = self.version.step
-        self._window.append((report.loss, report.grad_norm, time.perf_counter() - started))
+        self.means.add(report.loss, report.grad_norm, time.perf_counter() - started)
         self.progress.step(step, report.loss, next(iter(rates.values())))
         epoch_ends = step in self.version.plan.epoch_ends
         if epoch_ends or step % self.config.tracker.every_steps == 0:
-            self._log_window(step, rates)
+            self._log_row(step, rates)
         every = self.config.training.state_every_steps
         if epoch_ends:
             self.finish_epoch()
         elif every and step % every == 0:
-            self._save_state()
+            self.save_state()
 
     def finish_epoch(self) -> None:
         """Write the epoch's weights, measure, sample, choose the best so far; the state comes last.
@@ -177,7 +179,7 @@ class Member:
         if save:
             write_epoch_weights(self.weights(epoch), self.version, self.record.values, now())
         measured = self.evaluator.epoch_metrics(epoch, measure=measure, sample=sample)
-        metrics = {"train/loss": self._epoch_loss(before), **measured}
+        metrics = {"train/loss": self.means.epoch_loss(), **measured}
         entry = {
             "epoch": epoch,
             "step": step,
@@ -192,7 +194,7 @@ class Member:
             self._log_images(epoch, step)
         self.trackers.metrics({"epoch": epoch, **measured}, step)
         self.progress.epoch(epoch, metrics)
-        self.version.save_state(self.folder)
+        self.save_state()
         reason = self.report(step, metrics) if measure and self.report is not None else None
         if reason and not self.version.finished:
             if not save:  # this is its last epoch after all
@@ -268,7 +270,7 @@ class Member:
 
     def interrupt(self) -> None:
         """Save the state of this very step and end as interrupted."""
-        self._save_state()
+        self.save_state()
         self.close("interrupted", f"stopped by the user after step {self.version.step}")
 
     def abandon(self) -> None:
@@ -305,29 +307,17 @@ class Member:
     def _entry(self, epoch: int | None) -> dict[str, Any] | None:
         return next((entry for entry in self.record.values["epochs"] if entry["epoch"] == epoch), None)
 
-    def _save_state(self) -> None:
-        """Save the state between two epochs; what was measured so far is logged, or a resumed run would lack it."""
-        if self._window:
-            self._log_window(self.version.step, self.version.rates())
-        self.version.save_state(self.folder)
+    def save_state(self) -> None:
+        """Save all that is needed to go on from this step."""
+        self.version.save_state(self.folder, {"means": self.means.state()})
 
-    def _log_window(self, step: int, rates: dict[str, float]) -> None:
-        names = ("train/loss", "train/grad_norm", "time/seconds_per_step")
-        values = {f"train/lr_{part}": rate for part, rate in rates.items()}
-        values |= dict(zip(names, map(fmean, zip(*self._window, strict=True)), strict=True))
+    def _log_row(self, step: int, rates: dict[str, float]) -> None:
+        values = {f"train/lr_{part}": rate for part, rate in rates.items()} | self.means.take_row()
         self.trackers.metrics({"epoch": self.version.epoch, **values}, step)
-        self._window.clear()
         if self.spill is not None:
             warning = self.spill.look(torch.cuda.memory_reserved(), values["time/seconds_per_step"])
             if warning:
                 say(f"{warning}: {memory.advice(self.config, self.version.base)}")
-
-    def _epoch_loss(self, before: int) -> float:
-        """Mean training loss since the end of epoch `before`, read back so that a resumed epoch is whole."""
-        start = [0, *self.version.plan.epoch_ends][before]
-        rows = [row for row in read_rows(self.folder / "metrics.jsonl") if "train/loss" in row]
-        values = [row["train/loss"] for row in rows if start < row["step"] <= self.version.step]
-        return fmean(values) if values else math.nan
 
     def _log_images(self, epoch: int, step: int) -> None:
         samples = self.evaluator.samples

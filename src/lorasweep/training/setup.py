@@ -28,6 +28,7 @@ from lorasweep.training.device import describe, gpu_memory, open_accelerator
 from lorasweep.training.environment import environment
 from lorasweep.training.evaluator import Evaluator
 from lorasweep.training.idle import ENCODERS
+from lorasweep.training.means import StepMeans
 from lorasweep.training.member import Job, Member, now
 from lorasweep.training.spill import SpillWatch
 from lorasweep.training.stopwatch import Stopwatch
@@ -102,11 +103,13 @@ def _assemble(
     config = job.config
     version = Version(config, number, base, dataset, text_cache, open_accelerator(config.training))
     try:
+        went_before: dict[str, Any] = {}
         if config.resume:
-            _continue(version, record, folder)
+            went_before = _continue(version, record, folder)
         elif record.values["continued_from"]:
-            version.load_state(folder)
-        return _surround(version, job, folder, record, stopwatch, held)
+            went_before = version.load_state(folder)
+        means = StepMeans(went_before.get("means", {}))
+        return _surround(version, job, folder, record, stopwatch, means, held)
     except BaseException:
         version.remove()
         raise
@@ -118,6 +121,7 @@ def _surround(
     folder: Path,
     record: ledger.Record,
     stopwatch: Stopwatch,
+    means: StepMeans,
     held: tuple[Any, ...],
 ) -> Member:
     """Give a version its measures, trackers and progress bar."""
@@ -154,6 +158,7 @@ def _surround(
         ),
         report=job.report,
         spill=SpillWatch(available) if available is not None else None,
+        means=means,
         held=held,
     )
     if version.step and not config.resume:
@@ -209,17 +214,18 @@ def _check_unfinished(record: ledger.Record, total_steps: int) -> None:
         )
 
 
-def _continue(version: Version, record: ledger.Record, folder: Path) -> None:
-    """Put a version where its last state was saved, and drop from the record what came after."""
+def _continue(version: Version, record: ledger.Record, folder: Path) -> dict[str, Any]:
+    """Put a version where its last state was saved, drop from the record what came after; return the plain state."""
     files.remove_leftovers(folder)
     files.remove_leftovers(folder / "state")
     files.remove_leftovers(folder / "samples")
-    version.load_state(folder)
+    plain = version.load_state(folder)
     kept = [entry for entry in record.values["epochs"] if entry["step"] <= version.step]
     record.update(status="running", reason=None, finished=None, epochs=kept)
     if version.step == 0:  # it was to continue another version, but was stopped before it had its state
         record.update(continued_from=None)
     say(f"resumed after step {version.step} of {version.plan.total_steps}")
+    return plain
 
 
 def _begin_from(earlier: Path, folder: Path, record: ledger.Record, stopwatch: Stopwatch) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -246,8 +246,13 @@ class Version:
             for module in parts:
                 module.eval()
 
-    def save_state(self, folder: Path) -> None:
-        """Write the resumable state of the current step."""
+    def save_state(self, folder: Path, beside: Mapping[str, Any] | None = None) -> None:
+        """Write the resumable state of the current step.
+
+        Args:
+            folder: the version folder.
+            beside: JSON values of whoever steps this version, which `load_state` gives back.
+        """
         tensors, plain = optimizers.optimizer_state(self.optimizer, self.parameters)
         tensors = {f"optimizer.{name}": tensor for name, tensor in tensors.items()}
         tensors |= {f"adapter.{name}": tensor for name, tensor in self.adapter.state().items()}
@@ -255,13 +260,17 @@ class Version:
             tensors |= {f"average.{name}": tensor for name, tensor in self.average.state().items()}
         scaler = self.accelerator.scaler
         scale = scaler.state_dict() if scaler is not None else None
-        state.save_state(folder, self.step, tensors, {"optimizer": plain, "scaler": scale})
+        state.save_state(folder, self.step, tensors, {"optimizer": plain, "scaler": scale, **(beside or {})})
 
-    def load_state(self, folder: Path) -> None:
-        """Continue from the latest state in `folder`, if there is one; otherwise start at step 0."""
+    def load_state(self, folder: Path) -> dict[str, Any]:
+        """Continue from the latest state in `folder`, if there is one; otherwise start at step 0.
+
+        Returns:
+            All plain values of the state, those that `save_state` was given beside its own included; {} without one.
+        """
         found = state.load_state(folder)
         if found is None:
-            return
+            return {}
         tensors, plain = found
         self.adapter.load(_under("adapter.", tensors))
         optimizers.load_optimizer_state(
@@ -273,6 +282,7 @@ class Version:
         if self.average is not None:
             self.average.load(_under("average.", tensors), self.step)
         self.schedule = self._schedule()
+        return plain
 
     def remove(self) -> None:
         """Leave the base as it was before this version."""

@@ -1,0 +1,37 @@
+"""Means of what steps measure: of rows and of epochs, whatever happens in between."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from lorasweep.training.means import StepMeans
+
+LOSSES = [0.7, 0.1, 0.4, 0.30000000000000004, 0.9]
+
+
+def test_an_epoch_is_the_mean_of_its_steps_however_often_it_is_logged() -> None:
+    means = StepMeans({})
+    for step, loss in enumerate(LOSSES, start=1):
+        means.add(loss, 2 * loss, 1.0)
+        if step in (1, 3):
+            means.take_row()
+    assert means.epoch_loss() == pytest.approx(sum(LOSSES) / 5)
+    assert means.take_row() == pytest.approx({"train/loss": 0.6, "train/grad_norm": 1.2, "time/seconds_per_step": 1.0})
+    means.begin_epoch()
+    means.add(0.5, 1.0, 1.0)
+    assert means.epoch_loss() == 0.5
+
+
+@pytest.mark.parametrize("stop", range(1, 5))
+def test_an_interruption_changes_no_bit(stop: int) -> None:
+    straight, broken = StepMeans({}), StepMeans({})
+    for loss in LOSSES[:stop]:
+        straight.add(loss, loss, 0.1)
+        broken.add(loss, loss, 0.1)
+    broken = StepMeans(json.loads(json.dumps(broken.state())))
+    for loss in LOSSES[stop:]:
+        straight.add(loss, loss, 0.1)
+        broken.add(loss, loss, 0.1)
+    assert (straight.epoch_loss(), straight.take_row()) == (broken.epoch_loss(), broken.take_row())
