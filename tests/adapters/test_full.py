@@ -65,6 +65,15 @@ def test_the_base_shows_through_while_disabled_and_comes_back_when_removed() -> 
     full(base).remove()  # and it may be trained again
 
 
+def test_no_gradient_stays_on_the_base() -> None:
+    base = tiny.tiny_base()
+    adapter = full(base)
+    tiny.unet_output(base.modules["unet"]).sum().backward()
+    assert any(weight.grad is not None for weight in base.modules["unet"].parameters())
+    adapter.remove()
+    assert all(weight.grad is None for weight in base.modules["unet"].parameters())
+
+
 def test_a_state_comes_back_bit_for_bit_or_not_at_all() -> None:
     base = tiny.tiny_base()
     adapter = full(base)

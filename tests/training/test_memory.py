@@ -19,6 +19,7 @@ from lorasweep.config import Config
 from lorasweep.errors import UserError
 from lorasweep.training import memory
 from lorasweep.training.cohort import run
+from lorasweep.training.member import Member
 from lorasweep.training.peak import LiveBytes
 from lorasweep.training.spill import SpillWatch
 from lorasweep.training.version import Version
@@ -189,6 +190,18 @@ def test_the_forecast_says_what_to_do_where_it_will_not_fit(unet_only: Config, t
     assert "it may not fit" in tight and "training.gradient_checkpointing=true saves about" in tight
 
 
+@pytest.mark.parametrize("parts", [(1e-3, 5e-4), (0.0, 5e-4)], ids=["all", "text only"])
+@pytest.mark.parametrize("name", ["adamw", "adamw8bit", "lion", "adafactor", "adamw_schedule_free"])
+def test_every_optimizer_can_be_foretold(
+    name: str, parts: tuple[float, float], short_config: Config, toy_base: SDXL
+) -> None:
+    eps = None if name in ("lion", "adafactor") else 1e-8
+    optimizer = replace(short_config.optimizer, name=name, eps=eps, lr=parts[0], text_encoder_lr=parts[1])
+    for config in (optimizer, replace(optimizer, lora_plus_ratio=16.0)):
+        line = memory.forecast(replace(short_config, optimizer=config), toy_base, 2**20)
+        assert "could not" not in line and "saves about" in line
+
+
 def test_a_spill_is_named_once() -> None:
     watch = SpillWatch(available=12 * 2**30)
     full, free = int(11.9 * 2**30), 6 * 2**30
@@ -204,9 +217,12 @@ def test_a_spill_is_named_once() -> None:
     assert watch.look(full, 9.0) is None
 
 
+@pytest.mark.parametrize("ratio", [None, 16.0], ids=["plain", "LoRA+"])
 def test_out_of_memory_says_what_would_save_how_much(
-    short_config: Config, toy_base: SDXL, monkeypatch: pytest.MonkeyPatch
+    ratio: float | None, short_config: Config, toy_base: SDXL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    short_config.optimizer.lora_plus_ratio = ratio
+
     def full(self: Version) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
 
@@ -216,3 +232,19 @@ def test_out_of_memory_says_what_would_save_how_much(
     text = stopped.value.render()
     assert "out of GPU memory at step 1" in text and text.count("saves about") == 3
     assert "training.gradient_checkpointing=true" in text
+
+
+def test_an_error_is_told_whatever_else_fails(
+    short_config: Config, toy_base: SDXL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Version) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("no estimate, no curves")
+
+    monkeypatch.setattr(Version, "train_step", full)
+    monkeypatch.setattr(memory, "estimate", broken)
+    monkeypatch.setattr(Member, "close", broken)
+    with pytest.raises(UserError, match="out of GPU memory at step 1"):
+        run(short_config, base=toy_base)

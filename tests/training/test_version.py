@@ -7,11 +7,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 from lorasweep.bases.sdxl import SDXL
 from lorasweep.config import Config, LossConfig
 from lorasweep.data.dataset import Dataset
 from lorasweep.data.text import TextCache
+from lorasweep.errors import UserError
 from lorasweep.training import losses, noise
 from lorasweep.training.device import open_accelerator
 from lorasweep.training.setup import read_data, with_drawn_images
@@ -120,3 +122,63 @@ def test_a_step_of_short_batches_weighs_them_as_it_is_told(version: Version, mon
     assert loss() == pytest.approx(torch.cat(by_hand).mean().item(), rel=1e-5)
     version.step, version.config.compat.mean_of_batches = 0, True
     assert loss() == pytest.approx(sum(values.mean().item() for values in by_hand) / 4, rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["lora", "full"])
+def test_a_step_that_runs_out_of_memory_leaves_no_gradients(
+    kind: str, short_config: Config, toy_base: SDXL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short_config.network.type, short_config.optimizer.text_encoder_lr = kind, 0.0
+    config = with_drawn_images(short_config)
+    dataset, texts = read_data(config, toy_base)
+
+    def begun() -> Version:
+        return Version(config, 6, toy_base, dataset, texts, open_accelerator(config.training))
+
+    first = begun()
+    expected = first.train_step().grad_norm
+    first.remove()
+    second = begun()
+    backward = second.accelerator.backward
+
+    def overflowing(loss: torch.Tensor) -> None:
+        backward(loss)
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(second.accelerator, "backward", overflowing)
+    with pytest.raises(torch.OutOfMemoryError):
+        second.train_step()
+    assert all(parameter.grad is None for parameter in second.parameters.values())
+    second.remove()
+    third = begun()
+    assert third.train_step().grad_norm == expected
+    third.remove()
+
+
+def test_a_version_that_cannot_start_leaves_nothing_on_the_base(
+    version: Version, toy_base: SDXL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def begin(**changes: object) -> None:
+        config = replace(version.config, network=replace(version.config.network, **changes))  # type: ignore[arg-type]
+        Version(config, 7, toy_base, version.dataset, version.text_cache, version.accelerator)
+
+    before = list(toy_base.unet.state_dict())
+    with pytest.raises(UserError, match="no B to train faster"):
+        version.config.optimizer.lora_plus_ratio = 16.0
+        begin(type="lokr")
+    version.config.optimizer.lora_plus_ratio = None
+    assert list(toy_base.unet.state_dict()) == before
+    made = nn.Parameter.__new__
+    counted: list[int] = []
+
+    def full(*arguments: object, **named: object) -> nn.Parameter:
+        counted.append(1)
+        if len(counted) == 50:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return made(*arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(nn.Parameter, "__new__", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        begin()
+    assert list(toy_base.unet.state_dict()) == before
+    version.train_step()

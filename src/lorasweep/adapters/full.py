@@ -92,10 +92,11 @@ class FullAdapter:
         """Do nothing: there is no update beside the weights whose norm could be limited."""
 
     def remove(self) -> None:
-        """Give the base its weights of before back, frozen."""
+        """Give the base its weights of before back, frozen and without gradients."""
         self._put(self._original)
         for module in self._parts.values():
             module.requires_grad_(False)
+            module.zero_grad(set_to_none=True)  # a step that ran out of memory leaves some, as large as the weights
             delattr(module, _TRAINED)
         self._parts, self._original = {}, {}
 

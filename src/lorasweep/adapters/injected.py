@@ -83,8 +83,12 @@ class InjectedAdapter(ABC):
         for module in base.modules.values():
             _freeze(module)
         self._layers: dict[str, dict[str, Any]] = {}
-        for part, paths in targets.items():
-            self._layers[part] = self._inject(part, paths, seed)
+        try:
+            for part, paths in targets.items():
+                self._layers[part] = self._inject(part, paths, seed)
+        except BaseException:  # out of memory, say: half an adapter must not stay on a base that others use
+            self.remove()
+            raise
         self._switch_to([self._key])
 
     def activate(self) -> None:

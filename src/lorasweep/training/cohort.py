@@ -183,8 +183,9 @@ def _guarded(member: Member, action: Callable[[], None]) -> None:
     except Exception as error:
         member.error = _explained(error, member)
         reason = str(member.error).strip() or type(error).__name__
-        # On a full disk the record may not fit either; the one of the last epoch is then still there, whole.
-        with contextlib.suppress(OSError):
+        # What failed once may fail here too: on a full disk the record does not fit either, and the one of the last
+        # epoch is still there, whole. The first error is the one to tell.
+        with contextlib.suppress(Exception):
             member.close("failed", reason)
         member.record.values["status"] = "failed"
 

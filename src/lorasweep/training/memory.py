@@ -93,8 +93,12 @@ def savings(config: Config, base: SDXL) -> list[tuple[str, int]]:
 
 
 def advice(config: Config, base: SDXL, most: int = 3) -> str:
-    """Return the `most` best settings of `savings` in words; "" where none would help."""
-    return "; ".join(f"{words} saves about {gib(saved)}" for words, saved in savings(config, base)[:most])
+    """Return the `most` best settings of `savings` in words; "" where none would help or none can be foretold."""
+    try:
+        found = savings(config, base)
+    except Exception:  # whoever asks has an error to tell already
+        return ""
+    return "; ".join(f"{words} saves about {gib(saved)}" for words, saved in found[:most])
 
 
 def forecast(config: Config, base: SDXL, available: int) -> str:
@@ -193,7 +197,8 @@ def _state_per_weight(config: OptimizerConfig) -> float:
     """Return the optimizer's numbers per trained weight, in weights of 32 bit, by taking one step with it."""
     weight = nn.Parameter(torch.zeros(64, 64))
     weight.grad = torch.ones_like(weight)
-    optimizer = build_optimizer(config, {"unet.lora_A": weight})
+    component = next(iter(learning_rates(config)))
+    optimizer = build_optimizer(config, {f"{component}.lora_B": weight})  # of the kind that LoRA+ wants to see
     optimizer.step()
     state = optimizer.state[weight].values()
     return sum(value.nbytes for value in state if isinstance(value, Tensor)) / weight.nbytes

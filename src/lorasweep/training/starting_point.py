@@ -19,7 +19,6 @@ def begin_from(adapter: Adapter, network: NetworkConfig, unet_config: Mapping[st
     """Give a new adapter the values of the weights file `network.start_from`, if there is one.
 
     Layers that the file lacks start anew. The file must hold nothing that this run does not train: it would be lost.
-    An adapter that cannot start is taken off its base.
 
     Args:
         adapter: a new adapter of the settings `network`. unet_config: the config of its base's UNet.
@@ -33,11 +32,7 @@ def begin_from(adapter: Adapter, network: NetworkConfig, unet_config: Mapping[st
     if network.start_from is None:
         return None
     path = Path(network.start_from)
-    try:
-        _take_over(adapter, path, network, unet_config)
-    except UserError:
-        adapter.remove()
-        raise
+    _take_over(adapter, path, network, unet_config)
     return files.sha256_of(path)
 
 

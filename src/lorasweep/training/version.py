@@ -79,10 +79,19 @@ class Version:
         self.adapter = build_adapter(
             base, config.network, components=self.components, seed=config.seed, name=f"{slug(config.name)} v{number}"
         )
+        try:
+            self._prepare()
+        except BaseException:  # nothing of a version that cannot start stays on the base
+            self.remove()
+            raise
+
+    def _prepare(self) -> None:
+        """Give the new adapter its start, its optimizer and all that is switched on around it."""
+        config, base = self.config, self.base
         self.started_from = begin_from(self.adapter, config.network, base.modules["unet"].config)
         self.parameters = self.adapter.named_parameters()
         self.optimizer = optimizers.build_optimizer(config.optimizer, self.parameters)
-        self.scaled_optimizer = accelerator.prepare_optimizer(self.optimizer)
+        self.scaled_optimizer = self.accelerator.prepare_optimizer(self.optimizer)
         decay = config.training.ema_decay
         self.average = None if decay is None else WeightsAverage(self.parameters, decay)
         self.step = 0
@@ -115,6 +124,13 @@ class Version:
         Raises:
             NonFiniteError: the loss or the gradient is not finite; nothing was changed.
         """
+        try:
+            return self._step()
+        except BaseException:  # out of memory, say: the gradients so far would be held, or be part of the next step
+            self.optimizer.zero_grad()
+            raise
+
+    def _step(self) -> StepReport:
         self.adapter.activate()
         batches = self.plan.batches(self.step)
         accumulation, by_batch = self.config.training.gradient_accumulation, self.config.compat.mean_of_batches
@@ -197,7 +213,6 @@ class Version:
         # In fp16 an overflowing gradient is routine: the scaler skips the step and lowers its scale.
         overflow_is_routine = self.accelerator.scaler is not None
         if not math.isfinite(loss) or not (math.isfinite(norm) or overflow_is_routine):
-            self.optimizer.zero_grad()
             raise NonFiniteError(f"loss {loss}, gradient norm {norm}")
         self.scaled_optimizer.step()
         self.scaled_optimizer.zero_grad()
