@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from lorasweep.console import Progress, clock_time, closing_table, duration, open_log, phase, say, say_pairs, silenced
+from lorasweep.closing import closing_table
+from lorasweep.console import Progress, clock_time, duration, open_log, phase, say, say_pairs, silenced
 
 LONG = "outputs/" + "a_folder_with_a_long_name/" * 6 + "FuzzyBear_v6.safetensors"
 
@@ -175,6 +176,20 @@ def test_the_closing_table_compares_with_the_base():
     assert "training loss" not in text_of(console)
     assert "epoch 8 (selected)  epoch 10 (last)" in text_of(console)
     assert "2 min 41 s (train 2 min 20 s, sample 20 s)" in text_of(console)
+
+
+@pytest.mark.parametrize("width", [60, 100, 160])
+def test_what_reads_the_same_is_called_the_same_and_every_measure_says_what_it_is(width):
+    console = pipe(width)
+    values = record(epochs=[{"epoch": 8, "metrics": {"image/clip_text": 0.22904, "val/loss_ratio": 0.4321}}])
+    values["metrics"] = {"base": {"image/clip_text": 0.22901}}
+    closing_table(values, {}, {}, console=console)
+    rows = [" ".join(line.split()) for line in text_of(console).splitlines()]
+    assert any("0.2290 same" in row for row in rows) and any("0.4321 ↓ better" in row for row in rows)
+    for meaning in ("the trigger left out", "the base's being 1", "two trainings that differ in their seed"):
+        assert sum(meaning in row for row in rows) == 1, meaning
+    beside = [row for row in rows if "0.2290 same" in row and "the trigger left out" in row]
+    assert len(beside) == (width == 160), "beside the values where there is room, else below"
 
 
 def test_the_selected_epoch_may_be_the_last():

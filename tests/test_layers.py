@@ -11,7 +11,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "lorasweep"
 FLOORS = [
     {"errors", "interruption", "randomness", "text"},
     {"files", "config", "diffusion", "sweeping"},
-    {"weights", "commands", "lock", "ledger", "data", "bases", "toy", "tracking", "pictures", "console"},
+    {"weights", "commands", "lock", "ledger", "data", "bases", "toy", "tracking", "pictures", "console", "closing"},
     {"adapters", "evaluation", "export"},
     {"training"},
     {

@@ -1,4 +1,4 @@
-"""What the user reads while a version trains: lines, progress bars, the closing table; and train.log, which keeps it.
+"""What the user reads while a version trains: lines and progress bars; and train.log, which keeps them.
 
 On a terminal long work shows a bar; elsewhere (a pipe, a file) each epoch and each phase leaves one line. Paths and
 commands are never wrapped or cut, so that they can be copied.
@@ -16,7 +16,6 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import rich
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -25,16 +24,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from lorasweep.config import OBJECTIVES
+from lorasweep.config.measures import MEASURES
 
-LABELS = {
-    "val/loss_ratio": "held-out loss / base",
-    "val/loss": "held-out loss",
-    "image/clip_image": "CLIP image similarity",
-    "image/clip_text": "CLIP text similarity",
-    "train/loss": "training loss",
-}
-COLOURS = {"complete": "green", "pruned": "yellow", "interrupted": "yellow", "failed": "red"}
 REFRESH = 4  # times a second that bars are redrawn: more would slow a training of 40 ms a step
 WINDOW = 50  # steps over which the bar's loss and seconds per step are taken
 
@@ -46,7 +37,7 @@ _STAND_IN: ContextVar[Console | None] = ContextVar("console", default=None)
 
 @contextmanager
 def silenced() -> Iterator[None]:
-    """Keep everything below off the terminal: lines, bars, closing tables; an open train.log still gets its lines.
+    """Keep everything that is printed here off the terminal, bars too; an open train.log still gets its lines.
 
     For versions that train inside something that has the terminal to itself, such as a study. Can be nested; a
     console that a caller names is written to all the same.
@@ -58,7 +49,7 @@ def silenced() -> Iterator[None]:
         _STAND_IN.reset(token)
 
 
-def _terminal() -> Console:
+def terminal() -> Console:
     """Return the console of whoever names none."""
     return _STAND_IN.get() or rich.get_console()
 
@@ -70,7 +61,7 @@ def say(line: str | Text = "", *, console: Console | None = None) -> None:
         line: taken as it is: no markup, no wrapping. Characters that the terminal's encoding lacks become `?`.
         console: where to print; None is the process's own terminal or pipe, unless `silenced`.
     """
-    console = console or _terminal()
+    console = console or terminal()
     text = line if isinstance(line, Text) else Text(line)
     for part in text.plain.splitlines() if LOGGER.handlers else ():
         LOGGER.info(part)
@@ -111,7 +102,7 @@ class Progress:
         console: Console | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._console = console or _terminal()
+        self._console = console or terminal()
         self._clock = clock
         self._bar = _Bar(name, total_steps, start_step)
         self._start, self._total, self._started = start_step, total_steps, clock()
@@ -142,7 +133,8 @@ class Progress:
         """Print the line of a finished epoch (1-based) with what was measured."""
         self._epoch = epoch
         parts = [f"epoch {_of(epoch, self._epochs)}", f"step {self._bar.done}/{self._total}"]
-        parts += [f"{label} {metrics[name]:.4g}" for name, label in LABELS.items() if metrics.get(name) is not None]
+        measured = {name: metrics[name] for name in MEASURES if metrics.get(name) is not None}
+        parts += [f"{MEASURES[name].label} {value:.4g}" for name, value in measured.items()]
         now = self._clock()
         if self._seconds:
             parts += [self._pace(), f"{self._left(now)} left"]
@@ -186,7 +178,7 @@ def phase(
     Yields:
         A function to call after each piece.
     """
-    console = console or _terminal()
+    console = console or terminal()
     bar, started = _Bar(name, total, 0), clock()
 
     def advance() -> None:
@@ -201,44 +193,6 @@ def phase(
     if not quiet:
         count = f"{bar.done} in " if bar.done else ""
         say(f"{name}: {count}{duration(clock() - started)}", console=console)
-
-
-def closing_table(
-    record: Mapping[str, Any],
-    paths: Mapping[str, Path],
-    commands: Mapping[str, str],
-    *,
-    console: Console | None = None,
-) -> None:
-    """Print how a version ended: its metrics against the base, where its files are, the time, what to do next.
-
-    Args:
-        record: what record.json holds: `name`, `version`, `status`, `reason`, `selected_epoch`, `epochs`,
-            `metrics` (with `base`), `seconds`.
-        paths: label -> file or folder; those that do not exist are left out.
-        commands: what for -> command.
-        console: where to print; None is the process's own terminal or pipe, unless `silenced`.
-    """
-    console = console or _terminal()
-    status = record["status"]
-    say(console=console)
-    say(
-        Text.assemble((f"{record['name']} v{record['version']}", "bold"), "  ", (status, COLOURS.get(status, ""))),
-        console=console,
-    )
-    if record.get("reason"):
-        say(f"  {record['reason']}", console=console)
-    for line in _metric_lines(record, console):
-        say(line, console=console)
-    seconds = dict(record.get("seconds") or {})
-    whole = seconds.pop("total", sum(seconds.values()))
-    parts = ", ".join(f"{name} {duration(value)}" for name, value in seconds.items() if value >= 0.5)
-    facts = {label: str(path) for label, path in paths.items() if path.exists()}
-    facts["time"] = duration(whole) + (f" ({parts})" if parts else "")
-    say(console=console)
-    say_pairs("files", facts, console=console)
-    if commands:
-        say_pairs("next", commands, console=console)
 
 
 class Log:
@@ -333,59 +287,6 @@ def _live(bar: _Bar, console: Console) -> Live | None:
     live = Live(bar, console=console, refresh_per_second=REFRESH, transient=True)
     live.start(refresh=True)
     return live
-
-
-def _metric_lines(record: Mapping[str, Any], console: Console) -> list[Text]:
-    """Return the table base -> selected -> last as lines that fit the console, stacked where it is too narrow."""
-    epochs = record.get("epochs") or []
-    base = {"val/loss_ratio": 1.0} | dict((record.get("metrics") or {}).get("base") or {})
-    selected = next((entry for entry in epochs if entry["epoch"] == record.get("selected_epoch")), None)
-    columns: list[tuple[str, Mapping[str, float | None]]] = [("base", base)]
-    if selected is not None:
-        columns.append((f"epoch {selected['epoch']} (selected)", selected["metrics"]))
-    if epochs and epochs[-1] is not selected:
-        columns.append((f"epoch {epochs[-1]['epoch']} (last)", epochs[-1]["metrics"]))
-    rows = [
-        (LABELS[name], [_cell(name, metrics.get(name), base.get(name), console) for _, metrics in columns])
-        for name in OBJECTIVES
-        if any(metrics.get(name) is not None for _, metrics in columns[1:])
-    ]
-    if not rows:
-        return []
-    table = [("", [Text(head, style="dim") for head, _ in columns]), *rows]
-    widths = [max(len(cells[index]) for _, cells in table) for index in range(len(columns))]
-    first = max(len(label) for label, _ in table)
-    if 2 + first + sum(2 + width for width in widths) <= console.width:
-        lines = [
-            Text("  ").join([Text("  " + label.ljust(first)), *map(_padded, cells, widths)]) for label, cells in table
-        ]
-        for line in lines:
-            line.rstrip()
-    else:
-        lines = []
-        for label, cells in rows:
-            lines.append(Text(f"  {label}", style="bold"))
-            lines += [
-                Text.assemble("    ", (head, "dim"), "  ", cell)
-                for (head, _), cell in zip(columns, cells, strict=True)
-                if cell.plain
-            ]
-    return [Text(), *lines]
-
-
-def _cell(name: str, value: float | None, base: float | None, console: Console) -> Text:
-    if value is None:
-        return Text()
-    text = Text(f"{value:.4f}")
-    if base is None or value == base:
-        return text
-    better = (value < base) == (OBJECTIVES[name] == "minimize")
-    arrow = ("↓ " if value < base else "↑ ") if console.encoding.startswith("utf") else ""
-    return text.append(f" {arrow}{'better' if better else 'worse'}", style="green" if better else "red")
-
-
-def _padded(cell: Text, width: int) -> Text:
-    return cell + Text(" " * (width - len(cell)))
 
 
 def _of(count: int, total: int | None) -> str:

@@ -18,6 +18,7 @@ from lorasweep.config.dataset import THEMES, DatasetConfig
 from lorasweep.config.evaluation import EvaluationConfig, SamplingConfig
 from lorasweep.config.keys import Key
 from lorasweep.config.loss import LossConfig
+from lorasweep.config.measures import MEASURES
 from lorasweep.config.need import value_at
 from lorasweep.config.network import NetworkConfig
 from lorasweep.config.optimizer import OptimizerConfig, SchedulerConfig
@@ -75,14 +76,8 @@ class Config:
 
 LAST = "last"  # value of evaluation.select_by that chooses the last epoch, whatever was measured
 
-# Every metric that can be an objective, and the direction in which it is better.
-OBJECTIVES = {
-    "val/loss": "minimize",
-    "val/loss_ratio": "minimize",
-    "image/clip_image": "maximize",
-    "image/clip_text": "maximize",
-    "train/loss": "minimize",
-}
+OBJECTIVES = {name: measure.direction for name, measure in MEASURES.items()}
+"""Every metric that can be an objective, and the direction in which it is better."""
 
 
 def slug(name: str) -> str:

@@ -18,8 +18,9 @@ from typing import Any
 import torch
 
 from lorasweep import commands, files, ledger
+from lorasweep.closing import closing_table
 from lorasweep.config import LAST, OBJECTIVES, Config
-from lorasweep.console import Progress, closing_table, say
+from lorasweep.console import Progress, say
 from lorasweep.evaluation.selection import best_epoch
 from lorasweep.pictures import curves
 from lorasweep.tracking.group import Trackers

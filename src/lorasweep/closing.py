@@ -1,0 +1,126 @@
+"""The table that a version closes with: its measures beside the base's, where its files are, what to type next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from lorasweep.config.measures import DECIMALS, MARGINS, MEASURES, verdict
+from lorasweep.console import duration, say, say_pairs, terminal
+
+STATUS_COLOURS = {"complete": "green", "pruned": "yellow", "interrupted": "yellow", "failed": "red"}
+VERDICT_COLOURS = {"better": "green", "worse": "red", "same": "dim"}
+
+Column = tuple[str, Mapping[str, float | None]]
+"""A head, and the metrics below it."""
+
+
+def closing_table(
+    record: Mapping[str, Any],
+    paths: Mapping[str, Path],
+    commands: Mapping[str, str],
+    *,
+    console: Console | None = None,
+) -> None:
+    """Print how a version ended: its metrics against the base, where its files are, the time, what to do next.
+
+    Args:
+        record: what record.json holds: `name`, `version`, `status`, `reason`, `selected_epoch`, `epochs`,
+            `metrics` (with `base`), `seconds`.
+        paths: label -> file or folder; those that do not exist are left out.
+        commands: what for -> command.
+        console: where to print; None is the process's own terminal or pipe, unless `silenced`.
+    """
+    console = console or terminal()
+    status = record["status"]
+    say(console=console)
+    head = Text.assemble(
+        (f"{record['name']} v{record['version']}", "bold"), "  ", (status, STATUS_COLOURS.get(status, ""))
+    )
+    say(head, console=console)
+    if record.get("reason"):
+        say(f"  {record['reason']}", console=console)
+    for line in _metric_lines(record, console):
+        say(line, console=console)
+    seconds = dict(record.get("seconds") or {})
+    whole = seconds.pop("total", sum(seconds.values()))
+    parts = ", ".join(f"{name} {duration(value)}" for name, value in seconds.items() if value >= 0.5)
+    facts = {label: str(path) for label, path in paths.items() if path.exists()}
+    facts["time"] = duration(whole) + (f" ({parts})" if parts else "")
+    say(console=console)
+    say_pairs("files", facts, console=console)
+    if commands:
+        say_pairs("next", commands, console=console)
+
+
+def _metric_lines(record: Mapping[str, Any], console: Console) -> list[Text]:
+    """Return the table base -> selected -> last as lines that fit the console, and below it what its words mean."""
+    base = {"val/loss_ratio": 1.0} | dict((record.get("metrics") or {}).get("base") or {})
+    columns = _columns(record, base)
+    names = [name for name in MEASURES if any(metrics.get(name) is not None for _, metrics in columns[1:])]
+    if not names:
+        return []
+    rows = [
+        (MEASURES[name].label, [_cell(name, metrics.get(name), base.get(name), console) for _, metrics in columns])
+        for name in names
+    ]
+    heads = [head for head, _ in columns]
+    meanings = [Text(MEASURES[name].meaning, "dim") for name in names]
+    explained = [(label, [*cells, meaning]) for (label, cells), meaning in zip(rows, meanings, strict=True)]
+    if not (lines := _table([*heads, ""], explained, console.width)):
+        lines = _table(heads, rows, console.width) or _stacked(heads, rows)
+        lines += [Text.assemble((f"  {label}: ", "dim"), text) for (label, _), text in zip(rows, meanings, strict=True)]
+    return [Text(), *lines, Text(f"  same: {MARGINS}", "dim")]
+
+
+def _columns(record: Mapping[str, Any], base: Mapping[str, float | None]) -> list[Column]:
+    """Return the base, the selected epoch and the last one, where that is another."""
+    epochs = record.get("epochs") or []
+    selected = next((entry for entry in epochs if entry["epoch"] == record.get("selected_epoch")), None)
+    columns: list[Column] = [("base", base)]
+    if selected is not None:
+        columns.append((f"epoch {selected['epoch']} (selected)", selected["metrics"]))
+    if epochs and epochs[-1] is not selected:
+        columns.append((f"epoch {epochs[-1]['epoch']} (last)", epochs[-1]["metrics"]))
+    return columns
+
+
+def _table(heads: list[str], rows: list[tuple[str, list[Text]]], width: int) -> list[Text]:
+    """Return aligned columns; [] where they are wider than `width`."""
+    table = [("", [Text(head, style="dim") for head in heads]), *rows]
+    widths = [max(len(cells[index]) for _, cells in table) for index in range(len(heads))]
+    first = max(len(label) for label, _ in table)
+    if 2 + first + sum(2 + each for each in widths) > width:
+        return []
+    lines = [Text("  ").join([Text("  " + label.ljust(first)), *map(_padded, cells, widths)]) for label, cells in table]
+    for line in lines:
+        line.rstrip()
+    return lines
+
+
+def _stacked(heads: list[str], rows: list[tuple[str, list[Text]]]) -> list[Text]:
+    lines = []
+    for label, cells in rows:
+        lines.append(Text(f"  {label}", style="bold"))
+        pairs = zip(heads, cells, strict=True)
+        lines += [Text.assemble("    ", (head, "dim"), "  ", cell) for head, cell in pairs if cell.plain]
+    return lines
+
+
+def _cell(name: str, value: float | None, base: float | None, console: Console) -> Text:
+    if value is None:
+        return Text()
+    text = Text(f"{value:.{DECIMALS}f}")
+    word = "" if base is None or base is value else verdict(name, value, base)
+    if not word:
+        return text
+    arrow = "" if word == "same" or not console.encoding.startswith("utf") else "↓ " if value < (base or 0) else "↑ "
+    return text.append(f" {arrow}{word}", style=VERDICT_COLOURS[word])
+
+
+def _padded(cell: Text, width: int) -> Text:
+    return cell + Text(" " * (width - len(cell)))
