@@ -186,7 +186,7 @@ def test_what_reads_the_same_is_called_the_same_and_every_measure_says_what_it_i
     closing_table(values, {}, {}, console=console)
     rows = [" ".join(line.split()) for line in text_of(console).splitlines()]
     assert any("0.2290 same" in row for row in rows) and any("0.4321 ↓ better" in row for row in rows)
-    for meaning in ("the trigger left out", "the base's being 1", "two trainings that differ in their seed"):
+    for meaning in ("the trigger left out", "the base's being 1", "single trainings that differ in their seed only"):
         assert sum(meaning in row for row in rows) == 1, meaning
     beside = [row for row in rows if "0.2290 same" in row and "the trigger left out" in row]
     assert len(beside) == (width == 160), "beside the values where there is room, else below"

@@ -26,8 +26,8 @@ class Measure:
 
 
 MEASURES = {
-    "val/loss": Measure("minimize", "held-out loss", "error on images that were not trained on", 0.02),
-    "val/loss_ratio": Measure("minimize", "held-out loss / base", "the same error, the base's being 1", 0.02),
+    "val/loss": Measure("minimize", "held-out loss", "error on images that were not trained on", 0.03),
+    "val/loss_ratio": Measure("minimize", "held-out loss / base", "the same error, the base's being 1", 0.03),
     "image/clip_image": Measure(
         "maximize", "CLIP image similarity", "how alike samples with the trigger and held-out images look", 0.05
     ),
@@ -35,13 +35,17 @@ MEASURES = {
         "maximize",
         "CLIP text similarity",
         "how well samples show their prompts, the trigger left out; a subject that is learnt costs some",
-        0.05,
+        0.08,
     ),
-    "train/loss": Measure("minimize", "training loss", "error on the training images", 0.1),
+    "train/loss": Measure("minimize", "training loss", "error on the training images", 0.25),
 }
 
-MARGINS = "no further apart than two trainings that differ in their seed (2% of a loss, 5% of a similarity)"
-"""What a reader must know of the margins."""
+MARGINS = "no further apart than single trainings that differ in their seed only"
+"""What a reader must know of the margins.
+
+They are the distance from the lowest to the highest value of six trainings of `lora=fuzzybear preset=demo` with six
+seeds: 3.1% of the held-out loss, 5.3% and 7.7% of the similarities (of 3 samples), 24% of the training loss.
+"""
 
 
 def verdict(name: str, value: float, other: float) -> str:

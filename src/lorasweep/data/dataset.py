@@ -180,9 +180,13 @@ class Dataset:
 
     def heldout_images(self) -> list[Image.Image]:
         """Return the held-out images as the model sees them: RGB, scaled and cropped to their buckets."""
-        return [
-            self._pictures.as_seen(item.sample.path, item.sample.facts.digest, item.placement) for item in self._heldout
-        ]
+        return [self._seen(item) for item in self._heldout]
+
+    def training_images(self, count: int) -> list[Image.Image]:
+        """Return at most `count` training images, from all over the folder, as the model sees them."""
+        known = len(self._training)
+        chosen = range(known) if known <= count else [index * known // count for index in range(count)]
+        return [self._seen(self._training[index]) for index in chosen]
 
     def captions(self) -> list[str]:
         """Return every caption that can be known before training, sorted: all full ones, those of the class with
@@ -228,6 +232,9 @@ class Dataset:
         for item in self._items:
             counts[item.placement.bucket] += item.sample.repeats
         return dict(sorted(counts.items()))
+
+    def _seen(self, item: Item) -> Image.Image:
+        return self._pictures.as_seen(item.sample.path, item.sample.facts.digest, item.placement)
 
     def _encode(self, progress: Progress) -> None:
         for item in progress(self._items + self._heldout, "encoding images"):

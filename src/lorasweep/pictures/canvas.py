@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
+
+from lorasweep import files
 
 PAPER = "#ffffff"
 INK = "#1f2430"
@@ -36,25 +41,39 @@ def line_height(face: Font) -> int:
 def wrap(text: str, face: Font, width: int, lines: int) -> list[str]:
     """Break `text` into at most `lines` lines of at most `width` pixels; what is left over becomes `…`.
 
-    Lines break at spaces; a word that is wider than a line is broken within.
+    Lines break at spaces; a word that is wider than a line is broken behind its underscores, hyphens, dots and
+    slashes, and between letters only where a part without any of these is wider still.
     """
     done: list[str] = []
     line = ""
-    for word in text.split():
-        longer = f"{line} {word}" if line else word
+    for piece, joint in _pieces(text, face, width):
+        longer = line + joint + piece if line else piece
         if face.getlength(longer) <= width:
             line = longer
-            continue
-        if line:
+        else:
             done.append(line)
-        while face.getlength(word) > width and len(word) > 1:
-            fits = next(n for n in range(len(word) - 1, 0, -1) if n == 1 or face.getlength(word[:n]) <= width)
-            done.append(word[:fits])
-            word = word[fits:]
-        line = word
+            line = piece
     if line:
         done.append(line)
     return done if len(done) <= lines else [*done[: lines - 1], shorten(" ".join(done[lines - 1 :]), face, width)]
+
+
+def longest_word(texts: Iterable[str], face: Font) -> int:
+    """Return the width in pixels of the widest word."""
+    return math.ceil(max((face.getlength(word) for text in texts for word in text.split()), default=0))
+
+
+def _pieces(text: str, face: Font, width: int) -> Iterator[tuple[str, str]]:
+    """Yield what a line may be made of, none wider than `width` if that can be, and what joins each to its left."""
+    for word in text.split():
+        joint = " "
+        for part in [word] if face.getlength(word) <= width else re.findall(r"[^_./-]*[_./-]+|[^_./-]+", word):
+            while face.getlength(part) > width and len(part) > 1:
+                fits = next(n for n in range(len(part) - 1, 0, -1) if n == 1 or face.getlength(part[:n]) <= width)
+                yield part[:fits], joint
+                part, joint = part[fits:], ""
+            yield part, joint
+            joint = ""
 
 
 def shorten(text: str, face: Font, width: int) -> str:
@@ -98,3 +117,25 @@ def paste(canvas: Image.Image, path: Path | None, box: Box) -> None:
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     image = image.resize(size, Image.Resampling.LANCZOS)
     canvas.paste(image, ((left + right - size[0]) // 2, (top + bottom - size[1]) // 2))
+
+
+def fit(size: tuple[int, int], side: int) -> tuple[int, int]:
+    """Return `size` scaled so that its longer side has `side` pixels."""
+    scale = side / max(size)
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def largest(paths: Sequence[Path | None], fallback: int = 160) -> tuple[int, int]:
+    """Return the width and height that hold every picture; a square of `fallback` pixels where there is none."""
+    sizes = [image.size for image in map(read_image, paths) if image is not None] or [(fallback, fallback)]
+    return max(size[0] for size in sizes), max(size[1] for size in sizes)
+
+
+def save(canvas: Image.Image, path: Path) -> None:
+    """Write a picture as PNG, atomically.
+
+    Raises:
+        OSError: `path` cannot be written.
+    """
+    with files.writing(path) as temporary:
+        canvas.save(temporary, format="PNG")

@@ -19,6 +19,7 @@ Row = Mapping[str, Any]
 Series = tuple[list[float], list[float]]
 
 TRAIN, ORANGE, VIOLET = "#3b6fb6", "#c2571a", "#7c3aed"
+LABEL = 0.05  # height of a label as a share of its panel
 RATES = {"unet": "UNet", "text_encoder": "text encoder 1", "text_encoder_2": "text encoder 2"}
 
 
@@ -46,13 +47,15 @@ def write_curves(
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     loss, ratio = series(rows, "train/loss"), series(rows, "val/loss_ratio")
     bins = [series(rows, name) for name in _bin_names(rows)]
     rates = {label: series(rows, f"train/lr_{part}") for part, label in RATES.items()}
-    figure = Figure(figsize=(12.5, 7) if ratio[0] else (8, 6), dpi=110, layout="constrained")
+    figure = Figure(figsize=(12.5, 7.2) if ratio[0] else (8, 6.2), dpi=110)
+    figure.set_layout_engine(ConstrainedLayoutEngine(rect=(0.01, 0.01, 0.98, 0.92), h_pad=0.06))
     FigureCanvasAgg(figure)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=15, fontweight="bold", color=INK)
+    figure.text(0.02, 0.975, title, va="top", fontsize=15, fontweight="bold", color=INK)
     halves = figure.subfigures(1, 2 if ratio[0] else 1, squeeze=False, wspace=0.03)[0]
 
     last = max(1, *(row["step"] for row in rows)) if rows else 1
@@ -120,10 +123,6 @@ def _heading(axes: Axes, text: str) -> None:
     axes.set_title(text, loc="left", fontsize=11, color=INK)
 
 
-def _legend(axes: Axes) -> None:
-    axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="best")
-
-
 def _line(axes: Axes, points: Series, **style: Any) -> None:
     """Draw a line with small dots where there are few points, so that even one can be seen."""
     style = {"linewidth": 1.8, "marker": "o" if len(points[0]) <= 60 else None, "markersize": 3.5} | style
@@ -132,28 +131,75 @@ def _line(axes: Axes, points: Series, **style: Any) -> None:
 
 def _draw_loss(axes: Axes, loss: Series) -> None:
     steps, values = loss
-    _heading(axes, "training loss")
+    _heading(axes, "training loss (thin: as logged, thick: smoothed)")
     if not steps:
         return
     # The last tenth of the curve weighs most: enough to see the trend through the noise of the timesteps.
     smooth = smoothed(values, 1 - 1 / max(1.0, len(values) / 10))
-    axes.plot(steps, values, color=TRAIN, alpha=0.28, linewidth=0.9, label="as logged")
-    _line(axes, (steps, smooth), color=TRAIN, linewidth=2.2, markersize=2, label="smoothed")
-    # A few extreme values would press the rest of the curve flat.
-    usual = sorted(values)[math.floor(0.99 * (len(values) - 1))]
-    axes.set_ylim(0, max(*smooth, usual, 1e-12) * 1.08)
-    _legend(axes)
+    axes.plot(steps, values, color=TRAIN, alpha=0.28, linewidth=0.9)
+    _line(axes, (steps, smooth), color=TRAIN, linewidth=2.2, markersize=2)
+    # An explosion would press the rest of the curve flat, and so would an axis from 0.
+    ordered = sorted(values)
+    usual = ordered[math.floor(0.99 * (len(ordered) - 1))]
+    low, high = min(*smooth, ordered[0]), ordered[-1] if ordered[-1] <= 3 * usual else usual
+    room = 0.06 * (high - low) or 0.06 * abs(high) or 1e-12
+    axes.set_ylim(low - room, high + room)
 
 
 def _draw_rates(axes: Axes, rates: Mapping[str, Series]) -> None:
-    _heading(axes, "learning rate")
-    for (label, points), style, colour in zip(rates.items(), ("-", "--", ":"), (TRAIN, ORANGE, VIOLET), strict=True):
-        if any(points[1]):
-            _line(axes, points, linestyle=style, color=colour, label=label, markersize=0 if len(points[0]) > 1 else 3.5)
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
-    axes.set_ylim(bottom=0)
-    if axes.lines:
-        _legend(axes)
+    """Draw the rates on a logarithmic axis where they lie far apart: on another one the lower ones are a flat line."""
+    shown = {label: points for label, points in _merged(rates).items() if any(points[1])}
+    peaks = [max(points[1]) for points in shown.values()]
+    far = bool(peaks) and max(peaks) > 3 * min(peaks)
+    _heading(axes, f"learning rate{', logarithmic' if far else ''}")
+    if far:
+        axes.set_yscale("log")
+        axes.set_ylim(min(peaks) / 30, max(peaks) * 1.6)  # a rate that decays to 0 leaves through the bottom
+    else:
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
+        axes.set_ylim(bottom=0)
+    for (label, points), style, colour in zip(shown.items(), ("-", "--", ":"), (TRAIN, ORANGE, VIOLET), strict=False):
+        positive = [(step, value) for step, value in zip(*points, strict=True) if value > 0 or not far]
+        drawn = [step for step, _ in positive], [value for _, value in positive]
+        _line(axes, drawn, linestyle=style, color=colour, label=label, markersize=0 if len(points[0]) > 1 else 3.5)
+    if shown:
+        place = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0.2, "ncols": len(shown)}
+        axes.legend(frameon=False, fontsize=9, labelcolor=INK, **place)
+
+
+def _merged(rates: Mapping[str, Series]) -> dict[str, Series]:
+    """Return the rates with those that are the same under one name."""
+    same: dict[str, list[str]] = {}
+    for label, points in rates.items():
+        same.setdefault(repr(points), []).append(label)
+    return {_together(labels): rates[labels[0]] for labels in same.values()}
+
+
+def _together(labels: Sequence[str]) -> str:
+    """Return one name for several: `text encoders` for both of them."""
+    encoders = [label for label in labels if label != RATES["unet"]]
+    several = ["text encoders"] if len(encoders) > 1 else encoders
+    return ", ".join([label for label in labels if label not in encoders] + several)
+
+
+def _name_lines(axes: Axes) -> None:
+    """Write each line's label behind its end, in its colour; labels that would overlap are pushed apart."""
+    low, high = axes.get_ylim()
+    lines: list[Any] = [line for line in axes.lines if not str(line.get_label()).startswith("_")]
+    ends = {line: (line.get_ydata()[-1] - low) / (high - low) for line in lines}
+    free = 0.0
+    for line in sorted(lines, key=ends.__getitem__):
+        place = max(ends[line], free)
+        free = place + LABEL
+        axes.annotate(
+            str(line.get_label()),
+            (1.01, place),
+            xycoords="axes fraction",
+            va="center",
+            color=line.get_color(),
+            fontsize=9,
+            annotation_clip=False,
+        )
 
 
 def _draw_ratio(axes: Axes, ratio: Series) -> None:
@@ -185,15 +231,15 @@ def _mark(axes: Axes, step: float, value: float, epoch: int | None, *, late: boo
 def _draw_bins(axes: Axes, bins: Sequence[Series], edges: Sequence[int] | None) -> None:
     from matplotlib import colormaps
 
-    _heading(axes, "the same by timestep (low: fine detail, high: composition)")
+    _heading(axes, "the same by timestep (low ones: fine detail, high ones: composition)")
     _base_line(axes)
     named = edges if edges is not None and len(edges) == len(bins) + 1 else None
     for index, points in enumerate(bins):
-        label = f"t {named[index]} to {named[index + 1] - 1}" if named is not None else f"bin {index}"
-        colour = colormaps["viridis"](0.05 + 0.8 * index / max(1, len(bins) - 1))
+        label = f"{named[index]} to {named[index + 1] - 1}" if named is not None else f"bin {index}"
+        colour = colormaps["viridis"](0.05 + 0.7 * index / max(1, len(bins) - 1))
         _line(axes, points, color=colour, label=label)
     axes.margins(y=0.1)
-    _legend(axes)
+    _name_lines(axes)
 
 
 def _base_line(axes: Axes) -> None:

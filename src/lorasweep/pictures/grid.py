@@ -1,24 +1,28 @@
-"""Sample grids: prompts x epochs, and before/after."""
+"""Sample grids: rows of prompts, columns of epochs or of versions."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from lorasweep import files
 from lorasweep.pictures.canvas import (
     ACCENT,
     FAINT,
     INK,
     PAPER,
+    Font,
+    fit,
     font,
+    largest,
     line_height,
+    longest_word,
     paste,
-    read_image,
+    save,
     shorten,
     wrap,
     write_lines,
@@ -27,7 +31,28 @@ from lorasweep.pictures.canvas import (
 SMALLEST, LARGEST = 160, 320  # pixels of a cell's longer side
 WIDTH = 1500  # pixels that all columns together aim at
 GAP = 12
+APART = 28  # pixels between a column that stands apart and the next
 MARGIN = 28
+NOTES = 4  # lines below a head at most
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a grid.
+
+    Attributes:
+        head: what stands above it, such as `epoch 3`.
+        pictures: a PNG or None from top to bottom; where there are fewer than rows, the rest stays blank.
+        notes: short texts below the head, such as what was measured.
+        mark: a word behind the head of a column that is to stand out, such as `selected`; "" for all others.
+        apart: whether it is of another kind than the columns to its right, as training images are.
+    """
+
+    head: str
+    pictures: Sequence[Path | None]
+    notes: Sequence[str] = ()
+    mark: str = ""
+    apart: bool = False
 
 
 def shown_columns(epochs: Sequence[int], selected: int | None = None, limit: int = 10) -> list[int]:
@@ -51,149 +76,82 @@ def shown_columns(epochs: Sequence[int], selected: int | None = None, limit: int
     return sorted(chosen)
 
 
-def write_grid(
-    cells: Sequence[Sequence[Path | None]],
-    prompts: Sequence[str],
-    epochs: Sequence[int],
-    path: Path,
-    *,
-    title: str,
-    selected: int | None = None,
-) -> None:
-    """Draw samples as prompts x epochs and write them as one PNG, atomically.
+def write_grid(columns: Sequence[Column], rows: Sequence[str], path: Path, *, title: str, notes: str = "") -> None:
+    """Draw samples in rows and columns and write them as one PNG, atomically.
 
-    Pictures of any size are enlarged or reduced to one cell size; long prompts are wrapped; of many epochs some are
-    shown (`shown_columns`); a missing or unreadable picture is an empty tile.
+    Pictures of any size are enlarged or reduced to one cell size; long labels are wrapped; a missing or unreadable
+    picture is an empty tile.
 
     Args:
-        cells: one row per prompt, in it one PNG (or None) per epoch.
-        prompts: the labels of the rows.
-        epochs: the epochs of the columns, ascending; 0 is the base.
+        columns: from left to right.
+        rows: the labels of the rows, such as prompts.
         path: the PNG to write.
         title: the line above.
-        selected: the epoch to mark.
+        notes: what the columns' notes are, such as the name of a metric; stands left of them.
 
     Raises:
-        ValueError: prompts, epochs and cells do not fit each other, or there are none.
+        ValueError: there are no rows or no columns, or a column has more pictures than there are rows.
         OSError: `path` cannot be written.
     """
-    if not cells or not epochs or len(cells) != len(prompts) or any(len(row) != len(epochs) for row in cells):
-        raise ValueError(f"{len(prompts)} prompts x {len(epochs)} epochs need as many rows and columns of pictures")
-    columns = shown_columns(epochs, selected)
-    width, height = _cell_size(cells, len(columns))
+    if not rows or not columns or any(len(column.pictures) > len(rows) for column in columns):
+        raise ValueError(f"{len(columns)} columns and {len(rows)} rows: a column has a picture for each row at most")
+    width, height = _cell_size(columns)
     face, bold, head = font(_text_size(width)), font(_text_size(width), bold=True), font(26, bold=True)
-    label_width = round(min(320, max(190, 0.95 * width)))
+    label_width = round(min(320, max(190, 0.95 * width, longest_word(rows, face))))
+    below = [_notes(column, face, width) for column in columns]
+    line = line_height(face)
 
     top = MARGIN + line_height(head) + 14
-    first_cell = top + line_height(face) + 14
-    left = MARGIN + label_width + 16
-    size = (
-        left + len(columns) * (width + GAP) - GAP + MARGIN,
-        first_cell + len(cells) * (height + GAP) - GAP + MARGIN,
-    )
-    canvas = Image.new("RGB", size, PAPER)
+    first_cell = top + line * (1 + max(map(len, below))) + 14
+    places = _places(columns, MARGIN + label_width + 16, width)
+    bottom = first_cell + len(rows) * (height + GAP) - GAP
+    canvas = Image.new("RGB", (places[-1] + width + MARGIN, bottom + MARGIN), PAPER)
     draw = ImageDraw.Draw(canvas)
-    draw.text((MARGIN, MARGIN), shorten(title, head, size[0] - 2 * MARGIN), font=head, fill=INK)
-
-    for position, column in enumerate(columns):
-        x = left + position * (width + GAP)
-        marked = epochs[column] == selected
-        if marked:
-            bottom = first_cell + len(cells) * (height + GAP) - GAP
-            draw.rounded_rectangle((x - 4, top - 4, x + width + 3, bottom + 3), radius=7, fill=ACCENT)
-        text = _name(epochs[column])
-        if marked and bold.getlength(f"{text} · selected") <= width:
-            text += " · selected"
-        middle = (x + width / 2, top + line_height(face) / 2 + 2)
-        draw.text(middle, text, font=bold if marked else face, fill=PAPER if marked else FAINT, anchor="mm")
-    for index, (row, label) in enumerate(zip(cells, prompts, strict=True)):
+    draw.text((MARGIN, MARGIN), shorten(title, head, canvas.width - 2 * MARGIN), font=head, fill=INK)
+    if any(below):
+        draw.text((MARGIN, top + line), shorten(notes, face, label_width), font=face, fill=FAINT)
+    for index, label in enumerate(rows):
+        lines = wrap(label, face, label_width, max(1, height // line))
         y = first_cell + index * (height + GAP)
-        lines = wrap(label, face, label_width, max(1, height // line_height(face)))
-        write_lines(draw, lines, (MARGIN, y + (height - len(lines) * line_height(face)) / 2), face, INK)
-        for position, column in enumerate(columns):
-            x = left + position * (width + GAP)
-            paste(canvas, row[column], (x, y, x + width, y + height))
-    _save(canvas, path)
-
-
-def write_before_after(
-    pairs: Sequence[tuple[Path, Path]],
-    prompts: Sequence[str],
-    path: Path,
-    *,
-    title: str,
-    labels: tuple[str, str] = ("base", "with the LoRA"),
-    side: int = 384,
-) -> None:
-    """Draw pairs of samples large, side by side, each under its prompt, and write them as one PNG, atomically.
-
-    Args:
-        pairs: the base's sample and the version's, per prompt; same prompt, same seed.
-        prompts: what both were asked for.
-        path: the PNG to write.
-        title: the line above.
-        labels: names of the two columns.
-        side: pixels of a picture's longer side.
-
-    Raises:
-        ValueError: there is not one prompt per pair, or there are no pairs.
-        OSError: `path` cannot be written.
-    """
-    if not pairs or len(pairs) != len(prompts):
-        raise ValueError(f"{len(pairs)} pairs and {len(prompts)} prompts: one prompt per pair is needed")
-    width, height = _fit(_largest([path for pair in pairs for path in pair]), side)
-    face, bold, head = font(17), font(19, bold=True), font(26, bold=True)
-    size_x = 2 * MARGIN + 2 * width + GAP
-    captions = [wrap(prompt, face, 2 * width + GAP, 3) for prompt in prompts]
-
-    title_lines = wrap(title, head, 2 * width + GAP, 2)
-    y = MARGIN + len(title_lines) * line_height(head) + 10
-    rows = sum(len(lines) * line_height(face) + 10 + height + 26 for lines in captions)
-    canvas = Image.new("RGB", (size_x, y + line_height(bold) + 14 + rows - 26 + MARGIN), PAPER)
-    draw = ImageDraw.Draw(canvas)
-    write_lines(draw, title_lines, (MARGIN, MARGIN), head, INK)
-    for column, (label, colour) in enumerate(zip(labels, (FAINT, ACCENT), strict=True)):
-        x = MARGIN + column * (width + GAP) + width / 2
-        draw.text((x, y), shorten(label, bold, width), font=bold, fill=colour, anchor="ma")
-    y += line_height(bold) + 14
-    for pair, lines in zip(pairs, captions, strict=True):
-        write_lines(draw, lines, (MARGIN, y), face, INK)
-        y += len(lines) * line_height(face) + 10
-        for column, picture in enumerate(pair):
-            x = MARGIN + column * (width + GAP)
+        write_lines(draw, lines, (MARGIN, y + (height - len(lines) * line) / 2), face, INK)
+    for column, x, lines in zip(columns, places, below, strict=True):
+        if column.mark:
+            draw.rounded_rectangle((x - 4, top - 4, x + width + 3, bottom + 3), radius=7, fill=ACCENT)
+        fill = PAPER if column.mark else FAINT
+        text = f"{column.head} · {column.mark}"
+        if not column.mark or bold.getlength(text) > width:
+            text = column.head
+        text = shorten(text, bold if column.mark else face, width)
+        draw.text((x + width / 2, top + 2), text, font=bold if column.mark else face, fill=fill, anchor="ma")
+        for number, note in enumerate(lines, 1):
+            draw.text((x + width / 2, top + 2 + number * line), note, font=face, fill=fill, anchor="ma")
+        for index, picture in enumerate(column.pictures):
+            y = first_cell + index * (height + GAP)
             paste(canvas, picture, (x, y, x + width, y + height))
-        y += height + 26
-    _save(canvas, path)
+    save(canvas, path)
 
 
-def _cell_size(cells: Sequence[Sequence[Path | None]], columns: int) -> tuple[int, int]:
+def _places(columns: Sequence[Column], left: int, width: int) -> list[int]:
+    """Return where each column begins."""
+    places = [left]
+    for column in columns[:-1]:
+        places.append(places[-1] + width + (APART if column.apart else GAP))
+    return places
+
+
+def _notes(column: Column, face: Font, width: int) -> list[str]:
+    return [line for note in column.notes for line in wrap(note, face, width, 2)][:NOTES]
+
+
+def _cell_size(columns: Sequence[Column]) -> tuple[int, int]:
     """Return width and height of a cell: as large as `WIDTH` allows, a whole multiple of small pictures."""
-    largest = _largest([path for row in cells for path in row])
-    native = max(largest)
-    room = min(LARGEST, max(SMALLEST, WIDTH // max(1, columns)))
+    # Columns that stand apart follow: training images come in more shapes than samples do.
+    sizes = largest([path for column in columns if not column.apart for path in column.pictures])
+    native = max(sizes)
+    room = min(LARGEST, max(SMALLEST, WIDTH // max(1, len(columns))))
     side = native * max(room // native, math.ceil(SMALLEST / native)) if native < room else room
-    return _fit(largest, side)
-
-
-def _fit(size: tuple[int, int], side: int) -> tuple[int, int]:
-    scale = side / max(size)
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-
-
-def _largest(paths: Sequence[Path | None]) -> tuple[int, int]:
-    """Return the width and height that hold every picture; a square where there is none."""
-    sizes = [image.size for image in map(read_image, paths) if image is not None] or [(SMALLEST, SMALLEST)]
-    return max(size[0] for size in sizes), max(size[1] for size in sizes)
+    return fit(sizes, side)
 
 
 def _text_size(cell: int) -> int:
     return round(min(19, max(14, cell * 0.075)))
-
-
-def _name(epoch: int) -> str:
-    return f"epoch {epoch}" if epoch else "base"
-
-
-def _save(canvas: Image.Image, path: Path) -> None:
-    with files.writing(path) as temporary:
-        canvas.save(temporary, format="PNG")

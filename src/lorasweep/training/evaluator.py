@@ -10,7 +10,7 @@ from PIL import Image
 from lorasweep.config import Config
 from lorasweep.evaluation.clip import Clip
 from lorasweep.evaluation.heldout import HeldoutLoss
-from lorasweep.training.samples import Samples
+from lorasweep.training.samples import SHOWN, Samples
 from lorasweep.training.stopwatch import Stopwatch
 from lorasweep.training.version import Version
 
@@ -25,7 +25,10 @@ class Evaluator:
 
     def __init__(self, config: Config, version: Version, folder: Path, clip: Clip | None, stopwatch: Stopwatch) -> None:
         self.config, self.version, self.clip, self.stopwatch = config, version, clip, stopwatch
-        self.samples = Samples(config, version.base, folder)
+        self.samples = Samples(config, version.number, version.base, folder)
+        if self.samples.prompts and config.sampling.every_epochs:
+            count = max(SHOWN, len(self.samples.prompts))
+            self.samples.keep_training_images(version.dataset.training_images(count))
         heldout = version.dataset.heldout() if config.evaluation.heldout_loss else []
         prediction_type, seed = config.base_model.prediction_type, config.evaluation.seed
         self.heldout = HeldoutLoss(version.base, heldout, config.evaluation, prediction_type, seed) if heldout else None

@@ -119,6 +119,12 @@ class Member:
         """Path of the selected checkpoint as a diffusers folder (full fine-tunes only)."""
         return self.folder / f"{self.name}_diffusers"
 
+    @property
+    def _metric(self) -> str:
+        """Name of what the epochs are compared by; the objective where the last one is selected whatever it is."""
+        chosen = self.config.evaluation.select_by
+        return self.config.objective if chosen in (None, LAST) else chosen
+
     def weights(self, epoch: int) -> Path:
         """Return the path of the weights file of an epoch (1-based)."""
         return self.folder / f"{self.name}-{epoch:06d}.safetensors"
@@ -133,7 +139,7 @@ class Member:
         else:
             self._select(again=True)  # of the epochs that are left: a later one may have been chosen before the kill
             if self.evaluator.samples.prompts and self.evaluator.samples.epochs():
-                self.evaluator.samples.write_sheets(self.record.values["selected_epoch"])
+                self._write_sheets()
 
     def replay(self) -> None:
         """Tell the trackers what the version did that this one continues: they are new, its metrics are not."""
@@ -191,7 +197,7 @@ class Member:
         self._select()
         if sample and self.evaluator.samples.prompts:
             with self.stopwatch("sample"):
-                self.evaluator.samples.write_sheets(self.record.values["selected_epoch"])
+                self._write_sheets()
             self._log_images(epoch, step)
         self.trackers.metrics({"epoch": epoch, **measured}, step)
         self.progress.epoch(epoch, metrics)
@@ -293,8 +299,8 @@ class Member:
         if not saved:
             self.record.update(selected_epoch=None, selected_because=None)
             return
-        metric = self.config.evaluation.select_by or self.config.objective
-        if metric == LAST:
+        metric = self._metric
+        if self.config.evaluation.select_by == LAST:
             epoch, reason = saved[-1]["epoch"], "the last epoch (evaluation.select_by)"
         else:
             epoch, reason = best_epoch([SimpleNamespace(**entry) for entry in saved], metric, OBJECTIVES[metric])
@@ -330,12 +336,18 @@ class Member:
         if images:
             self.trackers.images(images, step)
 
+    def _write_sheets(self) -> None:
+        record, metric = self.record.values, self._metric
+        values = {0: record["metrics"]["base"].get(metric)}
+        values |= {entry["epoch"]: entry["metrics"].get(metric) for entry in record["epochs"]}
+        self.evaluator.samples.write_sheets(record["selected_epoch"], metric, values)
+
     def _draw_curves(self) -> None:
         bins, timesteps = self.config.evaluation.bins, len(self.version.base.alphas_cumprod)
         curves.write_curves(
             read_rows(self.folder / "metrics.jsonl"),
             self.folder / "curves.png",
-            title=self.name,
+            title=f"{self.config.name} v{self.version.number}",
             selected_epoch=self.record.values["selected_epoch"],
             bin_edges=[round(timesteps * edge / bins) for edge in range(bins + 1)],
         )

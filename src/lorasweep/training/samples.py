@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +12,12 @@ from PIL import Image
 from lorasweep import files
 from lorasweep.bases.sdxl import SDXL
 from lorasweep.config import Config
-from lorasweep.pictures import grid
+from lorasweep.config.measures import MEASURES
+from lorasweep.pictures import before_after, grid
 from lorasweep.randomness import generator
 
 BATCH = 4  # images denoised side by side: enough to keep a GPU busy, few enough for 12 GB at 1024 px
+SHOWN = 2  # training images that the picture of before and after shows; the grid has one in each row
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,8 @@ def prompts_of(config: Config) -> list[Prompt]:
 class Samples:
     """The `samples/` folder of a version: one PNG per prompt and epoch, and `grid.png` over all of them."""
 
-    def __init__(self, config: Config, base: SDXL, folder: Path) -> None:
-        self.config, self.base, self.folder = config, base, folder / "samples"
+    def __init__(self, config: Config, number: int, base: SDXL, folder: Path) -> None:
+        self.config, self.number, self.base, self.folder = config, number, base, folder / "samples"
         self.prompts = prompts_of(config)
 
     @property
@@ -84,25 +86,53 @@ class Samples:
         """Return the images that `draw(epoch)` wrote."""
         return [Image.open(self.path(epoch, index)).convert("RGB") for index in range(len(self.prompts))]
 
-    def write_sheets(self, selected: int | None) -> None:
+    def keep_training_images(self, images: Sequence[Image.Image]) -> None:
+        """Write some of the images that are trained on, as the model sees them, for the sheets to show."""
+        for index, image in enumerate(images):
+            if not (path := self.training_image(index)).exists():
+                with files.writing(path) as temporary:
+                    image.save(temporary, format="PNG")
+
+    def training_image(self, index: int) -> Path:
+        """Return the path of a training image that the sheets show."""
+        return self.folder / f"training_{index:02d}.png"
+
+    def write_sheets(self, selected: int | None, metric: str, values: Mapping[int, float | None]) -> None:
         """Redraw `grid.png`, a row per prompt and a column per sampled epoch, and `before_after.png`.
 
         Args:
             selected: the selected epoch; when it was not sampled, the last sampled one stands in for it.
+            metric: what is written under each epoch.
+            values: of that metric, by epoch; 0 is the base.
         """
-        epochs = self.epochs()
-        cells = [[self.path(epoch, index) for epoch in epochs] for index in range(len(self.prompts))]
+        epochs, rows = self.epochs(), range(len(self.prompts))
         several = len(self.config.sampling.seeds) > 1
-        rows = [f"{p.text} (seed {p.seed})" if several else p.text for p in self.prompts]
-        after = epochs.index(selected) if selected in epochs else len(epochs) - 1
-        grid.write_before_after(
-            [(row[0], row[after]) for row in cells],
-            rows,
+        labels = [f"{p.text} (seed {p.seed})" if several else p.text for p in self.prompts]
+        after = selected if selected in epochs else epochs[-1]
+        name = f"{self.config.name} v{self.number}"
+        training = [path for index in range(max(SHOWN, len(rows))) if (path := self.training_image(index)).exists()]
+
+        def column(epoch: int) -> grid.Column:
+            value = values.get(epoch)
+            return grid.Column(
+                head=f"epoch {epoch}" if epoch else "base",
+                pictures=[self.path(epoch, index) for index in rows],
+                notes=[] if value is None else [f"{value:.3f}"],
+                mark="selected" if epoch == selected else "",
+            )
+
+        columns = [column(epochs[index]) for index in grid.shown_columns(epochs, selected)]
+        if training:
+            columns.insert(0, grid.Column("training images", training[: len(rows)], apart=True))
+        grid.write_grid(columns, labels, self.grid, title=name, notes=MEASURES[metric].label)
+        before_after.write_before_after(
+            [(self.path(0, index), self.path(after, index)) for index in rows],
+            labels,
             self.before_after,
-            title=f"{self.config.name}: the base and epoch {epochs[after]}",
+            title=f"{name}: the base and epoch {after}",
             labels=("base", "fine-tuned" if self.config.network.type == "full" else "with the LoRA"),
+            training=training,
         )
-        grid.write_grid(cells, rows, epochs, self.grid, title=self.config.name, selected=selected)
 
     def _settings(self) -> Hashable:
         """Return all that decides what a model samples."""
