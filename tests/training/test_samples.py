@@ -30,7 +30,7 @@ def test_the_bases_samples_are_drawn_once_and_an_epochs_every_time(short_config:
 
     def samples(version: str, **changes: object) -> Samples:
         config = replace(short_config, sampling=replace(short_config.sampling, **changes))  # type: ignore[arg-type]
-        return Samples(config, base, tmp_path / version)  # type: ignore[arg-type]
+        return Samples(config, 6, base, tmp_path / version)  # type: ignore[arg-type]
 
     first, second = samples("v6").draw(0), samples("v7").draw(0)
     assert len(base.drawn) == 1 and [i.tobytes() for i in first] == [i.tobytes() for i in second]
