@@ -8,6 +8,7 @@ import time
 from lorasweep import help
 from lorasweep.compose import CONF
 from lorasweep.config import schema_keys
+from lorasweep.config.kohya import INSTEAD
 from lorasweep.data.plan import total_steps
 from lorasweep.reference import markdown
 
@@ -56,6 +57,23 @@ def test_the_page_on_kohya_names_keys_that_exist():
     groups = {name.partition(".")[0] for name in schema_keys()}
     named = [key for key in re.findall(r"[ `]([a-z_0-9]+(?:\.[a-z_0-9]+)+)[=`]", page) if key.split(".")[0] in groups]
     assert len(set(named)) > 40 and set(named) <= set(schema_keys())
+
+
+def test_the_page_on_kohya_has_every_name_that_is_answered_and_every_name_on_it_is_answered():
+    page = (ROOT / "docs" / "coming-from-kohya.md").read_text()
+    theirs = {name for key in schema_keys().values() for name in key.kohya}
+    ours = {name.rpartition(".")[2] for name in schema_keys()}
+    assert not (theirs | set(INSTEAD)) & ours, "a name of ours needs no translation"
+    assert not theirs & set(INSTEAD)
+    for name in theirs | set(INSTEAD):
+        assert re.search(rf"\b{name}\b", page), f"docs/coming-from-kohya.md lacks {name}"
+    # In the first columns of its tables. The rest are values, and a dataset's attributes.
+    cells = [row.partition("|")[0] for row in re.findall(r"^\|(.*)", page, re.MULTILINE)]
+    codes = re.findall(r"`([^`]+)`", " ".join(cells))
+    named = {name for code in codes for name in re.findall(r"(?<![\w.=/-])[a-z][a-z0-9_]*(?![\w./-])", code)}
+    assert named - theirs - set(INSTEAD) - ours == {
+        "accelerate", "launch", "lokr", "boft", "optimizer", "custom_attributes"
+    }  # fmt: skip
 
 
 def test_the_page_on_kohya_counts_steps_as_the_program_does():

@@ -27,6 +27,7 @@ from lorasweep.config.limits import ill_typed
 from lorasweep.errors import Problem, UserError
 from lorasweep.resuming import resumed
 from lorasweep.text import did_you_mean
+from lorasweep.typed import parsed, readable
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 VERSION_BASE = "1.3"
@@ -106,7 +107,7 @@ def compose(line: Sequence[str], config_name: str = "config") -> DictConfig:
     Raises:
         UserError: every bad override, each in one line.
     """
-    config, problems = _compose_what_works(line, config_name)
+    config, problems = _compose_what_works(readable(line), config_name)
     if problems or config is None:
         raise UserError(problems)
     return config
@@ -118,6 +119,7 @@ def load(line: Sequence[str], config_name: str = "config") -> Config:
     Raises:
         UserError: everything that is wrong, whatever the stage it would have failed at.
     """
+    line = readable(line)
     config, problems = _compose_what_works(line, config_name)
     wrong = {key for problem in problems for key in problem.keys}
     ways: dict[str, str] = {}
@@ -136,9 +138,9 @@ def searched(line: Sequence[str], config_name: str = "config") -> list[str]:
 
     Where nothing is searched at all, the overrides that the sweeper then falls back on come first.
     """
-    parsed = {text: overrides.parsed(text) for text in line}
-    plain = [text for text, override in parsed.items() if override and not override.is_sweep_override()]
-    swept = {override.get_key_element() for override in parsed.values() if override and override.is_sweep_override()}
+    given = {text: parsed(text) for text in line}
+    plain = [text for text, override in given.items() if override and not override.is_sweep_override()]
+    swept = {override.get_key_element() for override in given.values() if override and override.is_sweep_override()}
 
     def sweeper_with(fallback: Sequence[str]) -> DictConfig:
         config = hydra.compose(config_name, [*plain, *fallback], return_hydra_config=True)
@@ -153,7 +155,7 @@ def searched(line: Sequence[str], config_name: str = "config") -> list[str]:
             sweeper = sweeper_with(fallback)
     except _ERRORS:
         return []  # what is wrong is said where the command line is judged
-    fixed = {override.get_key_element() for override in parsed.values() if override}
+    fixed = {override.get_key_element() for override in given.values() if override}
     params = OmegaConf.to_container(sweeper.params) if sweeper.get("params") else {}  # with interpolations as they are
     assert isinstance(params, dict)
     return [*fallback, *(f"{k!s}={v}" for k, v in params.items() if isinstance(v, str) and k not in fixed)]
@@ -175,7 +177,7 @@ def settle(config: DictConfig, line: Sequence[str], config_name: str = "config",
     problems = _unresolved(config)
     if problems:
         raise UserError(problems)
-    given = {override.key_or_group for text in line if (override := overrides.parsed(text))}
+    given = {override.key_or_group for text in line if (override := parsed(text))}
     return _checked(resumed(config, line, config_name) if config.resume is not None else config, given, wrong)
 
 

@@ -6,21 +6,20 @@ where it was raised.
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from lorasweep import compose, help, overrides
+from lorasweep import arguments, compose, help, overrides
+from lorasweep.arguments import Arguments
 from lorasweep.config import Config
-from lorasweep.errors import UserError
+from lorasweep.errors import Problem, UserError
 
 USER_ERROR = 2
 
@@ -29,17 +28,20 @@ def main(app: Callable[[], None], conf: Path, argv: Sequence[str]) -> int:
     """Run a Hydra app whose configs are in `conf`; return the exit code.
 
     Args:
-        app: the function that hydra.main decorated, which reads sys.argv itself.
-        conf: its config folder. argv: the command line without the program.
+        app: the function that hydra.main decorated, which reads sys.argv itself; what stands there is made readable.
+        conf: its config folder.
+        argv: the command line without the program.
     """
-    args = get_args_parser().parse_args(argv)
+    given = arguments.read(argv)
+    args = given.hydra
     if args.help:
         print(help.text(conf))
         return 0
     compose.register()
     try:
         if not (args.hydra_help or args.shell_completion or args.info):
-            _look_ahead(args, conf)
+            _look_ahead(given, conf)
+        sys.argv[1:] = given.argv
         app()
     except UserError as error:
         return _told(error)
@@ -71,8 +73,9 @@ def _run(config: Config, line: list[str], choices: dict[str, str]) -> float | No
     return training.run(config, overrides=line, choices=choices)
 
 
-def _look_ahead(args: argparse.Namespace, conf: Path) -> None:
+def _look_ahead(given: Arguments, conf: Path) -> None:
     """Compose and check what is asked for, every value of a multirun too, before Hydra starts anything."""
+    args, several = given.hydra, given.several
     line, name = list(args.overrides), args.config_name or "config"
     if args.experimental_rerun:
         raise UserError(f"--experimental-rerun={args.experimental_rerun}: pickled files are never read")
@@ -83,15 +86,15 @@ def _look_ahead(args: argparse.Namespace, conf: Path) -> None:
             raise UserError(f"{folder}: there is no such folder of configs; check --config-path and --config-dir")
     if args.config_dir:
         line.append(f"hydra.searchpath=['file://{Path(args.config_dir).absolute()}']")
-    several = args.multirun or any(text.strip() == "hydra.mode=MULTIRUN" for text in line)
     if several and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UserError(
             "a search gives each trial its place itself, so it is not started through accelerate launch: run "
             "`python train.py -m ...` with hydra/launcher=lanes, a trial per GPU"
         )
-    problems: dict[str, None] = {}
+    problems: dict[Problem, None] = {}
     ways: dict[str, str] = {}
     with compose.composing(conf):
+        problems |= dict.fromkeys(overrides.options(given.foreign))
         for variant in overrides.variants([*line, *compose.searched(line, name)]) if several else [line]:
             try:
                 compose.compose(variant, name) if args.cfg else compose.load(variant, name)

@@ -84,7 +84,7 @@ def _groups(choices: dict[str, list[str]], conf: Path) -> str:
 
 def _table(keys: list[Key]) -> str:
     rows = ["| key | value | default | meaning |", "|---|---|---|---|"]
-    rows += [f"| `{key.name}` | {_value(key)} | {_default(key)} | {key.doc.replace('|', '/')} |" for key in keys]
+    rows += [f"| `{key.name}` | {_value(key)} | {_default(key)} | {_meaning(key)} |" for key in keys]
     return "\n".join(rows) + "\n"
 
 
@@ -94,6 +94,11 @@ def _on_resume() -> str:
         for kind, words in _MAY.items()
     }
     return _ON_RESUME + "".join(f"| {words} | {names} |\n" for words, names in rows.items())
+
+
+def _meaning(key: Key) -> str:
+    theirs = f" (kohya: {_listed(list(key.kohya))})" if key.kohya else ""
+    return key.doc.replace("|", "/") + theirs
 
 
 def _value(key: Key) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 
@@ -23,7 +23,19 @@ def nearest(word: str, candidates: Iterable[str]) -> str | None:
     return by_lower[close[0]] if close else None
 
 
-def did_you_mean(word: str, candidates: Iterable[str]) -> str:
-    """Return `; did you mean ...?`, or nothing if no candidate is close."""
-    guess = nearest(word, candidates)
+def stands_for(word: str, known: Mapping[str, Any]) -> Any:
+    """Return what a word stands for among the known ones, whatever its case and underscores; None if it is none."""
+    plain = {name.lower().replace("_", ""): meant for name, meant in known.items()}
+    return plain.get(word.lower().replace("_", ""))
+
+
+def did_you_mean(word: str, candidates: Iterable[str], known: Mapping[str, Any] | None = None) -> str:
+    """Return `; did you mean ...?`, or nothing if no candidate is close.
+
+    Args:
+        word: what was given.
+        candidates: what could have been given.
+        known: words that people give, and the candidate that each stands for.
+    """
+    guess = stands_for(word, known or {}) or nearest(word, candidates)
     return f"; did you mean {guess}?" if guess else ""

@@ -15,34 +15,53 @@ class DatasetConfig:
     """Images and captions, and what happens to them on the way to the model."""
 
     path: str | None = option(
-        None, "folder of images and captions (nested and kohya `10_name` folders too)", resume="moved"
+        None,
+        "folder of images and captions (nested and kohya `10_name` folders too)",
+        resume="moved",
+        kohya="train_data_dir",
+        aliases=("data_dir", "image_dir", "instance_data_dir", "folder_path"),
     )
     theme: str | None = option(None, "drawn stand-in used when path is null", choices=(None, *THEMES, HUMANOID))
-    trigger: str = option("", "trigger word(s), first in every caption; used in sample prompts and metadata")
+    trigger: str = option(
+        "",
+        "trigger word(s), first in every caption; used in sample prompts and metadata",
+        aliases=("trigger_word", "instance_prompt", "class_tokens"),
+    )
     repeats: int | None = option(
         None,
         "times each image is seen per epoch; null takes the folder's number (`10_name`), else 1",
         at_least=1,
+        kohya="num_repeats",
     )
     caption_extension: str = option(".txt", "extension of caption files")
     resolution: int = option(1024, "side of the square whose area every bucket has", at_least=8)
-    buckets: bool = option(True, "group images by aspect ratio; false: one square bucket")
-    bucket_min: int = option(512, "shortest side of a bucket in pixels", at_least=1)
-    bucket_max: int = option(2048, "longest side of a bucket in pixels", at_least=1)
-    bucket_step: int = option(64, "bucket sides are multiples of this many pixels", at_least=1)
+    buckets: bool = option(True, "group images by aspect ratio; false: one square bucket", kohya="enable_bucket")
+    bucket_min: int = option(512, "shortest side of a bucket in pixels", at_least=1, kohya="min_bucket_reso")
+    bucket_max: int = option(2048, "longest side of a bucket in pixels", at_least=1, kohya="max_bucket_reso")
+    bucket_step: int = option(
+        64, "bucket sides are multiples of this many pixels", at_least=1, kohya="bucket_reso_steps"
+    )
     bucket_no_upscale: bool = option(False, "never enlarge an image; small ones get a smaller bucket")
-    flip: bool = option(False, "mirror half of the draws left to right")
+    flip: bool = option(False, "mirror half of the draws left to right", kohya="flip_aug", aliases="random_flip")
     background: str = option("#ffffff", "colour behind transparent pixels")
     caption_prefix: str = option("", "text put before every training caption")
     caption_suffix: str = option("", "text put after every training caption")
     caption_separator: str = option(",", "what separates the tags of a caption")
-    caption_dropout: float = option(0.0, "share of draws with an empty caption", at_least=0, at_most=1)
-    tag_dropout: float = option(0.0, "share of tags dropped (kept tokens never are)", at_least=0, at_most=1)
-    shuffle_tags: bool = option(False, "shuffle the tags of a caption at every draw")
+    caption_dropout: float = option(
+        0.0, "share of draws with an empty caption", at_least=0, at_most=1, kohya="caption_dropout_rate"
+    )
+    tag_dropout: float = option(
+        0.0, "share of tags dropped (kept tokens never are)", at_least=0, at_most=1, kohya="caption_tag_dropout_rate"
+    )
+    shuffle_tags: bool = option(False, "shuffle the tags of a caption at every draw", kohya="shuffle_caption")
     keep_tokens: int = option(0, "leading tags that are neither shuffled nor dropped", at_least=0)
-    max_tokens: int = option(75, "caption length in tokens", choices=(75, 150, 225))
+    max_tokens: int = option(75, "caption length in tokens", choices=(75, 150, 225), kohya="max_token_length")
     holdout: float = option(
-        0.1, "share of images held out to measure the loss (at least one; 0: none)", at_least=0, at_most=0.9
+        0.1,
+        "share of images held out to measure the loss (at least one; 0: none)",
+        at_least=0,
+        at_most=0.9,
+        kohya="validation_split",
     )
     validation_path: str | None = option(
         None, "folder of held-out images; then no training image is held out", resume="moved"
@@ -61,9 +80,12 @@ class DatasetConfig:
         None,
         "folder of masks, named and placed as the images are: white pixels count, black ones do not",
         resume="moved",
+        kohya="conditioning_data_dir",
     )
     alpha_mask: bool = option(False, "use each image's transparency as its mask: opaque pixels count")
-    regularisation_path: str | None = option(None, "folder of regularisation (class) images", resume="moved")
+    regularisation_path: str | None = option(
+        None, "folder of regularisation (class) images", resume="moved", kohya="reg_data_dir", aliases="class_data_dir"
+    )
     regularisation_repeats: int = option(1, "times each regularisation image is seen per epoch", at_least=1)
     on_bad_file: str = option("stop", "what a damaged or incomplete file does", choices=("stop", "skip"))
     cache: str | None = option(

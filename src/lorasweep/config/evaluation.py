@@ -13,7 +13,13 @@ _PICTURES = ("image/", "samples/")  # what sample images are the measure of, and
 class EvaluationConfig:
     """How a version is measured, and which epoch becomes its weights file."""
 
-    every_epochs: int = option(1, "evaluate after every so many epochs (and after the last)", at_least=1, resume="free")
+    every_epochs: int = option(
+        1,
+        "evaluate after every so many epochs (and after the last)",
+        at_least=1,
+        resume="free",
+        kohya="validate_every_n_epochs",
+    )
     heldout_loss: bool = option(True, "measure the loss on held-out images, as a ratio to the base's", resume="free")
     timesteps: int = option(
         8, "stratified timesteps per held-out image", at_least=1, at_most=1000, resume="measured", measures=("val/",)
@@ -42,12 +48,28 @@ class SamplingConfig:
     """Sample images: fixed prompts and seeds, before training and after every epoch."""
 
     every_epochs: int = option(
-        1, "sample after every so many epochs (and after the last); 0: never", at_least=0, resume="free"
+        1,
+        "sample after every so many epochs (and after the last); 0: never",
+        at_least=0,
+        resume="free",
+        kohya="sample_every_n_epochs",
     )
     prompts: list[str] = option(
-        [], "prompts; `{trigger}` stands for the dataset's trigger", resume="measured", measures=_PICTURES
+        [],
+        "prompts; `{trigger}` stands for the dataset's trigger",
+        resume="measured",
+        measures=_PICTURES,
+        kohya="sample_prompts",
+        aliases=("validation_prompt", "validation_prompts"),
     )
     negative_prompt: str = option("", "negative prompt", resume="measured", measures=_PICTURES)
     seeds: list[int] = option([0], "one image per prompt and seed", at_least=0, resume="measured", measures=_PICTURES)
     steps: int = option(30, "sampler steps", at_least=1, resume="measured", measures=_PICTURES)
-    guidance: float = option(5.0, "classifier-free guidance", at_least=1, resume="measured", measures=_PICTURES)
+    guidance: float = option(
+        5.0,
+        "classifier-free guidance",
+        at_least=1,
+        resume="measured",
+        measures=_PICTURES,
+        aliases=("cfg", "cfg_scale", "guidance_scale"),
+    )

@@ -31,7 +31,7 @@ def beyond_limits(key: Key, value: Any) -> Iterator[Problem]:
         given = f"{key.name}={written(value)}"
         choices = key.limits.get("choices")
         if choices is not None and item not in choices:
-            hint = did_you_mean(str(item), [str(choice) for choice in choices])
+            hint = did_you_mean(str(item), map(written, choices), key.meant)
             yield Problem(f"{given}: expected one of {', '.join(map(written, choices))}{hint}", key.name)
         if not isinstance(item, (int, float)) or isinstance(item, bool):
             continue

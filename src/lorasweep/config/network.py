@@ -16,23 +16,37 @@ class NetworkConfig:
         "lora: B A, low-rank factors. loha: the elementwise product of two such. lokr: a Kronecker product. full: no "
         "adapter, all weights",
         choices=("lora", "loha", "lokr", "full"),
+        kohya=("network_module", "algo"),
     )
     rank: int = option(
         16,
-        "rank of the update (kohya: network_dim); of loha's two products; of lokr's larger factor, which is kept "
+        "rank of the update; of loha's two products; of lokr's larger factor, which is kept "
         "whole where it is at most twice the rank wide and high",
         at_least=1,
+        kohya="network_dim",
+        aliases=("dim", "lora_dim", "lora_rank", "r"),
     )
     alpha: float = option(
-        8.0, "the update is scaled by alpha / rank; by 1 in lokr's layers with whole factors", at_least=1
+        8.0,
+        "the update is scaled by alpha / rank; by 1 in lokr's layers with whole factors",
+        at_least=1,
+        kohya="network_alpha",
+        aliases="lora_alpha",
     )
     ranks: list[str] = option(
         [],
         "ranks of some layers, [PATTERN:RANK,...]: the first whose regular expression is found in the layer's name "
         "counts; PATTERN:RANK/ALPHA sets alpha too, else alpha / rank stays",
     )
-    rslora: bool = option(False, "rank-stabilised: the update is scaled by alpha / sqrt(rank) instead")
-    dropout: float = option(0.0, "dropout on the adapter's input", at_least=0, below=1)
+    rslora: bool = option(
+        False,
+        "rank-stabilised: the update is scaled by alpha / sqrt(rank) instead",
+        kohya="rs_lora",
+        aliases="use_rslora",
+    )
+    dropout: float = option(
+        0.0, "dropout on the adapter's input", at_least=0, below=1, kohya="network_dropout", aliases="lora_dropout"
+    )
     rank_dropout: float = option(
         0.0,
         "share of an image's ranks that sit out a step, the others scaled up; of loha and lokr: of the update's rows",
@@ -44,19 +58,27 @@ class NetworkConfig:
     )
     max_norm: float | None = option(
         None,
-        "cap on the Frobenius norm of each layer's update after every step (kohya: scale_weight_norms)",
+        "cap on the Frobenius norm of each layer's update after every step",
         above=0,
+        kohya="scale_weight_norms",
     )
     dora: bool = option(
-        False, "DoRA: the length of each input column of the adapted weight is learned besides (LyCORIS: dora_wd)"
+        False,
+        "DoRA: the length of each input column of the adapted weight is learned besides (LyCORIS: dora_wd)",
+        kohya="dora_wd",
+        aliases="use_dora",
     )
     factor: int = option(
         -1, "lokr: the smaller side of the Kronecker product is the divisor next to this; -1: near the square root"
     )
     decompose_both: bool = option(False, "lokr: the smaller factor gets low rank too where it is large enough")
-    tucker: bool = option(False, "loha: convolutions keep their kernel in a core tensor of rank x rank")
+    tucker: bool = option(
+        False, "loha: convolutions keep their kernel in a core tensor of rank x rank", kohya="use_tucker"
+    )
     start_from: str | None = option(
-        None, "weights file that training starts from (kohya: network_weights); null: the adapter starts at zero"
+        None,
+        "weights file that training starts from; null: the adapter starts at zero",
+        kohya="network_weights",
     )
     attention: bool = option(True, "adapt the UNet's attention (to_q, to_k, to_v, to_out)")
     feed_forward: bool = option(True, "adapt the feed-forward layers of its transformer blocks")

@@ -38,20 +38,44 @@ SHAPES: Mapping[str, tuple[str, ...]] = {
 class OptimizerConfig:
     """The optimizer and its learning rates."""
 
-    name: str = option("adamw", "which optimizer", choices=tuple(CONSTANTS))
+    name: str = option(
+        "adamw",
+        "which optimizer",
+        choices=tuple(CONSTANTS),
+        kohya="optimizer_type",
+        meant={
+            "adam": "adamw",
+            "adam8bit": "adamw8bit",
+            "pagedadamw8bit": "adamw8bit",
+            "pagedlion8bit": "lion8bit",
+            "adamwschedulefree": "adamw_schedule_free",
+            "schedule_free": "adamw_schedule_free",
+            "dadaptation": "prodigy",
+        },
+    )
     lr: float = option(
         1e-4,
         "learning rate of the UNet (its adapter); 0 freezes it; prodigy finds the rate and multiplies it by this",
         at_least=0,
+        kohya=("learning_rate", "unet_lr"),
     )
     text_encoder_lr: float = option(
-        0.0, "learning rate of both text encoders (their adapters); 0 freezes them", at_least=0
+        0.0,
+        "learning rate of both text encoders (their adapters); 0 freezes them",
+        at_least=0,
+        kohya="learning_rate_te1",
     )
     text_encoder_2_lr: float | None = option(
-        None, "learning rate of the second text encoder; null: as text_encoder_lr; 0 freezes it", at_least=0
+        None,
+        "learning rate of the second text encoder; null: as text_encoder_lr; 0 freezes it",
+        at_least=0,
+        kohya="learning_rate_te2",
     )
     lora_plus_ratio: float | None = option(
-        None, "LoRA+: the rate of each adapter's B (lora_up) over that of its A, 16 as a rule; null: one rate", above=0
+        None,
+        "LoRA+: the rate of each adapter's B (lora_up) over that of its A, 16 as a rule; null: one rate",
+        above=0,
+        kohya="loraplus_lr_ratio",
     )
     weight_decay: float = option(0.01, "decoupled weight decay", at_least=0)
     beta1: float | None = option(
@@ -80,17 +104,31 @@ class OptimizerConfig:
 class SchedulerConfig:
     """The learning rate over time."""
 
-    name: str = option("cosine", "shape of the learning rate", choices=tuple(SHAPES))
-    warmup_steps: int = option(0, "optimizer steps of linear warmup", at_least=0)
+    name: str = option(
+        "cosine",
+        "shape of the learning rate",
+        choices=tuple(SHAPES),
+        kohya="lr_scheduler",
+        meant={
+            "constant_with_warmup": "constant",
+            "cosine_with_min_lr": "cosine",
+            "restarts": "cosine_with_restarts",
+            "wsd": "warmup_stable_decay",
+        },
+    )
+    warmup_steps: int = option(0, "optimizer steps of linear warmup", at_least=0, kohya="lr_warmup_steps")
     warmup_ratio: float = option(0.0, "the same as a share of all steps; set one of the two", at_least=0, below=1)
-    cycles: int = option(1, "cycles of cosine_with_restarts", at_least=1)
+    cycles: int = option(1, "cycles of cosine_with_restarts", at_least=1, kohya="lr_scheduler_num_cycles")
     min_lr_ratio: float = option(
         0.0,
         "where cosine, polynomial and warmup_stable_decay end, as a share of the rate; the last also begins there",
         at_least=0,
         below=1,
+        kohya="lr_scheduler_min_lr_ratio",
     )
-    power: float = option(1.0, "polynomial: power of what is left of the run; 1 is a straight line", above=0)
+    power: float = option(
+        1.0, "polynomial: power of what is left of the run; 1 is a straight line", above=0, kohya="lr_scheduler_power"
+    )
     decay_ratio: float = option(0.2, "warmup_stable_decay: share of all steps that decay", above=0, at_most=1)
     decay_shape: str = option(
         "linear", "warmup_stable_decay: shape of its decay", choices=("linear", "cosine", "1-sqrt")

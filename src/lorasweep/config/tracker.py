@@ -16,8 +16,9 @@ class WandbConfig:
         "auto goes online when there is a key and a network",
         choices=("auto", "online", "offline", "disabled"),
         resume="free",
+        meant={"on": "online", "off": "disabled", "none": "disabled", "dryrun": "offline"},
     )
-    project: str = option("lorasweep", "W&B project", resume="free")
+    project: str = option("lorasweep", "W&B project", resume="free", kohya="log_tracker_name")
     entity: str | None = option(None, "W&B team or user; null: your default", resume="free")
     group: str | None = option(None, "W&B group; null: the study's or the LoRA's name", resume="free")
     tags: list[str] = option([], "further W&B tags", resume="free")

@@ -11,10 +11,26 @@ from lorasweep.config.option import option
 class TrainingConfig:
     """The loop."""
 
-    batch_size: int = option(2, "images per batch", at_least=1)
-    epochs: int = option(10, "passes over the images and their repeats", at_least=1, resume="longer")
-    max_steps: int | None = option(None, "optimizer steps; wins over epochs", at_least=1, resume="longer")
-    gradient_accumulation: int = option(1, "batches per optimizer step", at_least=1)
+    batch_size: int = option(2, "images per batch", at_least=1, kohya="train_batch_size")
+    epochs: int = option(
+        10,
+        "passes over the images and their repeats",
+        at_least=1,
+        resume="longer",
+        kohya="max_train_epochs",
+        aliases=("num_epochs", "num_train_epochs"),
+    )
+    max_steps: int | None = option(
+        None,
+        "optimizer steps; wins over epochs",
+        at_least=1,
+        resume="longer",
+        kohya="max_train_steps",
+        aliases=("steps", "train_steps", "num_steps", "iterations"),
+    )
+    gradient_accumulation: int = option(
+        1, "batches per optimizer step", at_least=1, kohya="gradient_accumulation_steps"
+    )
     ema_decay: float | None = option(
         None,
         "exponential moving average of the trained weights (0.999 or so): it is what is measured, sampled and saved; "
@@ -24,9 +40,18 @@ class TrainingConfig:
     )
     max_grad_norm: float = option(1.0, "gradients are clipped to this norm; 0: off", at_least=0)
     mixed_precision: str = option(
-        "auto", "auto: bf16 (else fp16) on a GPU, fp32 on a CPU", choices=("auto", "no", "fp16", "bf16")
+        "auto",
+        "auto: bf16 (else fp16) on a GPU, fp32 on a CPU",
+        choices=("auto", "no", "fp16", "bf16"),
+        meant={"fp32": "no", "float32": "no", "float16": "fp16", "half": "fp16", "bfloat16": "bf16"},
     )
-    device: str = option("auto", "auto: the GPU if there is one", choices=("auto", "cpu", "cuda"), resume="free")
+    device: str = option(
+        "auto",
+        "auto: the GPU if there is one",
+        choices=("auto", "cpu", "cuda"),
+        resume="free",
+        meant={"gpu": "cuda", "nvidia": "cuda", "cuda:0": "cuda"},
+    )
     gradient_checkpointing: bool = option(False, "trade speed for memory", resume="free")
     offload_idle: bool = option(
         True,
@@ -37,13 +62,23 @@ class TrainingConfig:
         False,
         "compile the UNet's transformer blocks at the start, for fewer kernels to launch; not measured on a GPU yet",
         resume="free",
+        aliases="torch_compile",
     )
     save_every_epochs: int = option(
-        1, "write a weights file after every so many epochs (and the last)", at_least=1, resume="free"
+        1,
+        "write a weights file after every so many epochs (and the last)",
+        at_least=1,
+        resume="free",
+        kohya="save_every_n_epochs",
     )
     diffusers_folder: bool = option(
         True, "network=full: the selected checkpoint is written as a diffusers folder too", resume="free"
     )
     state_every_steps: int = option(
-        500, "save a resumable state every so many steps too; 0: only per epoch", at_least=0, resume="free"
+        500,
+        "save a resumable state every so many steps too; 0: only per epoch",
+        at_least=0,
+        resume="free",
+        kohya="save_every_n_steps",
+        aliases="checkpointing_steps",
     )
