@@ -10,34 +10,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from lorasweep import files
 from lorasweep.cli import main
 from lorasweep.compose import CONF
 from lorasweep.reference import markdown
-
-
-def test_versions_are_listed_with_what_they_reached(tmp_path, capsys):
-    for number, value, epoch in ((6, 0.1234, 8), (10, None, None)):
-        record = {
-            "name": "FuzzyBear",
-            "version": number,
-            "recipe": "fuzzybear",
-            "status": "complete" if value else "running",
-            "objective": {"name": "val/loss_ratio", "value": value, "direction": "minimize"},
-            "selected_epoch": epoch,
-        }
-        files.write_json(tmp_path / "fuzzybear" / f"v{number}" / "record.json", record)
-    assert main(["versions", "FuzzyBear", "--output-root", str(tmp_path)]) == 0
-    head, first, second = (line.split() for line in capsys.readouterr().out.splitlines())
-    assert head == ["name", "version", "status", "recipe", "epoch", "objective", "value", "folder"]
-    folder = str(tmp_path / "fuzzybear")
-    assert first == ["FuzzyBear", "v6", "complete", "fuzzybear", "8", "val/loss_ratio", "0.1234", f"{folder}/v6"]
-    assert second == ["FuzzyBear", "v10", "running", "fuzzybear", "val/loss_ratio", f"{folder}/v10"]
-
-
-def test_no_versions_is_said_plainly(tmp_path, capsys):
-    assert main(["versions", "--output-root", str(tmp_path)]) == 2
-    assert "holds no version" in capsys.readouterr().err
 
 
 def test_themes_are_drawn_at_the_size_asked_for(tmp_path, capsys):

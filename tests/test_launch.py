@@ -29,13 +29,22 @@ def train_py(folder: Path, *line: str, **environment: str) -> subprocess.Complet
 
 
 STAND_IN = """
-import sys, types
+import os, sys, types
 stand_in = types.ModuleType("lorasweep.training")
 def run(config, *, overrides, choices):
     print(config.name, config.network.rank, overrides, choices["lora"], choices.get("preset"), sorted(choices)[0])
     if config.network.rank == 13:
         from lorasweep.errors import UserError
         raise UserError("rank 13 brings bad luck: choose another")
+    if config.seed == 7:  # leave a record, as a training does
+        from dataclasses import asdict
+        from lorasweep import files, ledger
+        number, folder = ledger.open_version(config.output_root, config.name)
+        objective = {"name": config.objective, "value": config.network.rank / 10, "direction": "minimize"}
+        files.write_json(folder / "record.json", {
+            "name": config.name, "version": number, "status": "complete", "config": asdict(config),
+            "overrides": list(overrides), "objective": objective, "multirun": os.environ.get(ledger.MULTIRUN),
+        })
     return 0.5
 stand_in.run = run
 sys.modules["lorasweep.training"] = stand_in
@@ -59,6 +68,19 @@ def test_a_multirun_trains_each(tmp_path):
     assert done.returncode != 0  # the others were trained all the same
     assert "rank 13 brings bad luck" in done.stderr and "Traceback" not in done.stderr
     assert {path.name for path in (tmp_path / "outputs" / ".multirun").iterdir()} == {"multirun.yaml"}
+
+
+@pytest.mark.parametrize("launcher", [["basic"], ["lanes", "hydra.launcher.n_jobs=1"]], ids=["basic", "lanes"])
+def test_a_multirun_ends_with_its_versions_beside_each_other(tmp_path, launcher):
+    line = ["seed=7", "output_root=made", f"hydra/launcher={launcher[0]}", *launcher[1:]]
+    assert train_py(tmp_path, *line[:2], "network.rank=2").stdout.count("FuzzyBear") == 1  # no version of the multirun
+    done = train_py(tmp_path, "-m", *line, "network.rank=4,13,8")
+    rows = [row.split() for row in done.stdout.splitlines()]
+    assert [row for row in rows if {"v6", "v7", "v8"} & set(row[:2])] == [
+        ["*", "v7", "complete", "0.4000", "4"],
+        ["v8", "complete", "0.8000", "8"],
+    ], done.stdout + done.stderr
+    assert done.returncode != 0 and "rank 13 brings bad luck" in done.stderr, "one that failed hides nothing"
 
 
 def test_a_multirun_with_a_mistake_starts_nothing(tmp_path):

@@ -7,8 +7,9 @@ where it was raised.
 from __future__ import annotations
 
 import os
+import secrets
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -39,12 +40,37 @@ def main(app: Callable[[], None], conf: Path, argv: Sequence[str]) -> int:
         return 0
     compose.register()
     try:
+        roots: set[str] = set()
         if not (args.hydra_help or args.shell_completion or args.info):
-            _look_ahead(given, conf)
+            roots = _look_ahead(given, conf)
         sys.argv[1:] = given.argv
+        if roots and given.several:
+            return _multirun(app, roots)
         app()
     except UserError as error:
         return _told(error)
+    return 0
+
+
+def _multirun(app: Callable[[], None], roots: Collection[str]) -> int:
+    """Run several jobs, in this process or in others, and compare the versions that came of them.
+
+    Args:
+        app: as `main` has it.
+        roots: the folders that the versions are in.
+    """
+    from lorasweep import comparison, ledger, versions_table
+
+    mark = os.environ[ledger.MULTIRUN] = secrets.token_hex(8)
+    try:
+        app()
+    finally:
+        made = [version for root in sorted(roots) for version in ledger.versions(root)]
+        # A search compares its trials itself.
+        made = [v for v in made if v.record.get("multirun") == mark and not v.record.get("trial")]
+        if len(made) > 1:
+            print()
+            versions_table.show(comparison.compare(made))
     return 0
 
 
@@ -73,8 +99,12 @@ def _run(config: Config, line: list[str], choices: dict[str, str]) -> float | No
     return training.run(config, overrides=line, choices=choices)
 
 
-def _look_ahead(given: Arguments, conf: Path) -> None:
-    """Compose and check what is asked for, every value of a multirun too, before Hydra starts anything."""
+def _look_ahead(given: Arguments, conf: Path) -> set[str]:
+    """Compose and check what is asked for, every value of a multirun too, before Hydra starts anything.
+
+    Returns:
+        The folders that the versions will be in.
+    """
     args, several = given.hydra, given.several
     line, name = list(args.overrides), args.config_name or "config"
     if args.experimental_rerun:
@@ -92,17 +122,19 @@ def _look_ahead(given: Arguments, conf: Path) -> None:
             "`python train.py -m ...` with hydra/launcher=lanes, a trial per GPU"
         )
     problems: dict[Problem, None] = {}
+    roots: set[str] = set()
     ways: dict[str, str] = {}
     with compose.composing(conf):
         problems |= dict.fromkeys(overrides.options(given.foreign))
         for variant in overrides.variants([*line, *compose.searched(line, name)]) if several else [line]:
             try:
-                compose.compose(variant, name) if args.cfg else compose.load(variant, name)
+                roots.add((compose.compose if args.cfg else compose.load)(variant, name).output_root)
             except UserError as error:
                 problems |= dict.fromkeys(error.problems)
                 ways |= error.ways
     if problems:
         raise UserError(list(problems), ways=ways)
+    return roots
 
 
 def _told(error: UserError) -> int:

@@ -19,6 +19,9 @@ from lorasweep.config import slug
 from lorasweep.errors import UserError
 
 RECIPES = Path(__file__).resolve().parents[2] / "conf" / "lora"
+MULTIRUN = "LORASWEEP_MULTIRUN"
+"""The environment variable that says which multirun a process works for; the records of its versions keep it."""
+
 STATUSES = ("running", "complete", "pruned", "failed", "interrupted")
 
 
@@ -119,18 +122,35 @@ class Version:
 
 
 def versions(output_root: Path | str, name: str | None = None) -> list[Version]:
-    """Return every version with a readable record, by name and number."""
+    """Return every version with a readable record, by name and number; `unreadable` has the others."""
     found = []
-    for path in sorted(Path(output_root).glob("*/v*/record.json")):
-        record = json.loads(path.read_text())
-        if name is None or path.parent.parent.name == slug(name):
+    for path in _records(output_root):
+        if (name is None or path.parent.parent.name == slug(name)) and (record := _read(path)) is not None:
             found.append(Version(record["name"], record["version"], path.parent, record))
     return sorted(found, key=lambda version: (version.name, version.number))
+
+
+def unreadable(output_root: Path | str) -> list[Path]:
+    """Return the records that are none, such as one that a hand has edited or a disk has lost."""
+    return [path for path in _records(output_root) if _read(path) is None]
 
 
 def number_of(folder: Path) -> int:
     """Return the number of the version in a folder, 0 where its name is not `v<N>`."""
     return _number(folder.name)
+
+
+def _records(output_root: Path | str) -> list[Path]:
+    return sorted(Path(output_root).glob("*/v*/record.json"))
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """Return a record; None where the file is none."""
+    try:
+        record = json.loads(path.read_text())
+        return record if isinstance(record["name"], str) and isinstance(record["version"], int) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _number(text: str) -> int:

@@ -36,11 +36,13 @@ class BaseModelConfig:
         "what the UNet predicts",
         choices=("epsilon", "v_prediction"),
         meant={"eps": "epsilon", "v": "v_prediction", "v_pred": "v_prediction", "velocity": "v_prediction"},
+        measures=("val/",),
     )
     zero_terminal_snr: bool = option(
         False,
         "noise schedule that ends in pure noise, for bases trained so (v_prediction only)",
         aliases=("ztsnr", "rescale_betas_zero_snr"),
+        measures=("val/",),
     )
     variant: str | None = option(None, "weights variant of a diffusers folder or hub id, such as fp16")
     quantization: str | None = option(

@@ -26,6 +26,7 @@ class DatasetConfig:
         "",
         "trigger word(s), first in every caption; used in sample prompts and metadata",
         aliases=("trigger_word", "instance_prompt", "class_tokens"),
+        measures=("image/",),
     )
     repeats: int | None = option(
         None,
@@ -34,7 +35,9 @@ class DatasetConfig:
         kohya="num_repeats",
     )
     caption_extension: str = option(".txt", "extension of caption files")
-    resolution: int = option(1024, "side of the square whose area every bucket has", at_least=8)
+    resolution: int = option(
+        1024, "side of the square whose area every bucket has", at_least=8, measures=("val/", "image/")
+    )
     buckets: bool = option(True, "group images by aspect ratio; false: one square bucket", kohya="enable_bucket")
     bucket_min: int = option(512, "shortest side of a bucket in pixels", at_least=1, kohya="min_bucket_reso")
     bucket_max: int = option(2048, "longest side of a bucket in pixels", at_least=1, kohya="max_bucket_reso")
@@ -55,7 +58,9 @@ class DatasetConfig:
     )
     shuffle_tags: bool = option(False, "shuffle the tags of a caption at every draw", kohya="shuffle_caption")
     keep_tokens: int = option(0, "leading tags that are neither shuffled nor dropped", at_least=0)
-    max_tokens: int = option(75, "caption length in tokens", choices=(75, 150, 225), kohya="max_token_length")
+    max_tokens: int = option(
+        75, "caption length in tokens", choices=(75, 150, 225), kohya="max_token_length", measures=("val/", "image/")
+    )
     holdout: float = option(
         0.1,
         "share of images held out to measure the loss (at least one; 0: none)",

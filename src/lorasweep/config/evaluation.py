@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from lorasweep.config.option import option
 
 _PICTURES = ("image/", "samples/")  # what sample images are the measure of, and they themselves
+_BINS = ("val/loss_bin_", "val/loss_ratio_bin_")
 
 
 @dataclass
@@ -24,7 +25,7 @@ class EvaluationConfig:
     timesteps: int = option(
         8, "stratified timesteps per held-out image", at_least=1, at_most=1000, resume="measured", measures=("val/",)
     )
-    bins: int = option(4, "timestep bins that are reported apart", at_least=1, resume="measured", measures=("val/",))
+    bins: int = option(4, "timestep bins that are reported apart", at_least=1, resume="measured", measures=_BINS)
     max_images: int = option(16, "held-out images used at most", at_least=1, resume="measured", measures=("val/",))
     seed: int = option(
         0,

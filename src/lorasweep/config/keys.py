@@ -31,7 +31,7 @@ class Key:
         aliases: what others call it.
         meant: words that people give as its value -> the choice that is meant.
         resume: what another value does to a version that is resumed.
-        measures: beginnings of the names of what a "measured" key decides the measuring of.
+        measures: beginnings of the names of what it decides the measuring of.
     """
 
     name: str

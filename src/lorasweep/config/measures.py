@@ -26,16 +26,16 @@ class Measure:
 
 
 MEASURES = {
-    "val/loss": Measure("minimize", "held-out loss", "error on images that were not trained on", 0.03),
-    "val/loss_ratio": Measure("minimize", "held-out loss / base", "the same error, the base's being 1", 0.03),
+    "val/loss": Measure("minimize", "held-out loss", "error on images that were not trained on", 0.031),
+    "val/loss_ratio": Measure("minimize", "held-out loss / base", "the same error, the base's being 1", 0.031),
     "image/clip_image": Measure(
-        "maximize", "CLIP image similarity", "how alike samples with the trigger and held-out images look", 0.05
+        "maximize", "CLIP image similarity", "how alike samples with the trigger and held-out images look", 0.054
     ),
     "image/clip_text": Measure(
         "maximize",
         "CLIP text similarity",
         "how well samples show their prompts, the trigger left out; a subject that is learnt costs some",
-        0.08,
+        0.077,
     ),
     "train/loss": Measure("minimize", "training loss", "error on the training images", 0.25),
 }

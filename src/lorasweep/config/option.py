@@ -54,8 +54,8 @@ def option(
         aliases: what others call it.
         meant: words that people give as its value -> the choice that is meant.
         resume: what another value does to a version that is resumed.
-        measures: of a "measured" key, the beginnings of the names of what it decides the measuring of, such as
-            `val/`; `samples/` are the sample images.
+        measures: beginnings of the names of what it decides the measuring of, such as `val/`; `samples/` are the
+            sample images. Versions that differ in it are not compared by these.
     """
     limits = {"choices": choices, "above": above, "at_least": at_least, "below": below, "at_most": at_most}
     metadata = {

@@ -69,6 +69,7 @@ class Dataset:
         sha256: digest over pixels and captions of every image that takes part: equal for equal data, whatever
         the
             files are called.
+        heldout_sha256: digest over the held-out images, their captions and crops: equal for an equal measure.
         skipped: files left out because of `dataset.on_bad_file=skip`, each with the reason.
     """
 
@@ -128,6 +129,7 @@ class Dataset:
         if config.dataset.validation_path is None:
             self.images += len(gathered.heldout)
         self.sha256 = _digest(gathered)
+        self.heldout_sha256 = _heldout_digest(gathered)
         buckets: dict[Size, dict[int, int]] = {}
         for number, item in enumerate(self._items):
             buckets.setdefault(item.placement.bucket, {})[number] = item.sample.repeats
@@ -272,6 +274,12 @@ class Dataset:
         if not self._rules.flip:
             return False
         return random_for(self._seed, "flip", row.item, row.repeat, row.epoch).random() < 0.5
+
+
+def _heldout_digest(gathered: Gathered) -> str:
+    """Digest what the held-out loss is measured on; its order counts, as it decides the draws."""
+    lines = [f"{item.sample.facts.digest} {item.caption} {item.placement}" for item in gathered.heldout]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _digest(gathered: Gathered) -> str:

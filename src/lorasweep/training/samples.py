@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -13,58 +12,38 @@ from lorasweep import files
 from lorasweep.bases.sdxl import SDXL
 from lorasweep.config import Config
 from lorasweep.config.measures import MEASURES
-from lorasweep.pictures import before_after, grid
+from lorasweep.pictures import before_after, grid, sample_files
+from lorasweep.pictures.sample_files import Prompt, labels_of, prompts_of
 from lorasweep.randomness import generator
 
 BATCH = 4  # images denoised side by side: enough to keep a GPU busy, few enough for 12 GB at 1024 px
 SHOWN = 2  # training images that the picture of before and after shows; the grid has one in each row
 
 
-@dataclass(frozen=True)
-class Prompt:
-    """One sample of every sheet: the text, its seed, and whether it calls the adapter by its trigger."""
-
-    text: str
-    seed: int
-    triggered: bool
-
-
-def prompts_of(config: Config) -> list[Prompt]:
-    """Return prompt x seed in the order of the config, `{trigger}` filled in."""
-    trigger = config.dataset.trigger
-    texts = [(text.replace("{trigger}", trigger), "{trigger}" in text) for text in config.sampling.prompts]
-    return [
-        Prompt(text, seed, called or bool(trigger and trigger in text))
-        for text, called in texts
-        for seed in config.sampling.seeds
-    ]
-
-
 class Samples:
     """The `samples/` folder of a version: one PNG per prompt and epoch, and `grid.png` over all of them."""
 
     def __init__(self, config: Config, number: int, base: SDXL, folder: Path) -> None:
-        self.config, self.number, self.base, self.folder = config, number, base, folder / "samples"
-        self.prompts = prompts_of(config)
+        self.config, self.number, self.base, self.folder = config, number, base, folder
+        self.prompts = prompts_of(config.sampling.prompts, config.sampling.seeds, config.dataset.trigger)
 
     @property
     def grid(self) -> Path:
         """Path of the sheet of prompts x epochs."""
-        return self.folder / "grid.png"
+        return self.folder / "samples" / "grid.png"
 
     @property
     def before_after(self) -> Path:
         """Path of the picture of the base beside the selected epoch."""
-        return self.folder / "before_after.png"
+        return self.folder / "samples" / "before_after.png"
 
     def path(self, epoch: int, index: int) -> Path:
         """Return the path of one sample; epoch 0 is the base before training."""
-        return self.folder / f"{epoch:06d}_{index:02d}.png"
+        return sample_files.sample(self.folder, epoch, index)
 
     def epochs(self) -> list[int]:
         """Return the epochs that have a full set of samples, in order."""
-        seen = {int(path.name.split("_")[0]) for path in self.folder.glob("[0-9]*_[0-9]*.png")}
-        return sorted(e for e in seen if all(self.path(e, i).exists() for i in range(len(self.prompts))))
+        return sample_files.sampled_epochs(self.folder, len(self.prompts))
 
     def draw(self, epoch: int) -> list[Image.Image]:
         """Sample every prompt with the model as it is now and write the PNGs of `epoch`.
@@ -89,13 +68,9 @@ class Samples:
     def keep_training_images(self, images: Sequence[Image.Image]) -> None:
         """Write some of the images that are trained on, as the model sees them, for the sheets to show."""
         for index, image in enumerate(images):
-            if not (path := self.training_image(index)).exists():
+            if not (path := sample_files.training_image(self.folder, index)).exists():
                 with files.writing(path) as temporary:
                     image.save(temporary, format="PNG")
-
-    def training_image(self, index: int) -> Path:
-        """Return the path of a training image that the sheets show."""
-        return self.folder / f"training_{index:02d}.png"
 
     def write_sheets(self, selected: int | None, metric: str, values: Mapping[int, float | None]) -> None:
         """Redraw `grid.png`, a row per prompt and a column per sampled epoch, and `before_after.png`.
@@ -106,11 +81,9 @@ class Samples:
             values: of that metric, by epoch; 0 is the base.
         """
         epochs, rows = self.epochs(), range(len(self.prompts))
-        several = len(self.config.sampling.seeds) > 1
-        labels = [f"{p.text} (seed {p.seed})" if several else p.text for p in self.prompts]
+        labels, training = labels_of(self.prompts), sample_files.training_images(self.folder)
         after = selected if selected in epochs else epochs[-1]
         name = f"{self.config.name} v{self.number}"
-        training = [path for index in range(max(SHOWN, len(rows))) if (path := self.training_image(index)).exists()]
 
         def column(epoch: int) -> grid.Column:
             value = values.get(epoch)

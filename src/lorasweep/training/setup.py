@@ -267,8 +267,10 @@ def _first_record(
             "images": dataset.images,
             "heldout": dataset.heldout_count,
             "sha256": dataset.sha256,
+            "heldout_sha256": dataset.heldout_sha256,
             "skipped": dataset.skipped,
         },
+        "multirun": os.environ.get(ledger.MULTIRUN),
         "trial": {key: job.trial[key] for key in ("study", "number")} if job.trial else None,
         # The step is set when everything is copied; until then this leads whoever continues the new version on.
         "continued_from": job.start_from and {"version": ledger.number_of(job.start_from), "step": 0},
