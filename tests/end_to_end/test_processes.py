@@ -28,14 +28,16 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def train(folder: Path, *overrides: str, processes: int) -> subprocess.CompletedProcess[str]:
-    program = [sys.executable]
+def train(
+    folder: Path, *overrides: str, processes: int, program: Path = ROOT / "train.py", **variables: str
+) -> subprocess.CompletedProcess[str]:
+    python = [sys.executable]
     if processes > 1:
-        program += ["-m", "accelerate.commands.launch", "--multi_gpu", f"--num_processes={processes}",
+        python += ["-m", "accelerate.commands.launch", "--multi_gpu", f"--num_processes={processes}",
                     "--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no",
                     f"--main_process_port={free_port()}"]  # fmt: skip
-    command = [*program, str(ROOT / "train.py"), f"output_root={folder}", *RUN, *overrides]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_CONFIG_FILE": ""}
+    command = [*python, str(program), f"output_root={folder}", *RUN, *overrides]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_CONFIG_FILE": "", **variables}
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
 
 
@@ -88,6 +90,43 @@ def test_two_processes_go_on_where_one_stopped(runs: dict[int, Any], tmp_path: P
         for version in (runs[1][0], tmp_path / "fuzzybear" / "v6")
     )
     assert resumed == pytest.approx(straight, rel=1e-5)
+
+
+FAULTY = f"""
+import os, runpy, sys, torch
+from lorasweep.training.version import Version
+
+losses = Version.losses
+
+
+def failing(self, batch, index):
+    if self.step == 3 and self.processes.rank == int(os.environ["FAULTY"]):
+        {{}}
+    return losses(self, batch, index)
+
+
+Version.losses = failing
+sys.argv[0] = "{ROOT / "train.py"}"
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize(
+    ("rank", "fault", "told"),
+    [
+        ("0", "raise torch.OutOfMemoryError('CUDA out of memory')", "out of GPU memory at step 4"),
+        ("1", "os._exit(1)", "another process of this launch is gone in step 4"),
+    ],
+    ids=["the first overflows", "the second dies"],
+)
+def test_a_launch_that_fails_ends_at_once_and_says_why(rank: str, fault: str, told: str, tmp_path: Path) -> None:
+    program = tmp_path / "faulty.py"
+    program.write_text(FAULTY.replace("{}", fault))
+    done = train(tmp_path, processes=2, program=program, FAULTY=rank)
+    assert done.returncode != 0 and done.stderr.count(told) == 1, done.stderr
+    assert "OutOfMemoryError(" not in done.stderr, "no traceback of what is told in words"
+    record = json.loads((tmp_path / "fuzzybear" / "v6" / "record.json").read_text())
+    assert record["status"] == "failed" and told in record["reason"]
 
 
 def test_what_cannot_be_shared_is_refused_once_and_in_words(tmp_path: Path) -> None:

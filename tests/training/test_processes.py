@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import socket
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from torch import nn
 
 from lorasweep.bases.sdxl import SDXL
-from lorasweep.config import Config
+from lorasweep.config import Config, TrainingConfig
 from lorasweep.training import processes
+from lorasweep.training.device import open_accelerator
+from lorasweep.training.processes import LostProcessError, Processes
 from lorasweep.training.setup import read_data
 
 
@@ -30,3 +39,84 @@ def test_a_batch_is_dealt_out_row_by_row(short_config: Config, toy_base: SDXL) -
     assert torch.equal(shares[1].latents[0], batch.latents[1]) and shares[1].captions == [batch.captions[1]]
     assert all(share.company == batch.captions for share in shares), "padded as the whole batch is"
     assert not batch.share(5, 6).rows
+
+
+def launched(actions: Sequence[Callable[[Processes], str]], folder: Path) -> list[str]:
+    """Run one action in each of several connected processes; return what each gave, or "gone" where it died."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    children = []
+    for rank, action in enumerate(actions):
+        child = os.fork()
+        if not child:
+            try:
+                os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(len(actions))}
+                os.environ |= {
+                    "LOCAL_WORLD_SIZE": str(len(actions)),
+                    "MASTER_ADDR": "127.0.0.1",
+                    "MASTER_PORT": str(port),
+                }
+                AcceleratorState._reset_state(reset_partial_state=True)
+                (folder / str(rank)).write_text(action(Processes(open_accelerator(TrainingConfig()))))
+            finally:
+                os._exit(0)
+        children.append(child)
+    for child in children:
+        os.waitpid(child, 0)
+    found = [folder / str(rank) for rank in range(len(actions))]
+    return [path.read_text() if path.exists() else "gone" for path in found]
+
+
+def stepping(failure: Exception | None = None, *, dies: bool = False) -> Callable[[Processes], str]:
+    """What a process does in a step, and what it says of it."""
+
+    def step(processes: Processes) -> str:
+        try:
+            with processes.together():
+                if dies:
+                    os._exit(1)
+                if failure is not None:
+                    raise failure
+            weight = nn.Parameter(torch.zeros(3))
+            weight.grad = torch.full((3,), float(1 + processes.rank))
+            processes.add_up_gradients([weight])
+            return str(weight.grad.tolist())
+        except Exception as error:
+            return f"{type(error).__name__}: {error}, apart: {processes.apart}"
+
+    return step
+
+
+def test_a_step_is_done_by_all_or_fails_on_all(tmp_path: Path) -> None:
+    def said(*actions: Callable[[Processes], str]) -> list[str]:
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder.mkdir()
+        return launched(actions, folder)
+
+    assert said(stepping(), stepping()) == ["[3.0, 3.0, 3.0]"] * 2
+    overflow = torch.OutOfMemoryError("CUDA out of memory")
+    mine, told = said(stepping(overflow), stepping())
+    assert mine == "OutOfMemoryError: CUDA out of memory, apart: False"
+    assert told == "OutOfMemoryError: process 0: OutOfMemoryError: CUDA out of memory, apart: False"
+    told, mine = said(stepping(), stepping(RuntimeError("a bad cable")))
+    assert (told, mine) == (
+        "PeerError: process 1: RuntimeError: a bad cable, apart: False",
+        "RuntimeError: a bad cable, apart: False",
+    )
+    both = said(stepping(ValueError("one")), stepping(ValueError("other")))
+    assert [line.partition(",")[0] for line in both] == ["ValueError: one", "ValueError: other"]
+    lost, gone = said(stepping(), stepping(dies=True))
+    assert gone == "gone" and lost.startswith("LostProcessError") and lost.endswith("apart: True")
+
+
+def test_after_a_loss_nothing_is_told_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(_: list[object]) -> None:
+        raise RuntimeError("Connection closed by peer")
+
+    monkeypatch.setattr(processes, "broadcast_object_list", closed)
+    one = Processes(SimpleNamespace(process_index=0, num_processes=2))  # type: ignore[arg-type]
+    with pytest.raises(LostProcessError):
+        one.tell("a step")
+    assert one.apart
+    one.tell(None)

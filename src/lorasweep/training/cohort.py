@@ -11,7 +11,7 @@ import errno
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import torch
@@ -25,7 +25,7 @@ from lorasweep.training import memory
 from lorasweep.training.device import check_device, dtype_of, open_accelerator
 from lorasweep.training.helping import Place, check_launch, help_along
 from lorasweep.training.member import Job, Member, Report
-from lorasweep.training.processes import Processes
+from lorasweep.training.processes import LostProcessError, PeerError, Processes
 from lorasweep.training.setup import set_up
 from lorasweep.training.stopwatch import Stopwatch
 
@@ -99,28 +99,30 @@ def run_cohort(jobs: Sequence[Job], *, base: SDXL | None = None) -> list[Outcome
     processes = Processes(open_accelerator(jobs[0].config.training))
     check_launch(processes.count, jobs)
     with Interruption() as interruption:
-        stopwatch = Stopwatch()
-        with stopwatch("load"):
-            base = base or load(jobs[0].config)
         if processes.rank > 0:
-            help_along(jobs[0], base, processes)
+            help_along(jobs[0], lambda: base or load(jobs[0].config), processes)
             return []
         try:
+            stopwatch = Stopwatch()
+            with stopwatch("load"):
+                base = base or load(jobs[0].config)
             for job in jobs:
                 members.append(set_up(job, base, stopwatch))
                 stopwatch = Stopwatch()  # loading the base counts for the first version
-            processes.tell(Place.of(members[0]))
             train(members, interruption, processes)
         except KeyboardInterrupt:  # a second Ctrl-C
             for member in members:
                 member.abandon()
         finally:
-            processes.tell(None)
+            with contextlib.suppress(LostProcessError):
+                processes.tell(None)
             for member in members:
                 member.leave()
     for member in members:
         member.show_closing()
-    if interruption.signal is not None:
+    # Where a process of a launch fails, the launcher sends SIGTERM to the others: then the failure is what counts.
+    failed = processes.count > 1 and any(member.error for member in members)
+    if interruption.signal is not None and not failed:
         raise SystemExit(interruption.exit_code)
     return [outcome(member) for member in members]
 
@@ -162,25 +164,36 @@ def _loaded(base_model: str, device: str, mixed_precision: str, whole: bool) -> 
 def train(members: Sequence[Member], interruption: Interruption, processes: Processes) -> None:
     """Step every version of the cohort until each is complete, pruned, failed or interrupted."""
     for member in members:
-        _guarded(member, member.begin)
+        _guarded(member, partial(_begin, member, processes), processes)
     while active := [member for member in members if member.active]:
         for member in active:
-            processes.tell(True)
-            _guarded(member, member.step)
+            _guarded(member, partial(_step, member, processes), processes)
         if interruption.signal is not None:
             for member in members:
                 if member.status == "running":
-                    _guarded(member, member.interrupt)
+                    _guarded(member, member.interrupt, processes)
     for member in members:
         if member.status == "running":
-            _guarded(member, member.complete)
+            _guarded(member, member.complete, processes)
 
 
-def _guarded(member: Member, action: Callable[[], None]) -> None:
+def _begin(member: Member, processes: Processes) -> None:
+    processes.tell(Place.of(member))
+    processes.meet()
+    member.begin()
+
+
+def _step(member: Member, processes: Processes) -> None:
+    processes.tell(True)
+    member.step()
+
+
+def _guarded(member: Member, action: Callable[[], None], processes: Processes) -> None:
     """Run one action of a version. What it raises ends this version, with the reason in its record, and no other."""
     try:
         action()
     except Exception as error:
+        processes.apart |= isinstance(error, LostProcessError)
         member.error = _explained(error, member)
         reason = str(member.error).strip() or type(error).__name__
         # What failed once may fail here too: on a full disk the record does not fit either, and the one of the last
@@ -199,6 +212,13 @@ def _explained(error: Exception, member: Member) -> Exception:
         return UserError(
             f"{error.strerror} while writing {error.filename or member.folder}: every earlier file is whole. Make "
             f"room, {again}",
+            title=f"{member.name} stopped",
+        )
+    if isinstance(error, PeerError | LostProcessError):
+        what = "failed" if isinstance(error, PeerError) else "is gone"
+        return UserError(
+            f"another process of this launch {what} in step {member.version.step + 1} ({error}); what it printed says "
+            f"more. Put it right, {again}",
             title=f"{member.name} stopped",
         )
     if isinstance(error, torch.OutOfMemoryError):

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from lorasweep import console
 from lorasweep.bases.sdxl import SDXL
+from lorasweep.config import Config
 from lorasweep.errors import UserError
 from lorasweep.training.device import open_accelerator
 from lorasweep.training.member import Job, Member
-from lorasweep.training.processes import Processes
+from lorasweep.training.processes import LostProcessError, PeerError, Processes
 from lorasweep.training.setup import read_data
 from lorasweep.training.version import NonFiniteError, Version
 
@@ -53,23 +56,44 @@ def check_launch(count: int, jobs: Sequence[Job]) -> None:
         )
 
 
-def help_along(job: Job, base: SDXL, processes: Processes) -> None:
+def help_along(job: Job, load: Callable[[], SDXL], processes: Processes) -> None:
     """Take every step that the first process announces, until it has no more.
+
+    What goes wrong together, or on any process for want of memory, is the first one's to tell.
+
+    Args:
+        job: the version.
+        load: returns its base, loaded.
+        processes: this one and the others.
+    """
+    with suppress(PeerError, LostProcessError, torch.OutOfMemoryError):
+        try:
+            base: SDXL | Exception = load()
+        except Exception as error:  # told when the first process listens
+            base = error
+        place: Place | None = processes.hear()
+        if place is None:
+            return
+        with processes.together():
+            version = _version(job.config, place, base)
+        try:
+            while processes.hear():
+                with suppress(NonFiniteError):
+                    version.train_step()
+        finally:
+            version.remove()
+
+
+def _version(config: Config, place: Place, base: SDXL | Exception) -> Version:
+    """Return the first process's version as it stands before its next step.
 
     The data is read when that process has read it, so that everything is in the cache.
     """
-    place: Place | None = processes.hear()
-    if place is None:
-        return
-    config = job.config
+    if isinstance(base, Exception):
+        raise base
     with console.silenced():
         dataset, text_cache = read_data(config, base)
         version = Version(config, place.number, base, dataset, text_cache, open_accelerator(config.training))
-    try:
-        if place.begun:
-            version.load_state(place.folder)
-        while processes.hear():
-            with suppress(NonFiniteError):  # every process has the same sums; the first one says what they mean
-                version.train_step()
-    finally:
-        version.remove()
+    if place.begun:
+        version.load_state(place.folder)
+    return version

@@ -8,6 +8,8 @@ owns the version: its folder, record, trackers, samples and measures. The others
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from traceback import clear_frames
 from typing import Any
 
 import torch
@@ -21,6 +23,14 @@ CHUNK = 1 << 24
 """Gradient elements that are sent at once (64 MiB): few messages for an adapter, no second copy of a whole UNet."""
 
 
+class PeerError(Exception):
+    """Another process failed at what all of them do together; its number and its reason are the message."""
+
+
+class LostProcessError(Exception):
+    """Another process has ended, or this one failed between two messages: nothing more can be done together."""
+
+
 class Processes:
     """The processes that step one version together; one by itself in a plain run.
 
@@ -28,41 +38,127 @@ class Processes:
         accelerator: has connected them.
 
     Attributes:
-        rank: this process's number, 0 for the one that owns the version. count: how many there are.
+        rank: this process's number, 0 for the one that owns the version.
+        count: how many there are.
+        apart: whether they have lost each other.
     """
 
     def __init__(self, accelerator: Accelerator) -> None:
         self._accelerator = accelerator
         self.rank, self.count = accelerator.process_index, accelerator.num_processes
+        self.apart = False
 
     def tell(self, value: Any) -> None:
-        """Tell the others something (the first process only)."""
-        if self.count > 1:
-            broadcast_object_list([value])
+        """Tell the others something (the first process only); nothing, once they have lost each other.
+
+        Raises:
+            LostProcessError: another process is gone.
+        """
+        if self.count > 1 and not self.apart:
+            with self._exchange():
+                broadcast_object_list([value])
 
     def hear(self) -> Any:
-        """Wait for what the first process tells, however long it is measuring or sampling (all but the first)."""
+        """Wait for what the first process tells, however long it is measuring or sampling (all but the first).
+
+        Raises:
+            LostProcessError: another process is gone.
+        """
         heard = [None]
-        broadcast_object_list(heard)
+        with self._exchange():
+            broadcast_object_list(heard)
         return heard[0]
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Let what every process does inside be done by all of them or fail on all of them.
+
+        Who fails alone would leave the others waiting for its gradients without an end.
+
+        Raises:
+            PeerError: it failed on another process only.
+            torch.OutOfMemoryError: likewise, for want of memory.
+            LostProcessError: another process is gone.
+        """
+        if self.count == 1:
+            yield
+            return
+        mine: Exception | None = None
+        try:
+            yield
+        except Exception as error:
+            clear_frames(error.__traceback__)  # what they hold may be what the message needs room for
+            mine = error
+        with self._exchange():
+            failed = torch.tensor(float(mine is not None), device=self._accelerator.device)
+            reasons = self._reasons(mine) if self._accelerator.reduce(failed, "sum").item() else []
+        if mine or reasons:
+            raise mine or reasons[0]
+
+    def meet(self) -> None:
+        """Wait until every process is here.
+
+        Raises:
+            PeerError, torch.OutOfMemoryError, LostProcessError: as `together` raises them.
+        """
+        with self.together():
+            pass
+
     def total(self, value: Tensor) -> Tensor:
-        """Return the sum of a tensor over all processes."""
-        return value if self.count == 1 else self._accelerator.reduce(value, "sum")
+        """Return the sum of a tensor over all processes.
+
+        Raises:
+            LostProcessError: another process is gone.
+        """
+        if self.count == 1:
+            return value
+        with self._exchange():
+            return self._accelerator.reduce(value, "sum")
 
     def add_up_gradients(self, parameters: Sequence[Parameter]) -> None:
-        """Give every parameter the sum of its gradients; a process without rows in this step adds zeros."""
+        """Give every parameter the sum of its gradients; a process without rows in this step adds zeros.
+
+        Raises:
+            LostProcessError: another process is gone, or the sum failed on this one.
+        """
         if self.count == 1:
             return
-        for group in _chunks(parameters):
-            for parameter in group:
-                if parameter.grad is None:
-                    parameter.grad = torch.zeros_like(parameter)
-            flat = torch.cat([parameter.grad.flatten() for parameter in group if parameter.grad is not None])
-            torch.distributed.all_reduce(flat)
-            parts = flat.split([parameter.numel() for parameter in group])
-            for parameter, part in zip(group, parts, strict=True):
-                parameter.grad = part.view_as(parameter).clone()
+        with self._exchange():
+            for group in _chunks(parameters):
+                _add_up(group)
+
+    def _reasons(self, mine: Exception | None) -> list[Exception]:
+        """Exchange what failed where; all processes call it. Return the other processes' failures."""
+        words = None if mine is None else f"{type(mine).__name__}: {str(mine).strip() or 'no reason given'}"
+        all_words: list[tuple[str, bool] | None] = [None] * self.count
+        given = None if words is None else (words, isinstance(mine, torch.OutOfMemoryError))
+        torch.distributed.all_gather_object(all_words, given)
+        return [
+            (torch.OutOfMemoryError if memory else PeerError)(f"process {rank}: {text}")
+            for rank, found in enumerate(all_words)
+            if found and rank != self.rank
+            for text, memory in [found]
+        ]
+
+    @contextmanager
+    def _exchange(self) -> Iterator[None]:
+        """Mark the processes as apart when a message fails: the others are not where this one is any more."""
+        try:
+            yield
+        except Exception as error:
+            self.apart = True
+            raise LostProcessError(f"{type(error).__name__}: {error}") from error
+
+
+def _add_up(group: Sequence[Parameter]) -> None:
+    for parameter in group:
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+    flat = torch.cat([parameter.grad.flatten() for parameter in group if parameter.grad is not None])
+    torch.distributed.all_reduce(flat)
+    parts = flat.split([parameter.numel() for parameter in group])
+    for parameter, part in zip(group, parts, strict=True):
+        parameter.grad = part.view_as(parameter).clone()
 
 
 def _chunks(parameters: Sequence[Parameter]) -> Iterator[list[Parameter]]:

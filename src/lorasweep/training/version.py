@@ -123,6 +123,7 @@ class Version:
 
         Raises:
             NonFiniteError: the loss or the gradient is not finite; nothing was changed.
+            PeerError, LostProcessError: another process of a launch failed, or is gone.
         """
         try:
             return self._step()
@@ -136,7 +137,7 @@ class Version:
         accumulation, by_batch = self.config.training.gradient_accumulation, self.config.compat.mean_of_batches
         sizes = losses.group_sizes([len(rows) for rows in batches], accumulation, mean_of_batches=by_batch)
         loss = torch.zeros((), device=self.accelerator.device)
-        with self.training_mode():
+        with self.processes.together(), self.training_mode():
             for index, rows in enumerate(batches):
                 batch = self.dataset.batch(rows).share(self.processes.rank, self.processes.count)
                 if batch.rows:
