@@ -77,3 +77,15 @@ def test_the_file_to_start_from_is_looked_at(tmp_path: Path) -> None:
     assert "a pickled file could run any code" in problems(start_from=str(pickled))[0]
     assert "copy or download it again" in problems(start_from=str(damaged))[0]
     assert problems(start_from=str(whole)) == []
+    assert "Convert it with: python -c" in problems(start_from=str(pickled))[0]
+    for tensors, complaint in (
+        ({}, "it holds no tensors, so that training would start at zero"),
+        ({"first_stage_model.decoder.conv_in.weight": torch.ones(1)}, "this is a VAE; expected a LoRA"),
+        ({"model.diffusion_model.double_blocks.0.x": torch.ones(1)}, "this is a FLUX model; expected a LoRA"),
+    ):
+        save_file(tensors, whole)
+        [line] = problems(start_from=str(whole))
+        assert complaint in line
+    for name in ("unet.mid_block.attentions.0.processor.to_q_lora.down.weight", "lycoris_mid_block_x.oft_blocks"):
+        save_file({name: torch.ones(1)}, whole)
+        assert problems(start_from=str(whole)) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ SDXL_ID = "stabilityai/stable-diffusion-xl-base-1.0"
 """Whose configs and tokenizers single files take unless base_model.config_path names others."""
 
 _SDXL, _VAE, _LORA = "an SDXL", "a VAE", "a LoRA"
+_UNKNOWN = "no model that is known here"
 _ADVICE = {
     _VAE: "a VAE replaces a base's own: give it as base_model.vae_path",
     _LORA: "a LoRA is made for a base: give that one",
@@ -126,7 +128,7 @@ def read_header(path: Path) -> tuple[dict[str, dict[str, Any]], int]:
         if size < 8 or length > size - 8:
             raise ValueError(f"the file is cut off ({size} bytes)" if size else "the file is empty")
         try:
-            header = json.loads(stream.read(length))
+            header = json.loads(stream.read(length).decode("utf-8", "replace"))  # what is no text is in metadata
             header.pop("__metadata__", None)
             ends = [entry["data_offsets"][1] for entry in header.values() if entry["shape"] is not None]
         except (ValueError, KeyError, TypeError, IndexError, AttributeError):
@@ -157,7 +159,7 @@ def kind_of(shapes: Mapping[str, Sequence[int]]) -> str:
         return any(name.startswith(starts) for name in shapes)
 
     unet = FILE_PARTS["unet"]
-    if any(re.search(r"\.(lora_|hada_w|lokr_w|oft_|dora_scale)", name) for name in shapes):
+    if any(re.search(r"^(lora|lycoris)_|[._]lora[._]|\.(hada_w|lokr_w|oft_|dora_scale)", name) for name in shapes):
         return _LORA
     if has("control_model.", "controlnet_cond_embedding."):
         return "a ControlNet"
@@ -184,7 +186,40 @@ def kind_of(shapes: Mapping[str, Sequence[int]]) -> str:
         return "a text encoder"
     if {"emb_params", "clip_l", "clip_g"} & shapes.keys():
         return "a textual inversion"
-    return f"no model that is known here (its first tensor is {next(iter(shapes), 'missing')})"
+    return f"{_UNKNOWN} (its first tensor is {next(iter(shapes), 'missing')})"
+
+
+def tensors_command(path: Path) -> str:
+    """Return a shell command that writes a pickled file's tensors as safetensors, without running any code in it."""
+    source, target = json.dumps(str(path)), json.dumps(str(path.with_suffix(".safetensors")))
+    code = (
+        "import torch, safetensors.torch as s; "
+        f'd = torch.load({source}, map_location="cpu", weights_only=True); d = d.get("state_dict", d); '
+        "s.save_file({k: v.clone().contiguous() for k, v in d.items() if isinstance(v, torch.Tensor)}, "
+        f"{target})"
+    )
+    return f"python -c {shlex.quote(code)}"
+
+
+def lora_problem(file: Path) -> str | None:
+    """Return what keeps a file from being a LoRA, to stand after `network.start_from=...: `; None if it looks like one.
+
+    Names that are not known pass: whoever reads the tensors says more of them.
+    """
+    if not file.is_file():
+        return "there is no such file; expected a LoRA's .safetensors file"
+    if file.suffix.lower() in PICKLES:
+        return f"a pickled file could run any code; expected .safetensors. Convert it with: {tensors_command(file)}"
+    if problem := safetensors_problem(file):
+        return f"{problem}; copy or download it again"
+    if not (shapes := _shapes(file)):
+        return "it holds no tensors, so that training would start at zero; give the weights file of a LoRA"
+    kind = kind_of(shapes)
+    if kind == _LORA or kind.startswith(_UNKNOWN):
+        return None
+    if kind == _SDXL:
+        return f"this is {kind}; expected a LoRA: a checkpoint to train is given as base_model.path"
+    return f"this is {kind}; expected a LoRA"
 
 
 def marks_of(path: str) -> set[str]:

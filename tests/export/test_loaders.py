@@ -163,8 +163,12 @@ def test_ranks_and_alphas_are_the_layers_own(base: SimpleNamespace) -> None:
         ("lokr", {}, r"lokr_w.* is no tensor of a LoRA in kohya's format"),
         ("dora", {}, r"dora_scale is no tensor of a LoRA in kohya's format"),
         ("lora", {"dora": True}, r"lacks lora_down\.weight or lora_up\.weight or dora_scale"),
-        ("ranks", {}, r"rank 4, alpha 1\.5; the run 2 and 3: set network\.rank=4 network\.alpha=1\.5"),
-        ("rslora", {"rslora": True}, r"rank 4, alpha 3; .*: set network\.rank=4 network\.alpha=1\.5"),
+        ("ranks", {}, r"such\): set network\.rank=2 network\.alpha=3 'network\.ranks=\["),
+        (
+            "rslora",
+            {"rslora": True},
+            r"rank 3, alpha 6\.36.*such\): set network\.rank=2 network\.alpha=3 'network\.ranks",
+        ),
         ("loha", {"type": "loha", "rank": 4}, r"rank 2, alpha 3; the run 4 and 3"),
     ],
 )

@@ -70,13 +70,9 @@ def _ranks(config: Config) -> Iterator[Problem]:
 def _start_from(config: Config) -> Iterator[Problem]:
     if config.network.start_from is None:
         return
-    key, path = "network.start_from", Path(config.network.start_from)
-    if not path.is_file():
-        yield Problem(f"{key}={path}: there is no such file; expected a LoRA's .safetensors file", key)
-    elif path.suffix in weights.PICKLES:
-        yield Problem(f"{key}={path}: a pickled file could run any code; expected a .safetensors file", key)
-    elif problem := weights.safetensors_problem(path):
-        yield Problem(f"{key}={path}: {problem}; copy or download it again", key)
+    path = Path(config.network.start_from)
+    if problem := weights.lora_problem(path):
+        yield Problem(f"network.start_from={path}: {problem}", "network.start_from")
 
 
 RULES = (_network, _ranks, _start_from)

@@ -9,22 +9,32 @@ component get one alpha, and their `lora_down` is scaled instead; the update is 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+
+from lorasweep.adapters.ranks import layer_rank
+from lorasweep.config import NetworkConfig
 
 
-def alphas_in_file(alphas: Mapping[str, float]) -> dict[str, float]:
-    """Return the alpha to write for each layer, given the true one.
+def alphas_in_file(network: NetworkConfig, layers: Iterable[str]) -> dict[str, float]:
+    """Return the alpha that the file of a network has for each of `layers`, as `written` chooses it for LoRAs.
 
     Args:
-        alphas: by the layer's stable name, such as `unet.mid_block.attentions.0.proj_in`.
+        network: whose ranks and alphas.
+        layers: stable names, such as `unet.mid_block.attentions.0.proj_in`; all of the file's.
     """
+    alphas = {layer: layer_rank(network, layer).alpha for layer in layers}
+    return written(alphas) if network.type == "lora" else alphas  # diffusers loads no other kind
+
+
+def written(alphas: Mapping[str, float]) -> dict[str, float]:
+    """Return the alpha to write for each layer, given the true one by the layer's stable name."""
     components: dict[str, dict[str, float]] = defaultdict(dict)
     for layer, alpha in alphas.items():
         components[layer.partition(".")[0]][layer] = alpha
-    written: dict[str, float] = {}
+    found: dict[str, float] = {}
     for component, own in components.items():
         (usual, times), *others = Counter(own.values()).most_common()
         not_found = {alpha for layer, alpha in own.items() if component != "unet" or ".attn" in layer}
         tie = bool(others) and others[0][1] == times
-        written |= own if not_found <= {usual} and not tie else dict.fromkeys(own, usual)
-    return written
+        found |= own if not_found <= {usual} and not tie else dict.fromkeys(own, usual)
+    return found

@@ -14,7 +14,8 @@ row, where diffusers nests resolutions, layers and samplers. For L = layers_per_
     attention}.conv
 
 (input_blocks.0 is conv_in.) Inside a transformer both sides agree; inside a ResNet block see RESNET. Names in
-files are these paths with "_" for ".", after `lora_unet_`, `lora_te1_` or `lora_te2_`.
+files are these paths with "_" for ".", after `lora_unet_`, `lora_te1_` or `lora_te2_`. Other programs write the
+left-hand side in that way.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ INNER = (
     (r"transformer_blocks_(\d+)_ff_net_0_proj", r"transformer_blocks.\1.ff.net.0.proj"),
     (r"transformer_blocks_(\d+)_ff_net_2", r"transformer_blocks.\1.ff.net.2"),
     (r"(in_layers|emb_layers|out_layers)_(\d)", r"\1.\2"),
-    (r"skip_connection|op|conv", r"\g<0>"),
+    (r"skip_connection|op|conv|conv[12]|conv_shortcut|time_emb_proj", r"\g<0>"),
 )
 TEXT = re.compile(r"text_model_encoder_layers_(\d+)_(self_attn|mlp)_(q_proj|k_proj|v_proj|out_proj|fc1|fc2)")
 
@@ -108,6 +109,19 @@ def module_path(name: str, layout: UNetLayout) -> str:
     raise ValueError(f"{name} is not a module's name in kohya's format")
 
 
+def diffusers_path(name: str) -> str | None:
+    """Return the path in a UNet of diffusers that a name stands for, "_" for "."; None of a name in kohya's format.
+
+    Raises:
+        ValueError: it is in one of diffusers' blocks, but an adapter can have no such layer.
+    """
+    match = re.fullmatch(r"(down_blocks|up_blocks)_(\d+)_(attentions|resnets|downsamplers|upsamplers)_(\d+)_(.+)", name)
+    if match:
+        return f"{match[1]}.{match[2]}.{match[3]}.{match[4]}.{_dotted(match[5])}"
+    match = re.fullmatch(r"mid_block_(attentions|resnets)_(\d+)_(.+)", name)
+    return f"mid_block.{match[1]}.{match[2]}.{_dotted(match[3])}" if match else None
+
+
 def sgm_path(module: str, layout: UNetLayout) -> str:
     """Return the SGM path of a module in one of the UNet's blocks, by the table above.
 
@@ -145,7 +159,7 @@ def _from_sgm(name: str, layout: UNetLayout) -> str:
         r"(middle_block)()_(\d)_(.+)", name
     )
     if not match:
-        raise ValueError(f"lora_unet_{name} is in no block of an SGM UNet")
+        raise ValueError(f"lora_unet_{name} is in no block of a UNet")
     side, number, place, inner = match[1], int(match[2] or 0), int(match[3]), _dotted(match[4])
     inner = SGM_RESNET.get(inner, inner)
     per_block = layout.layers_per_block + 1
@@ -166,4 +180,4 @@ def _dotted(inner: str) -> str:
     for form, dotted in INNER:
         if match := re.fullmatch(form, inner):
             return match.expand(dotted)
-    raise ValueError(f"{inner!r} is no layer of an SGM block")
+    raise ValueError(f"{inner!r} is no layer of a UNet's block")

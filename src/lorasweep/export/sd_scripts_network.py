@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from lorasweep.export.layers import ALPHA, DORA, DOWN
 from lorasweep.export.network import KOHYA, LYCORIS
-from lorasweep.export.weights import ALPHA, DORA, DOWN
 
 # Families of layers: the key of our config that adapts them (none: always), the names of their modules in files, and
 # the pattern of `network.ranks` for them.

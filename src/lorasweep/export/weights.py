@@ -21,15 +21,15 @@ writes no metadata.
 from __future__ import annotations
 
 import json
-import math
-import shlex
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load
 from torch import Tensor
 
 from lorasweep import files
@@ -37,20 +37,11 @@ from lorasweep.adapters.ranks import layer_rank
 from lorasweep.config import NetworkConfig
 from lorasweep.errors import UserError
 from lorasweep.export.alphas import alphas_in_file
+from lorasweep.export.importing import adapter_state, misfit
+from lorasweep.export.layers import ALPHA, DORA, ENDS, rank_of, read_layers
 from lorasweep.export.metadata import hashes
-from lorasweep.export.names import UNetLayout, kohya_name, module_path
-from lorasweep.weights import PICKLES, safetensors_problem
-
-DOWN, UP, ALPHA, DORA = ".lora_down.weight", ".lora_up.weight", ".alpha", ".dora_scale"
-
-# The tensors of a module by the names of the adapter's parameters, for each kind of adapter.
-ENDS = {
-    "lora": {"lora_A": DOWN, "lora_B": UP, "dora_scale": DORA},
-    "loha": {name: f".{name}" for name in ("hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b", "hada_t1", "hada_t2")},
-    "lokr": {name: f".{name}" for name in ("lokr_w1", "lokr_w1_a", "lokr_w1_b", "lokr_w2", "lokr_w2_a", "lokr_w2_b")},
-}
-RANKED = ("lora_A", "hada_w1_b", "lokr_w2_b", "lokr_w1_b")
-"""Parameters whose first side is the rank, in the order in which loaders ask them."""
+from lorasweep.export.names import UNetLayout, kohya_name
+from lorasweep.weights import PICKLES, safetensors_problem, tensors_command
 
 
 def export_tensors(
@@ -69,7 +60,7 @@ def export_tensors(
     layout, ends = UNetLayout.of(unet_config), ENDS[network.type]
     tensors: dict[str, Tensor] = {}
     modules = _by_module(adapter_state)
-    alphas = _alphas_in_file(network, modules)
+    alphas = alphas_in_file(network, modules)
     for module, parameters in modules.items():
         kohya = kohya_name(module, layout)
         size = layer_rank(network, module)
@@ -77,63 +68,28 @@ def export_tensors(
             dtype = torch.float32 if ends[name] == DORA else torch.float16
             scaled = values * (size.alpha / alphas[module]) if name == "lora_A" else values
             tensors[kohya + ends[name]] = scaled.to("cpu", dtype).contiguous()
-        tensors[kohya + ALPHA] = _exact(alphas[module] if _rank(parameters) else size.rank)
+        ranked = rank_of({ends[name]: values for name, values in parameters.items()})
+        tensors[kohya + ALPHA] = _exact(alphas[module] if ranked else size.rank)
     return tensors
 
 
 def import_tensors(
     tensors: Mapping[str, Tensor], network: NetworkConfig, unet_config: Mapping[str, Any]
 ) -> dict[str, Tensor]:
-    """Return the adapter state (fp32, for `Adapter.load`) that a weights file holds.
+    """Return the adapter state (fp32, for `Adapter.load`) that a weights file holds, all of it.
 
     Args:
-        tensors: the file's tensors; a module without alpha has alpha = rank, as kohya reads it.
+        tensors: the file's tensors, in the names of any program that `layers` knows.
         network: the settings of the adapter that is to take the state.
         unet_config: the config of its UNet.
 
     Raises:
-        UserError: names of another format, incomplete modules, or another rank or alpha than `network` has.
+        UserError: names that are not known, incomplete layers, or another rank or alpha than `network` has.
     """
-    layout = UNetLayout.of(unet_config)
-    parameter = {end: name for name, end in ENDS[network.type].items() if name != "dora_scale" or network.dora}
-    found: dict[str, dict[str, Tensor]] = defaultdict(dict)
-    alphas: dict[str, float] = {}
-    problems = []
-    for name, tensor in tensors.items():
-        module, dot, end = name.partition(".")
-        if dot + end == ALPHA:
-            alphas[module] = tensor.item()
-        elif dot + end in parameter:
-            found[module][parameter[dot + end]] = tensor.float()
-        else:
-            problems.append(f"{name} is no tensor of a {_format(network)}")
-    paths: dict[str, str] = {}
-    for module in sorted(found.keys() | alphas.keys()):
-        if missing := _missing(found[module], network):
-            problems.append(f"{module} lacks {missing}")
-            continue
-        try:
-            paths[module] = module_path(module, layout)
-        except ValueError as error:
-            problems.append(str(error))
-    written = _alphas_in_file(network, paths.values())
-    state: dict[str, Tensor] = {}
-    for module, path in paths.items():
-        rank = _rank(found[module])
-        alpha = alphas.get(module, rank)
-        expected = layer_rank(network, path)
-        own = _close(alpha, expected.alpha)
-        if rank and (rank != expected.rank or not (own or _close(alpha, written[path]))):
-            problems.append(
-                f"{module} has rank {rank}, alpha {alpha:g}; the run {expected.rank} and {expected.alpha:g}: "
-                f"set {_settings(network, rank, alpha)}"
-            )
-        for name, values in found[module].items():
-            state[f"{path}.{name}"] = values if own or name != "lora_A" else values * (alpha / expected.alpha)
-    if problems:
-        more = [f"... and {len(problems) - 5} more"] if len(problems) > 5 else []
-        raise UserError(problems[:5] + more, title="These weights do not fit this adapter")
-    return state
+    layers = read_layers(tensors, UNetLayout.of(unet_config))
+    if layers.others:
+        raise misfit({("is of no layer that an adapter can have here", ""): list(layers.others)})
+    return adapter_state(layers, network)
 
 
 def write_weights(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
@@ -163,7 +119,7 @@ def require_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Return tensors and metadata of a safetensors file.
+    """Return tensors and metadata of a safetensors file; metadata of other programs may be less than text.
 
     Raises:
         UserError: a missing file, a pickled one (with the command that converts it), or a damaged one.
@@ -172,7 +128,7 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     if path.suffix.lower() in PICKLES:
         raise UserError(
             f"{path.suffix} files are pickles, which can run any code when read; expected .safetensors. "
-            f"Convert it with: {_conversion(path)}",
+            f"Convert it with: {tensors_command(path)}",
             title=title,
         )
     if not path.is_file():
@@ -181,8 +137,24 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        problem = safetensors_problem(path) or error
+        if (problem := safetensors_problem(path)) is None:
+            with suppress(SafetensorError):
+                return _read_leniently(path)
+            problem = str(error)
         raise UserError(f"it is damaged: {problem}; copy or download it again", title=title) from error
+
+
+def _read_leniently(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read a file whose header is sound but for its metadata: values that are no text, or text that is no UTF-8."""
+    content = path.read_bytes()
+    start = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:start].decode("utf-8", "replace"))
+    about = header.pop("__metadata__", None)
+    bare = json.dumps(header).encode()
+    tensors = load(len(bare).to_bytes(8, "little") + bare + content[start:])
+    pairs = about.items() if isinstance(about, dict) else ()
+    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in pairs}
+    return tensors, {key: text.encode("utf-8", "replace").decode() for key, text in texts.items()}
 
 
 def _by_module(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
@@ -193,63 +165,6 @@ def _by_module(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
     return modules
 
 
-def _rank(parameters: Mapping[str, Tensor]) -> int:
-    """The rank by which a loader divides alpha; 0 where it knows none."""
-    return next((parameters[name].shape[0] for name in RANKED if name in parameters), 0)
-
-
-def _alphas_in_file(network: NetworkConfig, modules: Iterable[str]) -> dict[str, float]:
-    """Return the alpha that a file has for each of `modules`; only LoRAs are files that diffusers loads."""
-    alphas = {module: layer_rank(network, module).alpha for module in modules}
-    return alphas_in_file(alphas) if network.type == "lora" else alphas
-
-
-def _close(alpha: float, expected: float) -> bool:
-    return math.isclose(alpha, expected, rel_tol=1e-3)  # fp16 rounds
-
-
 def _exact(alpha: float) -> Tensor:
     half = torch.tensor(alpha, dtype=torch.float16)
     return half if half.item() == alpha else torch.tensor(alpha, dtype=torch.float32)
-
-
-def _format(network: NetworkConfig) -> str:
-    kind = {"lora": "LoRA in kohya's format", "loha": "LoHa in LyCORIS' format", "lokr": "LoKr in LyCORIS' format"}
-    return kind[network.type] + (" with DoRA" if network.dora else "")
-
-
-def _missing(parameters: Mapping[str, Tensor], network: NetworkConfig) -> str:
-    """What a module must have, in words, if it lacks that."""
-    if network.type == "lora":
-        needed = ["lora_A", "lora_B", "dora_scale"] if network.dora else ["lora_A", "lora_B"]
-        lacks = any(name not in parameters for name in needed)
-        return " or ".join(ENDS["lora"][name][1:] for name in needed) if lacks else ""
-    if network.type == "loha":
-        return ", ".join(
-            f"hada_{name}" for name in ("w1_a", "w1_b", "w2_a", "w2_b") if f"hada_{name}" not in parameters
-        )
-    whole = [
-        f"lokr_{name}"
-        for name in ("w1", "w2")
-        if f"lokr_{name}" not in parameters and not {f"lokr_{name}_a", f"lokr_{name}_b"} <= parameters.keys()
-    ]
-    return ", ".join(whole)
-
-
-def _settings(network: NetworkConfig, rank: int, alpha: float) -> str:
-    """The settings that give a layer this rank and this alpha of a file."""
-    given = alpha / math.sqrt(rank) if network.rslora else alpha
-    some = ", or network.ranks for some layers" if network.ranks else ""
-    return f"network.rank={rank} network.alpha={given:g}{some}"
-
-
-def _conversion(path: Path) -> str:
-    """A shell command that writes a pickled file's tensors as safetensors, without running any code in it."""
-    source, target = json.dumps(str(path)), json.dumps(str(path.with_suffix(".safetensors")))
-    code = (
-        "import torch, safetensors.torch as s; "
-        f'd = torch.load({source}, map_location="cpu", weights_only=True); d = d.get("state_dict", d); '
-        "s.save_file({k: v.clone().contiguous() for k, v in d.items() if isinstance(v, torch.Tensor)}, "
-        f"{target})"
-    )
-    return f"python -c {shlex.quote(code)}"

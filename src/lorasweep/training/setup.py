@@ -22,7 +22,7 @@ from lorasweep.evaluation.clip import Clip
 from lorasweep.toy import CLIP_PATH
 from lorasweep.toy.sets import images_of, write_set
 from lorasweep.tracking.group import open_trackers
-from lorasweep.training import memory
+from lorasweep.training import memory, starting_point
 from lorasweep.training.continuation import Unfit, reading, take_over
 from lorasweep.training.device import describe, gpu_memory, open_accelerator
 from lorasweep.training.environment import environment
@@ -47,6 +47,8 @@ def set_up(job: Job, base: SDXL, stopwatch: Stopwatch) -> Member:
         UserError: bad data, a version that is complete or being trained elsewhere, an unwritable folder.
     """
     config = job.config
+    if not config.resume:
+        starting_point.examine(config, base.unet.config)
     with stopwatch("cache"):
         dataset, text_cache = read_data(config, base)
     if config.resume:

@@ -2,65 +2,148 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from lorasweep import files
 from lorasweep.adapters.adapter import Adapter
-from lorasweep.adapters.targets import TEXT_ENCODERS
-from lorasweep.config import NetworkConfig
+from lorasweep.adapters.targets import TEXT_ENCODERS, UNET, UNET_LAYERS, target_pattern
+from lorasweep.config import Config, NetworkConfig
 from lorasweep.console import say
 from lorasweep.errors import UserError
-from lorasweep.export.weights import import_tensors, read_weights
+from lorasweep.export.importing import adapter_state
+from lorasweep.export.layers import peft_settings, read_layers
+from lorasweep.export.names import UNetLayout
+from lorasweep.export.weights import read_weights
+from lorasweep.training import optimizers
+from lorasweep.weights import kind_of
+
+
+def examine(config: Config, unet_config: Mapping[str, Any]) -> None:
+    """Refuse a file `network.start_from` that the run could not start from, before anything is made for it.
+
+    Args:
+        config: the run's.
+        unet_config: the config of its base's UNet.
+
+    Raises:
+        UserError: as `begin_from` does, but for layers of another base's sizes.
+    """
+    if config.network.start_from is not None:
+        components = optimizers.learning_rates(config.optimizer)
+        _read(Path(config.network.start_from), config.network, components, unet_config)
 
 
 def begin_from(adapter: Adapter, network: NetworkConfig, unet_config: Mapping[str, Any]) -> str | None:
     """Give a new adapter the values of the weights file `network.start_from`, if there is one.
 
-    Layers that the file lacks start anew. The file must hold nothing that this run does not train: it would be lost.
+    Layers that the file lacks start anew. It must hold nothing that this run could train and does not: that would be
+    lost. Tensors of layers that no adapter can have are left out, and named.
 
     Args:
-        adapter: a new adapter of the settings `network`. unet_config: the config of its base's UNet.
+        adapter: a new adapter of the settings `network`.
+        unet_config: the config of its base's UNet.
 
     Returns:
         The file's SHA-256, or None without a file.
 
     Raises:
-        UserError: the file cannot be read, is of another kind, rank or alpha, or holds layers that are not trained.
+        UserError: the file cannot be read, holds no LoRA of this family or NaN, is of another kind, rank, alpha or
+            base, or holds layers that are not trained.
     """
     if network.start_from is None:
         return None
-    path = Path(network.start_from)
-    _take_over(adapter, path, network, unet_config)
-    return files.sha256_of(path)
-
-
-def _take_over(adapter: Adapter, path: Path, network: NetworkConfig, unet_config: Mapping[str, Any]) -> None:
-    tensors, _ = read_weights(path)
-    state = import_tensors(tensors, network, unet_config)
-    own = adapter.state()
-    if extra := sorted({_layer(name) for name in state} - {_layer(name) for name in own}):
-        raise UserError(
-            [_untrained(layer) for layer in extra[:3]]
-            + ([f"... {len(extra)} layers in all"] if len(extra) > 3 else []),
-            title=f"{path} holds layers that this run does not train",
-        )
+    path, own = Path(network.start_from), adapter.state()
+    state, unused = _read(path, network, {name.partition(".")[0] for name in own}, unet_config)
     given = {_layer(name) for name in state}
     new = {name: values for name, values in own.items() if _layer(name) not in given}
+    _same_sizes(path, state, own)
     adapter.load(new | state)
+    if unused:
+        say(f"{len(unused)} tensors of {path.name} are of layers that no adapter has here: {unused[0]} is not used")
     if new:
         layers = sorted({_layer(name) for name in new})
         say(f"{len(layers)} layers that {path.name} lacks start anew, such as {layers[0]}")
+    return files.sha256_of(path)
+
+
+def _read(
+    path: Path, network: NetworkConfig, components: Collection[str], unet_config: Mapping[str, Any]
+) -> tuple[dict[str, Tensor], list[str]]:
+    """Return the adapter's state in a file, and the names of tensors in it that no adapter can have."""
+    tensors, metadata = read_weights(path)
+    if bad := [name for name, tensor in tensors.items() if not torch.isfinite(tensor.float()).all()]:
+        raise UserError(
+            f"{len(bad)} of its {len(tensors)} tensors hold NaN or infinity, the first is {bad[0]}: the training that "
+            "wrote it had diverged; take an earlier file of it",
+            title=_title(path),
+        )
+    layers = read_layers(tensors, UNetLayout.of(unet_config), peft_settings(path, metadata))
+    if not layers.tensors:
+        kind = kind_of({name: tuple(tensor.shape) for name, tensor in tensors.items()}) if tensors else "an empty file"
+        first = f", such as {next(iter(tensors))}" if tensors else ""
+        raise UserError(
+            f"it is {kind} and has no layer of SDXL's UNet or text encoders in its {len(tensors)} tensors{first}; "
+            "expected a LoRA that was made for this base",
+            title=_title(path),
+        )
+    try:
+        state = adapter_state(layers, network)
+    except UserError as error:
+        raise UserError(error.problems, title=_title(path)) from None
+    if extra := [layer for layer in layers.tensors if not _trained(layer, network, components)]:
+        raise UserError(_cures(extra, components), title=f"{path} holds layers that this run does not train")
+    return state, list(layers.others)
+
+
+def _same_sizes(path: Path, state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
+    """Refuse a file whose layers have other inputs or outputs than this base's.
+
+    Raises:
+        UserError: how many have, and the first.
+    """
+    other = [name for name, values in state.items() if name in own and values.shape != own[name].shape]
+    if other:
+        shapes = [list(tensors[other[0]].shape) for tensors in (state, own)]
+        raise UserError(
+            f"{len({_layer(name) for name in other})} of its layers are for another base: {other[0]} has the shape "
+            f"{shapes[0]}, here it is {shapes[1]}; give the base that it was trained on, or another file",
+            title=_title(path),
+        )
+
+
+def _trained(layer: str, network: NetworkConfig, components: Collection[str]) -> bool:
+    component, _, path = layer.partition(".")
+    return component in components and re.fullmatch(target_pattern(component, network), path) is not None
+
+
+def _cures(layers: Sequence[str], components: Collection[str]) -> list[str]:
+    """Return for each kind of layers that are not trained what trains them."""
+    kinds: dict[str, list[str]] = {}
+    for layer in layers:
+        kinds.setdefault(_cure(layer, components), []).append(layer)
+    return [f"{found[0]} ({len(found)} such): train them with {cure}" for cure, found in kinds.items()]
+
+
+def _cure(layer: str, components: Collection[str]) -> str:
+    component = layer.partition(".")[0]
+    if component != UNET:
+        which = "text_encoder_lr" if component == TEXT_ENCODERS[0] else "text_encoder_2_lr"
+        return f"optimizer.{which}=RATE"
+    if UNET not in components:
+        return "optimizer.lr=RATE"
+    key = next(key for key, pattern in UNET_LAYERS.items() if re.fullmatch(f".*({pattern})", layer))
+    return f"network.{key}=true, as network={'convolutions' if key == 'convolutions' else 'lora'} does"
+
+
+def _title(path: Path) -> str:
+    return f"network.start_from={path} does not fit this run"
 
 
 def _layer(name: str) -> str:
     return name.rpartition(".")[0]
-
-
-def _untrained(layer: str) -> str:
-    component = layer.partition(".")[0]
-    if component in TEXT_ENCODERS:
-        which = "text_encoder_lr" if component == TEXT_ENCODERS[0] else "text_encoder_2_lr"
-        return f"{layer}: train that encoder with optimizer.{which}=..."
-    return f"{layer}: train it with network=lora or network=convolutions"

@@ -1,0 +1,185 @@
+"""The layers that a LoRA's file holds, whichever program wrote it.
+
+    program                      a layer                                            its tensors
+    sd-scripts, LyCORIS          lora_unet_input_blocks_4_1_..., lora_te1_...       .lora_down.weight, .alpha
+    ai-toolkit, OneTrainer       lora_unet_down_blocks_1_attentions_0_...           the same
+    LyCORIS by itself            lycoris_down_blocks_1_attentions_0_...             the same
+    OneTrainer, for ComfyUI      diffusion_model.input_blocks.4.1. ...              .lora_A.weight, .alpha
+    diffusers                    unet.down_blocks.1.attentions.0. ...               .lora_A.weight, .lora.down.weight
+    diffusers before PEFT        unet.down_blocks. ... .attn1.processor.to_q_lora   .down.weight
+    PEFT                         base_model.model.down_blocks.1.attentions.0. ...   .lora_A.weight
+
+Where diffusers and PEFT write no alphas, these are in the metadata or in adapter_config.json beside the file; told
+nowhere, they are the ranks.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lorasweep.export.names import PREFIXES, UNetLayout, diffusers_path, module_path
+
+DOWN, UP, ALPHA, DORA = ".lora_down.weight", ".lora_up.weight", ".alpha", ".dora_scale"
+PEFT_DORA = ".lora_magnitude_vector"
+
+# The tensors of a layer by the names of the adapter's parameters, for each kind of adapter.
+ENDS = {
+    "lora": {"lora_A": DOWN, "lora_B": UP, "dora_scale": DORA},
+    "loha": {name: f".{name}" for name in ("hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b", "hada_t1", "hada_t2")},
+    "lokr": {name: f".{name}" for name in ("lokr_w1", "lokr_w1_a", "lokr_w1_b", "lokr_w2", "lokr_w2_a", "lokr_w2_b")},
+}
+RANKED = (DOWN, ".hada_w1_b", ".lokr_w2_b", ".lokr_w1_b")
+"""Tensors whose first side is the rank, in the order in which loaders ask them."""
+
+_ENDS = re.compile(
+    r"(?P<layer>.+?)"
+    r"(?P<end>\.(lora_(down|up|mid)\.weight|alpha|dora_scale|hada_(w[12]_[ab]|t[12])|lokr_(w[12](_[ab])?|t[12])))"
+)
+_PEFT_ENDS = (
+    (re.compile(r"(?P<layer>.+?)\.lora_A(\.\w+)?\.weight"), DOWN),  # with or without the adapter's name
+    (re.compile(r"(?P<layer>.+?)\.lora_B(\.\w+)?\.weight"), UP),
+    (re.compile(r"(?P<layer>.+?)\.lora_magnitude_vector(\.\w+)*"), PEFT_DORA),
+)
+_COMPONENTS = (
+    ("text_encoder_2", r"lora_te2_|text_encoder_2_|text_encoders_clip_g_(transformer_)?"),
+    ("text_encoder", r"lora_te1_|text_encoder_|text_encoders_clip_l_(transformer_)?"),
+    ("unet", r"lora_unet_|lycoris_|unet_|(model_)?diffusion_model_|base_model_model_|"),
+)
+
+
+@dataclass(frozen=True)
+class FileLayers:
+    """What a file holds, in one spelling.
+
+    Attributes:
+        tensors: by layer (its stable name, such as `unet.mid_block.attentions.0.proj_in`) and end, as kohya and LyCORIS
+            call it (such as `.lora_down.weight`); a layer's alpha is among them unless the file has none.
+        names: by layer, what the file calls it.
+        others: the names of tensors of no layer that an adapter can have, each with the reason.
+    """
+
+    tensors: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+    others: dict[str, str] = field(default_factory=dict)
+
+
+def read_layers(tensors: Mapping[str, Tensor], layout: UNetLayout, peft: Mapping[str, Any] | None = None) -> FileLayers:
+    """Return the layers that the tensors of a file belong to.
+
+    Args:
+        tensors: by their names in the file.
+        layout: of the UNet that they are for.
+        peft: `peft_settings` of the file, which tell the alphas of one that has no tensors of them.
+    """
+    found = FileLayers(tensors=defaultdict(dict))
+    for name, tensor in tensors.items():
+        layer, end = _split(name)
+        try:
+            path = _path(layer, layout)
+        except ValueError as error:
+            found.others[name] = str(error)
+            continue
+        if end in found.tensors[path]:
+            found.others[name] = f"the file holds {path}{end} a second time"
+            continue
+        found.tensors[path][end] = tensor
+        found.names[path] = layer
+    for path, parts in found.tensors.items():
+        if peft and DOWN in parts and ALPHA not in parts:
+            parts[ALPHA] = torch.tensor(_peft_alpha(path, parts[DOWN].shape[0], peft))
+    return found
+
+
+def rank_of(tensors: Mapping[str, Tensor]) -> int:
+    """Return the rank by which a loader divides the alpha of a layer; 0 where it knows none.
+
+    Args:
+        tensors: of the layer, by end.
+    """
+    return next((tensors[end].shape[0] for end in RANKED if end in tensors), 0)
+
+
+def kind_of_end(end: str) -> str | None:
+    """Return which kind of adapter has tensors of this end; None of an alpha, or one that is not known."""
+    return next((kind for kind, ends in ENDS.items() if end in ends.values()), None)
+
+
+def peft_settings(file: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
+    """Return what PEFT was set to when it wrote a file, such as `unet.lora_alpha` or `lora_alpha`; empty if not told.
+
+    Args:
+        file: adapter_config.json may lie beside it.
+        metadata: of the file, where diffusers puts it.
+    """
+    beside = file.with_name("adapter_config.json")
+    try:
+        settings = json.loads(
+            metadata.get("lora_adapter_metadata") or (beside.read_text() if beside.exists() else "{}")
+        )
+    except (OSError, ValueError):
+        return {}
+    return settings if isinstance(settings, dict) else {}
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Return the layer and the end of a tensor's name."""
+    name = _without_old_spelling(name)
+    if match := _ENDS.fullmatch(name):
+        return match["layer"], match["end"]
+    for pattern, end in _PEFT_ENDS:
+        if match := pattern.fullmatch(name):
+            return match["layer"], end
+    layer, dot, end = name.partition(".") if name.startswith(("lora_", "lycoris_")) else name.rpartition(".")
+    return layer, dot + end
+
+
+def _without_old_spelling(name: str) -> str:
+    """Return a name of diffusers' earlier formats as PEFT has it, any other as it is."""
+    if not re.search(r"\.processor\.|_lora\.|\.lora\.|\.lora_linear_layer\.", name):
+        return name
+    from diffusers.utils import state_dict_utils as tables
+
+    text = "text_model." in name or name.startswith("text_encoder")
+    mapping = tables.DIFFUSERS_OLD_TO_PEFT | tables.DIFFUSERS_TO_PEFT if text else tables.UNET_TO_DIFFUSERS
+    return str(next(iter(tables.convert_state_dict({name: None}, mapping))))
+
+
+def _path(layer: str, layout: UNetLayout) -> str:
+    """Return the stable name of a layer of a file.
+
+    Raises:
+        ValueError: an adapter can have no such layer.
+    """
+    flat = layer.replace(".", "_")
+    component, inner = next(
+        (component, flat[match.end() :]) for component, start in _COMPONENTS if (match := re.match(start, flat))
+    )
+    if component == "unet" and (path := diffusers_path(inner)):
+        return f"unet.{path}"
+    if component != "unet" and inner.startswith("encoder_"):  # as transformers 5 has it
+        inner = f"text_model_{inner}"
+    return module_path(PREFIXES[component] + inner, layout)
+
+
+def _peft_alpha(path: str, rank: int, settings: Mapping[str, Any]) -> float:
+    """Return the alpha of a layer that has no tensor of it, as PEFT was set; where it is not told, the rank."""
+    from peft.utils.other import get_pattern_key
+
+    component, _, inner = path.partition(".")
+    own = f"{component}." if any(key.startswith(f"{component}.") for key in settings) else ""
+    alpha, patterns = settings.get(f"{own}lora_alpha"), settings.get(f"{own}alpha_pattern")
+    if isinstance(patterns, Mapping):
+        alpha = patterns.get(get_pattern_key(list(patterns), inner), alpha)
+    if not isinstance(alpha, int | float):
+        return float(rank)
+    return alpha * math.sqrt(rank) if settings.get(f"{own}use_rslora") else float(alpha)
