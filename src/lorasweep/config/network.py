@@ -77,7 +77,7 @@ class NetworkConfig:
     )
     start_from: str | None = option(
         None,
-        "weights file that training starts from; null: the adapter starts at zero",
+        "LoRA's .safetensors file, of any program, that training starts from; null: the adapter starts at zero",
         kohya="network_weights",
     )
     attention: bool = option(True, "adapt the UNet's attention (to_q, to_k, to_v, to_out)")
