@@ -179,7 +179,8 @@ def test_everything_wrong_is_said_at_once(tmp_path):
 
 
 def test_a_wrong_key_hides_no_problem_of_a_key_that_ends_like_it(tmp_path):
-    found = problems("lora=custom", "dataset.theme=food", "dataset.trigger=x", "optimizer=adamw_schedule_free")
+    line = ["lora=custom", "dataset.theme=food", "dataset.trigger=x"]
+    found = problems(*line, "optimizer=adamw_schedule_free", "scheduler=cosine")
     assert [problem.keys[0] for problem in found] == ["name", "scheduler.name"]
     found = problems("seed=-1", "evaluation.seed=-1", "network.ranks=[attn2]", "network.rank=0")
     assert sorted(problem.keys[0] for problem in found) == ["evaluation.seed", "network.rank", "network.ranks", "seed"]

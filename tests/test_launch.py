@@ -56,7 +56,10 @@ lorasweep.training = stand_in
 def test_a_run_gets_config_overrides_and_choices_and_leaves_no_files_of_hydra(tmp_path):
     done = train_py(tmp_path, "lora=food/v8", "network.rank=4")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "Food 4 ['lora=food/v8', 'network.rank=4'] food/v8 None base_model\n"
+    assert done.stdout.splitlines() == [
+        "Food (lora=food/v8) on the toy base",
+        "Food 4 ['lora=food/v8', 'network.rank=4'] food/v8 None base_model",
+    ]
     assert {path.name for path in tmp_path.iterdir()} <= {"sitecustomize.py", "__pycache__"}
 
 
@@ -127,7 +130,7 @@ def test_own_config_folders(tmp_path):
         f"dataset: {{path: '{tmp_path}', trigger: sage_character}}\nnetwork: {{rank: 3}}\n"
     )
     done = train_py(tmp_path, "--config-dir", "mine", "lora=sage")
-    assert (done.stderr, done.stdout.split()[:2]) == ("", ["Sage", "3"])
+    assert (done.stderr, done.stdout.splitlines()[1].split()[:2]) == ("", ["Sage", "3"])
     done = train_py(tmp_path, "--config-dir", "yours", "lora=sage")
     assert done.returncode == 2 and "there is no such folder of configs" in done.stderr
 

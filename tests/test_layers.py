@@ -21,6 +21,7 @@ FLOORS = [
         "suggestions",
         "groups",
         "typed",
+        "precedence",
         "arguments",
         "compose",
         "help",

@@ -172,8 +172,6 @@ GROUPS = [
 
 NEEDED = {  # what a choice asks for besides, where the recipe's own does not suit it
     "base_model=fortnite_humanoid": [f"base_model.path={BASE_PATH}", "base_model.resolution=64"],  # any that is there
-    "optimizer=prodigy": ["optimizer.lr=1", "optimizer.text_encoder_lr=1"],
-    "optimizer=adamw_schedule_free": ["scheduler=constant"],
 }
 
 

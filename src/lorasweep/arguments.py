@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from hydra._internal.utils import get_args_parser
 
-from lorasweep.typed import readable
+from lorasweep.typed import parsed, readable
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,14 @@ class Arguments:
         foreign: options that are not Hydra's.
         argv: what Hydra is to read.
         several: whether it is a multirun.
+        supplied: overrides that nobody typed, but that images of one's own ask for.
     """
 
     hydra: argparse.Namespace
-    foreign: tuple[Foreign, ...]
+    foreign: list[Foreign]
     argv: list[str]
     several: bool
+    supplied: list[str]
 
 
 def read(argv: Sequence[str]) -> Arguments:
@@ -52,34 +56,59 @@ def read(argv: Sequence[str]) -> Arguments:
     Raises:
         SystemExit: an option of Hydra's lacks its value, or has one that it does not take.
     """
-    rest, foreign = _parted(argv)
-    args = get_args_parser().parse_args(rest)
-    typed = list(args.overrides)
+    options, typed, foreign = _parted(argv)
+    args = get_args_parser().parse_args(options)
     several = bool(args.multirun) or any(text.strip() == "hydra.mode=MULTIRUN" for text in typed)
-    args.overrides = readable(typed, several)
-    meant = dict(zip(typed, args.overrides, strict=True))
-    return Arguments(args, tuple(foreign), [meant.get(text, text) for text in rest], several)
+    line = readable(typed, several)
+    supplied = own_images(line)
+    args.overrides = [*supplied, *line]
+    return Arguments(args, foreign, [*options, *args.overrides], several, supplied)
 
 
-def _parted(argv: Sequence[str]) -> tuple[list[str], list[Foreign]]:
-    """Return the arguments that Hydra takes, and the options that it does not."""
+def own_images(line: Sequence[str]) -> list[str]:
+    """Return the recipe and the name that a command line lacks which gives a folder of images and no recipe.
+
+    Without them the images would be trained under the name and the trigger of the recipe that comes by itself.
+
+    Args:
+        line: overrides, readable for Hydra.
+    """
+    given = {text.partition("=")[0].lstrip("+"): text for text in line}
+    if "dataset.path" not in given or given.keys() & {"lora", "resume"}:
+        return []
+    override = parsed(given["dataset.path"])
+    if override is None or override.is_sweep_override() or override.value() is None or "name" in given:
+        return ["lora=custom"]
+    folder = Path(str(override.value())).resolve().name
+    name = re.sub(r"[^\w.-]+", " ", folder).strip(" .-_")
+    return ["lora=custom", *readable([f"name={name[:1].upper()}{name[1:]}"] if name else [])]
+
+
+def _parted(argv: Sequence[str]) -> tuple[list[str], list[str], list[Foreign]]:
+    """Return Hydra's options with their values, the overrides, which may stand between them, and all other options."""
     known = get_args_parser()._option_string_actions
-    rest: list[str] = []
+    options: list[str] = []
+    overrides: list[str] = []
     foreign: list[Foreign] = []
-    waiting = iter(range(len(argv)))
-    for place in waiting:
-        text = argv[place]
+    waiting = list(reversed(argv))
+    while waiting:
+        text = waiting.pop()
         name, equals, value = text.partition("=")
-        abbreviates = name.startswith("--") and any(option.startswith(name) for option in known)
-        if not name.startswith("-") or name in known or abbreviates:
-            rest.append(text)
-            action = known.get(name)
-            if action is not None and action.nargs is None and not equals and place + 1 < len(argv):
-                rest.append(argv[next(waiting)])  # its value, whatever that looks like
-            continue
-        following = argv[place + 1] if place + 1 < len(argv) else "-"
-        if not equals and not following.startswith("-") and "=" not in following:
-            value = argv[next(waiting)]
-            text = f"{text} {value}"
-        foreign.append(Foreign(text, name.lstrip("-").replace("-", "_"), value or "true"))
-    return rest, foreign
+        follows = bool(waiting) and not waiting[-1].startswith("-")
+        action = known.get(name) or next((known[key] for key in known if _abbreviates(name, key)), None)
+        if not name.startswith("-"):
+            overrides.append(text)
+        elif action is not None:
+            may_take = action.nargs == "?" and follows and waiting[-1] in (action.choices or ())
+            takes_value = action.nargs is None or may_take
+            options += [text, waiting.pop()] if takes_value and not equals and waiting else [text]
+        else:
+            if not equals and follows and "=" not in waiting[-1]:
+                value = waiting.pop()
+                text = f"{text} {value}"
+            foreign.append(Foreign(text, name.lstrip("-").replace("-", "_"), value or "true"))
+    return options, overrides, foreign
+
+
+def _abbreviates(name: str, option: str) -> bool:
+    return name.startswith("--") and option.startswith(name)

@@ -20,7 +20,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from lorasweep import overrides
+from lorasweep import overrides, precedence
 from lorasweep.checks import check
 from lorasweep.config import OBJECTIVES, Config, schema_keys, slug
 from lorasweep.config.limits import ill_typed
@@ -51,6 +51,11 @@ def native(pixels: float, *, _root_: DictConfig) -> int:
 def of_lr(share: float, *, _root_: DictConfig) -> float:
     """Resolve `${of_lr:0.5}`: half of `optimizer.lr`, for a learning rate that follows the UNet's."""
     return float(share * _root_.optimizer.lr)
+
+
+def of_base_lr(share: float, *, _root_: DictConfig) -> float:
+    """Resolve `${of_base_lr:0.3}`: 0.3 of the rate that suits the base, for an optimizer that wants another one."""
+    return float(share * _root_.base_model.lora_lr)
 
 
 def of_rank(share: float, *, _root_: DictConfig) -> float:
@@ -88,8 +93,9 @@ def study_name(name: str, sweeps: str | None = None) -> str:
 
 def register() -> None:
     """Make the schema and our resolvers known to Hydra and OmegaConf."""
+    precedence.install()
     ConfigStore.instance().store(name="schema", node=Config)
-    for resolver in (native, of_lr, of_rank, directions, objectives, first_search, study_name):
+    for resolver in (native, of_lr, of_base_lr, of_rank, directions, objectives, first_search, study_name):
         OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import textwrap
 from pathlib import Path
 
+from lorasweep.precedence import ORDER
+
 GROUPS = {
     "lora": "what to train: a recipe, its history after the slash",
     "base_model": "the frozen model underneath",
@@ -42,7 +44,7 @@ def text(conf: Path) -> str:
         lines.append(f"  {group:<11} {GROUPS.get(group, '')}".rstrip())
         listed = textwrap.wrap(", ".join(folded(names)), 94, break_on_hyphens=False)
         lines += [" " * 14 + line for line in listed]
-    return _HELP.format(groups="\n".join(lines))
+    return _HELP.format(groups="\n".join(lines), order=ORDER)
 
 
 def folded(names: list[str]) -> list[str]:
@@ -78,7 +80,8 @@ Examples
   python train.py -m hydra/sweeper=optuna                                 search for the best version
   python train.py -m sweeps=rank_lr lora=food hydra.sweeper.n_trials=30   docs/search.md tells all about it
 
-Groups and their choices (later lines win: groups < lora < compat < preset < sweeps < key=value)
+Groups and their choices. Who wins:
+  {order}
 {groups}
 
 Keys used most

@@ -17,9 +17,10 @@ from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from lorasweep import arguments, compose, help, overrides
+from lorasweep import arguments, compose, help, overrides, precedence
 from lorasweep.arguments import Arguments
 from lorasweep.config import Config
+from lorasweep.console import say
 from lorasweep.errors import Problem, UserError
 
 USER_ERROR = 2
@@ -43,6 +44,8 @@ def main(app: Callable[[], None], conf: Path, argv: Sequence[str]) -> int:
         roots: set[str] = set()
         if not (args.hydra_help or args.shell_completion or args.info):
             roots = _look_ahead(given, conf)
+        if given.supplied and not args.cfg:
+            say(f"dataset.path without a recipe: {' '.join(given.supplied)}")
         sys.argv[1:] = given.argv
         if roots and given.several:
             return _multirun(app, roots)
@@ -79,14 +82,30 @@ def train(config: DictConfig) -> float | None:
     job = HydraConfig.get()
     line = list(job.overrides.task)
     choices = {str(group): str(choice) for group, choice in job.runtime.choices.items() if choice is not None}
+    name = job.job.config_name or "config"
     try:
-        settled = compose.settle(config, line, job.job.config_name or "config")
+        settled = compose.settle(config, line, name)
         choices = {group: choice for group, choice in choices.items() if not group.startswith("hydra/")}
+        if job.mode is RunMode.RUN:
+            for text in opening(settled, precedence.given_way(line, config, name)):
+                say(text)
         return _run(settled, line, choices)
     except UserError as error:
         if job.mode is RunMode.MULTIRUN:  # the other jobs go on; Hydra repeats the message at the end
             raise CompactHydraException(error.render()) from error
         raise SystemExit(_told(error)) from error
+
+
+def opening(config: Config, given_way: Sequence[str] = ()) -> list[str]:
+    """Return what is said before anything heavy is loaded: what is trained on which base, and what that changes.
+
+    Args:
+        config: the checked config.
+        given_way: where a group of the command line wins over the recipe.
+    """
+    recipe = f" (lora={config.recipe})" if config.recipe else ""
+    version = f" {config.resume}" if config.resume else ""
+    return [f"{config.name}{version}{recipe} on {config.base_model.path or 'the toy base'}", *given_way]
 
 
 def _run(config: Config, line: list[str], choices: dict[str, str]) -> float | None:

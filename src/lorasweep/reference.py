@@ -11,6 +11,7 @@ from omegaconf import MISSING
 from lorasweep import help
 from lorasweep.config import Config, Key, schema_keys
 from lorasweep.config.keys import keys_of
+from lorasweep.precedence import ORDER
 from lorasweep.text import written
 
 _KINDS = {bool: "true or false", int: "whole number", float: "number", str: "text"}
@@ -26,8 +27,9 @@ a key with `key=value`, a group of settings with `group=choice`:
 python train.py lora=food/v8 optimizer=adamw network.rank=32
 ```
 
-Later ones win: groups < recipe (`lora`) < `compat` < `preset` < `key=value`. The default below is the schema's;
-groups, recipe and preset change it. `python train.py ... --cfg job --resolve` prints what a command line comes to.
+Who wins: ORDER. The default
+below is the schema's; groups, recipe and preset change it. `python train.py ... --cfg job --resolve` prints what a
+command line comes to.
 
 `${native:512}` in a config file means "512 pixels on a base of 1024, at the scale of this run's base": 512 on
 SDXL, 32 on the toy. Numbers on the command line are plain pixels.
@@ -55,7 +57,13 @@ def markdown(conf: Path) -> str:
         conf: the folder of config groups, whose choices are listed beside their keys.
     """
     choices = help.choices(conf)
-    parts = [_HEAD, "## Groups\n", _groups(choices, conf), "## The run\n", _table(_own_keys("", Config))]
+    parts = [
+        _HEAD.replace("ORDER", ORDER),
+        "## Groups\n",
+        _groups(choices, conf),
+        "## The run\n",
+        _table(_own_keys("", Config)),
+    ]
     hints = get_type_hints(Config)
     for entry in fields(Config):
         if is_dataclass(hints[entry.name]):

@@ -45,7 +45,8 @@ def meant(key: str, groups: Collection[str]) -> Meant:
     named = _by_leaf().get(leaf, ())
     if named:
         inside = tuple(name for name in named if name.startswith(f"{group}."))
-        return Meant(inside or named)
+        alike = nearest(group, [name.partition(".")[0] for name in named]) if "." in key else None
+        return Meant(inside or tuple(name for name in named if alike and name.startswith(f"{alike}.")) or named)
     siblings = [name for name in schema_keys() if name.startswith(f"{group}.")]
     if siblings:
         guess = _nearest_leaf(leaf, siblings)

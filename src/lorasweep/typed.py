@@ -77,7 +77,7 @@ def _one(key: Key, text: str) -> str:
     if key.nullable and text.strip().lower() == "none" and not (key.kind is str and Path(text).exists()):
         return "null"
     if key.kind is str:
-        return _text(text)
+        return _text(text.strip() if key.path else text)
     if key.kind is list:
         return _list(key, text)
     value = override.value() if override is not None else None

@@ -20,15 +20,19 @@ class BaseModelConfig:
         resume="moved",
         kohya="pretrained_model_name_or_path",
         aliases=("model", "model_path", "checkpoint"),
+        path=True,
     )
     vae_path: str | None = option(
         None,
         "VAE that replaces the base's own: diffusers folder, hub id or single .safetensors file",
         resume="moved",
         kohya="vae",
+        path=True,
     )
     config_path: str | None = option(
-        None, "folder or hub id whose configs and tokenizers a single-file base takes; null is SDXL's own hub id"
+        None,
+        "folder or hub id whose configs and tokenizers a single-file base takes; null is SDXL's own hub id",
+        path=True,
     )
     resolution: int = option(1024, "native side length in pixels; recipes scale to it", at_least=8)
     prediction_type: str = option(
@@ -50,6 +54,11 @@ class BaseModelConfig:
         "the frozen UNet's attention blocks in 8 bit or in 4 (nf4), for less memory; null: as the rest of it",
         choices=(None, "int8", "nf4"),
         meant={"fp8": "int8", "8bit": "int8", "4bit": "nf4", "int4": "nf4", "fp4": "nf4"},
+    )
+    lora_lr: float = option(
+        1e-4,
+        "learning rate of a LoRA that suits this base; optimizer.lr follows it unless a recipe has its own",
+        above=0,
     )
     guidance: float = option(5.0, "guidance that suits this base; sampling.guidance follows it", at_least=1)
     sample_steps: int = option(30, "sampler steps that suit this base; sampling.steps follows them", at_least=1)

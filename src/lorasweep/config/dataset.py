@@ -20,6 +20,7 @@ class DatasetConfig:
         resume="moved",
         kohya="train_data_dir",
         aliases=("data_dir", "image_dir", "instance_data_dir", "folder_path"),
+        path=True,
     )
     theme: str | None = option(None, "drawn stand-in used when path is null", choices=(None, *THEMES, HUMANOID))
     trigger: str = option(
@@ -69,7 +70,7 @@ class DatasetConfig:
         kohya="validation_split",
     )
     validation_path: str | None = option(
-        None, "folder of held-out images; then no training image is held out", resume="moved"
+        None, "folder of held-out images; then no training image is held out", resume="moved", path=True
     )
     folds: int | None = option(
         None,
@@ -86,13 +87,19 @@ class DatasetConfig:
         "folder of masks, named and placed as the images are: white pixels count, black ones do not",
         resume="moved",
         kohya="conditioning_data_dir",
+        path=True,
     )
     alpha_mask: bool = option(False, "use each image's transparency as its mask: opaque pixels count")
     regularisation_path: str | None = option(
-        None, "folder of regularisation (class) images", resume="moved", kohya="reg_data_dir", aliases="class_data_dir"
+        None,
+        "folder of regularisation (class) images",
+        resume="moved",
+        kohya="reg_data_dir",
+        aliases="class_data_dir",
+        path=True,
     )
     regularisation_repeats: int = option(1, "times each regularisation image is seen per epoch", at_least=1)
     on_bad_file: str = option("stop", "what a damaged or incomplete file does", choices=("stop", "skip"))
     cache: str | None = option(
-        None, "folder of cached latents and text embeddings; null: <output_root>/.cache", resume="free"
+        None, "folder of cached latents and text embeddings; null: <output_root>/.cache", resume="free", path=True
     )

@@ -40,6 +40,7 @@ class EvaluationConfig:
         "transformers CLIP folder or hub id; null: the toy's on the toy base, else off",
         resume="measured",
         measures=("image/",),
+        path=True,
     )
     select_by: str | None = option(None, "metric that chooses the epoch, or last; null: the objective", resume="free")
 

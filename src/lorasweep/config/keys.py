@@ -25,6 +25,7 @@ class Key:
         default: the value when nobody sets it; MISSING (`???`) where there is none.
         doc: its meaning in one sentence.
         limits: choices, above, at_least, below, at_most, as given to `option`.
+        path: it names a file or folder.
         needs: what must hold for it to change anything.
         brought: recipes and groups may bring it along where it changes nothing.
         kohya: what kohya's sd-scripts call it.
@@ -41,6 +42,7 @@ class Key:
     default: Any
     doc: str
     limits: Mapping[str, Any]
+    path: bool
     needs: tuple[Need, ...]
     brought: bool
     kohya: tuple[str, ...]

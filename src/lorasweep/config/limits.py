@@ -27,6 +27,9 @@ def beyond_limits(key: Key, value: Any) -> Iterator[Problem]:
         key: the key.
         value: of the key's type.
     """
+    if key.path and value == "":
+        nothing = "null" if key.nullable else "."
+        yield Problem(f"{key.name}= is empty: expected a path, or {nothing} ({key.doc})", key.name)
     for item in value if isinstance(value, list) else [value]:
         given = f"{key.name}={written(value)}"
         choices = key.limits.get("choices")

@@ -79,6 +79,7 @@ class NetworkConfig:
         None,
         "LoRA's .safetensors file, of any program, that training starts from; null: the adapter starts at zero",
         kohya="network_weights",
+        path=True,
     )
     attention: bool = option(True, "adapt the UNet's attention (to_q, to_k, to_v, to_out)")
     feed_forward: bool = option(True, "adapt the feed-forward layers of its transformer blocks")

@@ -29,6 +29,7 @@ def option(
     at_least: float | None = None,
     below: float | None = None,
     at_most: float | None = None,
+    path: bool = False,
     needs: str | Sequence[str] = (),
     brought: bool = False,
     kohya: str | Sequence[str] = (),
@@ -47,6 +48,7 @@ def option(
         at_least: inclusive lower limit.
         below: exclusive upper limit.
         at_most: inclusive upper limit.
+        path: it names a file or folder: `~` and `$NAME` are expanded.
         needs: what must hold for the key to change anything, each as `need.Need` reads it; set on the command line
             where it does not hold, the key is refused.
         brought: recipes and groups may bring the key along where it changes nothing; else they are told of it.
@@ -61,6 +63,7 @@ def option(
     metadata = {
         "doc": doc,
         "limits": {name: limit for name, limit in limits.items() if limit is not None},
+        "path": path,
         "needs": tuple(map(Need.parse, _several(needs))),
         "brought": brought,
         "kohya": _several(kohya),
