@@ -114,7 +114,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 @pytest.mark.parametrize(
     ("rank", "fault", "told"),
     [
-        ("0", "raise torch.OutOfMemoryError('CUDA out of memory')", "out of GPU memory at step 4"),
+        ("0", "raise torch.OutOfMemoryError('CUDA out of memory')", "out of GPU memory in step 4"),
         ("1", "os._exit(1)", "another process of this launch is gone in step 4"),
     ],
     ids=["the first overflows", "the second dies"],

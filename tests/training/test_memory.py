@@ -1,4 +1,4 @@
-"""The estimate against what autograd really keeps; what saves memory; a spill is named."""
+"""The estimate against what autograd really keeps."""
 
 from __future__ import annotations
 
@@ -16,13 +16,9 @@ from lorasweep.bases.load import load_base
 from lorasweep.bases.quantization import NF4Linear
 from lorasweep.bases.sdxl import SDXL
 from lorasweep.config import Config
-from lorasweep.errors import UserError
 from lorasweep.training import memory
-from lorasweep.training.cohort import run
-from lorasweep.training.member import Member
+from lorasweep.training.forecast import savings
 from lorasweep.training.peak import LiveBytes
-from lorasweep.training.spill import SpillWatch
-from lorasweep.training.version import Version
 
 
 @pytest.fixture
@@ -100,8 +96,8 @@ def test_a_packed_base_takes_what_is_computed_and_keeps_no_more(kind: str, unet_
     size = sum(tensor.nbytes for tensor in held(packed.unet))
     assert expected.weights == pytest.approx(size, abs=10) and size < 0.85 * plain.weights
     assert really_kept(config, packed) == pytest.approx(expected.activations, rel=0.06)
-    saved = dict(memory.savings(unet_only, whole))[f"base_model.quantization={kind}"]
-    assert saved == plain.weights - expected.weights
+    saved = {saving.overrides: saving.bytes for saving in savings(unet_only, whole)}
+    assert saved[f"base_model.quantization={kind}",] == plain.weights - expected.weights
 
 
 def held(unet: nn.Module) -> Iterator[Tensor]:
@@ -111,16 +107,6 @@ def held(unet: nn.Module) -> Iterator[Tensor]:
         yield from module.buffers(recurse=False)
         if isinstance(module, NF4Linear):
             yield from (module.weight.quant_state.absmax, module.weight.quant_state.state2.absmax)
-
-
-def test_packing_is_advised_where_it_is_possible(unet_only: Config) -> None:
-    def advised(config: Config) -> set[str]:
-        return {words.partition("=")[2] for words in memory._variants(config) if "quantization" in words}
-
-    assert advised(unet_only) == {"int8", "nf4"}
-    assert advised(replace(unet_only, network=replace(unet_only.network, type="lokr"))) == {"int8"}
-    assert not advised(replace(unet_only, network=replace(unet_only.network, dora=True)))
-    assert not advised(replace(unet_only, network=replace(unet_only.network, type="full")))
 
 
 @pytest.mark.parametrize("kind", [{"dora": True}, {"type": "lokr"}, {"module_dropout": 0.1}], ids=str)
@@ -139,7 +125,8 @@ def test_idle_parts_rest_in_the_cpus_memory(unet_only: Config, toy_base: SDXL) -
     sizes = {name: sum(p.nbytes for p in module.parameters()) for name, module in toy_base.modules.items()}
     staying = replace(unet_only, training=replace(unet_only.training, offload_idle=False))
     assert weights(staying) - weights(unet_only) == sum(sizes.values()) - sizes["unet"]
-    assert dict(memory.savings(staying, toy_base))["training.offload_idle=true"] == sum(sizes.values()) - sizes["unet"]
+    saved = {saving.overrides: saving.bytes for saving in savings(staying, toy_base)}
+    assert saved["training.offload_idle=true",] == sum(sizes.values()) - sizes["unet"]
     trained = replace(unet_only, optimizer=replace(unet_only.optimizer, text_encoder_lr=1e-4))
     assert weights(staying) - weights(trained) == sizes["vae"]
 
@@ -172,79 +159,3 @@ def test_preservation_keeps_a_second_forward(unet_only: Config, toy_base: SDXL) 
     once = memory.estimate(unet_only, toy_base).activations
     both = replace(unet_only, loss=replace(unet_only.loss, preservation_class="person"))
     assert memory.estimate(both, toy_base).activations == pytest.approx(2 * once, rel=1e-6)
-
-
-def test_savings_are_sorted_and_checkpointing_saves_most_of_the_activations(unet_only: Config, toy_base: SDXL) -> None:
-    found = memory.savings(unet_only, toy_base)
-    assert [saved for _, saved in found] == sorted((saved for _, saved in found), reverse=True)
-    by_words, now = dict(found), memory.estimate(unet_only, toy_base)
-    assert by_words["training.gradient_checkpointing=true"] > 0.5 * now.activations
-    halved = by_words["training.batch_size=2 training.gradient_accumulation=2"]
-    assert halved == pytest.approx(now.activations / 2, rel=0.01)
-    assert memory.advice(unet_only, toy_base).count("saves about") == 3
-
-
-def test_the_forecast_says_what_to_do_where_it_will_not_fit(unet_only: Config, toy_base: SDXL) -> None:
-    assert "may not fit" not in memory.forecast(unet_only, toy_base, 2**40)
-    tight = memory.forecast(unet_only, toy_base, 2**20)
-    assert "it may not fit" in tight and "training.gradient_checkpointing=true saves about" in tight
-
-
-@pytest.mark.parametrize("parts", [(1e-3, 5e-4), (0.0, 5e-4)], ids=["all", "text only"])
-@pytest.mark.parametrize("name", ["adamw", "adamw8bit", "lion", "adafactor", "adamw_schedule_free"])
-def test_every_optimizer_can_be_foretold(
-    name: str, parts: tuple[float, float], short_config: Config, toy_base: SDXL
-) -> None:
-    eps = None if name in ("lion", "adafactor") else 1e-8
-    optimizer = replace(short_config.optimizer, name=name, eps=eps, lr=parts[0], text_encoder_lr=parts[1])
-    for config in (optimizer, replace(optimizer, lora_plus_ratio=16.0)):
-        line = memory.forecast(replace(short_config, optimizer=config), toy_base, 2**20)
-        assert "could not" not in line and "saves about" in line
-
-
-def test_a_spill_is_named_once() -> None:
-    watch = SpillWatch(available=12 * 2**30)
-    full, free = int(11.9 * 2**30), 6 * 2**30
-    assert watch.look(free, 1.0) is None
-    assert watch.look(free, 9.0) is None, "slow, but there is room"
-    assert watch.look(full, 1.1) is None, "full, but fast"
-    warning = watch.look(full, 9.0)
-    assert (
-        warning is not None
-        and "9 times slower" in warning
-        and "11.9 GiB in use of the 12.0 GiB that were free" in warning
-    )
-    assert watch.look(full, 9.0) is None
-
-
-@pytest.mark.parametrize("ratio", [None, 16.0], ids=["plain", "LoRA+"])
-def test_out_of_memory_says_what_would_save_how_much(
-    ratio: float | None, short_config: Config, toy_base: SDXL, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    short_config.optimizer.lora_plus_ratio = ratio
-
-    def full(self: Version) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
-
-    monkeypatch.setattr(Version, "train_step", full)
-    with pytest.raises(UserError) as stopped:
-        run(short_config, base=toy_base)
-    text = stopped.value.render()
-    assert "out of GPU memory at step 1" in text and text.count("saves about") == 3
-    assert "training.gradient_checkpointing=true" in text
-
-
-def test_an_error_is_told_whatever_else_fails(
-    short_config: Config, toy_base: SDXL, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(self: Version) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
-
-    def broken(*_: object) -> None:
-        raise RuntimeError("no estimate, no curves")
-
-    monkeypatch.setattr(Version, "train_step", full)
-    monkeypatch.setattr(memory, "estimate", broken)
-    monkeypatch.setattr(Member, "close", broken)
-    with pytest.raises(UserError, match="out of GPU memory at step 1"):
-        run(short_config, base=toy_base)

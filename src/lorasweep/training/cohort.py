@@ -21,7 +21,7 @@ from lorasweep.bases.sdxl import SDXL
 from lorasweep.config import BaseModelConfig, Config, TrainingConfig
 from lorasweep.errors import UserError
 from lorasweep.interruption import Interruption
-from lorasweep.training import memory
+from lorasweep.training import shortage
 from lorasweep.training.device import check_device, dtype_of, open_accelerator
 from lorasweep.training.helping import Place, check_launch, help_along
 from lorasweep.training.member import Job, Member, Report
@@ -103,12 +103,7 @@ def run_cohort(jobs: Sequence[Job], *, base: SDXL | None = None) -> list[Outcome
             help_along(jobs[0], lambda: base or load(jobs[0].config), processes)
             return []
         try:
-            stopwatch = Stopwatch()
-            with stopwatch("load"):
-                base = base or load(jobs[0].config)
-            for job in jobs:
-                members.append(set_up(job, base, stopwatch))
-                stopwatch = Stopwatch()  # loading the base counts for the first version
+            _set_up(jobs, base, members)
             train(members, interruption, processes)
         except KeyboardInterrupt:  # a second Ctrl-C
             for member in members:
@@ -125,6 +120,21 @@ def run_cohort(jobs: Sequence[Job], *, base: SDXL | None = None) -> list[Outcome
     if interruption.signal is not None and not failed:
         raise SystemExit(interruption.exit_code)
     return [outcome(member) for member in members]
+
+
+def _set_up(jobs: Sequence[Job], base: SDXL | None, members: list[Member]) -> None:
+    """Load the base unless it is there, and add every version to `members`, ready for its first step."""
+    stopwatch = Stopwatch()
+    for job in jobs:
+        try:
+            if base is None:
+                with stopwatch("load"):
+                    base = load(job.config)
+            members.append(set_up(job, base, stopwatch))
+        except Exception as error:
+            shortage.check_room(error, job.config, base, job.overrides, stopwatch.failed or "train")
+            raise
+        stopwatch = Stopwatch()  # loading the base counts for the first version
 
 
 def outcome(member: Member) -> Outcome:
@@ -221,9 +231,9 @@ def _explained(error: Exception, member: Member) -> Exception:
             f"more. Put it right, {again}",
             title=f"{member.name} stopped",
         )
-    if isinstance(error, torch.OutOfMemoryError):
-        help_ = memory.advice(member.config, member.version.base) or "no setting of the training would help much"
-        return UserError(
-            [f"out of GPU memory at step {member.version.step + 1}", help_], title=f"{member.name} stopped"
-        )
+    if shortage.out_of_memory(error):
+        phase = member.stopwatch.failed or "train"
+        where = shortage.PHASES.get(phase, f"in step {member.version.step + 1}")
+        ways = member.cures(phase)
+        return UserError(shortage.told(error, where), title=f"{member.name} stopped", ways=ways)
     return error

@@ -7,8 +7,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from lorasweep import console
 from lorasweep.bases.sdxl import SDXL
 from lorasweep.config import Config
@@ -17,6 +15,7 @@ from lorasweep.training.device import open_accelerator
 from lorasweep.training.member import Job, Member
 from lorasweep.training.processes import LostProcessError, PeerError, Processes
 from lorasweep.training.setup import read_data
+from lorasweep.training.shortage import out_of_memory
 from lorasweep.training.version import NonFiniteError, Version
 
 
@@ -66,22 +65,31 @@ def help_along(job: Job, load: Callable[[], SDXL], processes: Processes) -> None
         load: returns its base, loaded.
         processes: this one and the others.
     """
-    with suppress(PeerError, LostProcessError, torch.OutOfMemoryError):
-        try:
-            base: SDXL | Exception = load()
-        except Exception as error:  # told when the first process listens
-            base = error
-        place: Place | None = processes.hear()
-        if place is None:
-            return
-        with processes.together():
-            version = _version(job.config, place, base)
-        try:
-            while processes.hear():
-                with suppress(NonFiniteError):
-                    version.train_step()
-        finally:
-            version.remove()
+    try:
+        _help(job.config, load, processes)
+    except (PeerError, LostProcessError):
+        pass
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+
+
+def _help(config: Config, load: Callable[[], SDXL], processes: Processes) -> None:
+    try:
+        base: SDXL | Exception = load()
+    except Exception as error:  # raised where the first process listens
+        base = error
+    place: Place | None = processes.hear()
+    if place is None:
+        return
+    with processes.together():
+        version = _version(config, place, base)
+    try:
+        while processes.hear():
+            with suppress(NonFiniteError):
+                version.train_step()
+    finally:
+        version.remove()
 
 
 def _version(config: Config, place: Place, base: SDXL | Exception) -> Version:

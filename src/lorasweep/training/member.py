@@ -25,9 +25,10 @@ from lorasweep.evaluation.selection import best_epoch
 from lorasweep.pictures import curves
 from lorasweep.tracking.group import Trackers
 from lorasweep.tracking.jsonl import read_rows
-from lorasweep.training import memory
 from lorasweep.training.evaluator import Evaluator
+from lorasweep.training.forecast import best
 from lorasweep.training.means import StepMeans
+from lorasweep.training.shortage import cures
 from lorasweep.training.spill import SpillWatch
 from lorasweep.training.stopwatch import Stopwatch
 from lorasweep.training.version import NonFiniteError, Version
@@ -71,6 +72,7 @@ class Member:
         means: of what its steps measure.
         held: what is closed when the version leaves the cohort (its lock, its log).
         error: why it failed, once it has.
+        changes: overrides that it should go on with.
     """
 
     config: Config
@@ -86,6 +88,7 @@ class Member:
     means: StepMeans
     held: tuple[Any, ...]
     error: Exception | None = None
+    changes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -102,7 +105,7 @@ class Member:
     def resume_command(self) -> str:
         """The command that continues this version."""
         config = self.config
-        return commands.resume(config.name, config.recipe, self.version.number, config.output_root)
+        return commands.resume(config.name, config.recipe, self.version.number, config.output_root, *self.changes)
 
     @property
     def active(self) -> bool:
@@ -128,6 +131,17 @@ class Member:
     def weights(self, epoch: int) -> Path:
         """Return the path of the weights file of an epoch (1-based)."""
         return self.folder / f"{self.name}-{epoch:06d}.safetensors"
+
+    def cures(self, phase: str) -> dict[str, str]:
+        """Return settings that would lower the peak of memory in a phase -> the command that applies them.
+
+        The best that this version can go on with becomes part of `resume_command`.
+        """
+        found, record = best(self.config, self.version.base, phase), self.record.values
+        if record["trial"]:  # the search's command decides, for all of its trials
+            return {saving.explain(): "for the whole search" for saving in found}
+        self.changes = next((saving.overrides for saving in found if saving.free), ())
+        return cures(self.config, found, record["overrides"], self.version.number)
 
     def begin(self) -> None:
         """Measure the base, the yardstick of what follows, and draw the samples of before."""
@@ -324,7 +338,7 @@ class Member:
         if self.spill is not None:
             warning = self.spill.look(torch.cuda.memory_reserved(), values["time/seconds_per_step"])
             if warning:
-                say(f"{warning}: {memory.advice(self.config, self.version.base)}")
+                say("\n  ".join([warning, *(f"{what}: {command}" for what, command in self.cures("train").items())]))
 
     def _log_images(self, epoch: int, step: int) -> None:
         samples = self.evaluator.samples

@@ -1,4 +1,4 @@
-"""How much of the GPU's memory a training will take at its peak, before it starts; and what would save how much.
+"""How much of the GPU's memory a training will take at its peak.
 
 `training/activations.py` says how the activations are found; everything else is counted from the shapes of the weights.
 """
@@ -54,7 +54,16 @@ class Memory:
     @property
     def total(self) -> int:
         """All of it, when it is the most."""
-        return self.weights + self.trained + max(self.activations, self.images - self.gradients)
+        return max(self.during("train"), self.during("sample"))
+
+    def during(self, phase: str) -> int:
+        """Return what is there in one phase: "cache", "train", "sample" or "evaluate"."""
+        if phase == "cache":
+            return self.weights + self.images
+        if phase == "train":
+            return self.weights + self.trained + self.activations
+        kept = self.weights + self.trained - self.gradients
+        return kept + self.images if phase == "sample" else kept
 
     def explain(self) -> str:
         """Return it in words."""
@@ -65,8 +74,8 @@ class Memory:
 
 
 def gib(count: float) -> str:
-    """Return bytes in words: `7.2 GiB`."""
-    return f"{count / GIB:.1f} GiB"
+    """Return bytes in words: `7.2 GiB`, and `70 MiB` where that is more telling."""
+    return f"{count / GIB:.1f} GiB" if count >= GIB / 10 else f"{count / 2**20:.0f} MiB"
 
 
 def estimate(config: Config, base: SDXL) -> Memory:
@@ -83,64 +92,6 @@ def estimate(config: Config, base: SDXL) -> Memory:
         images=_images(config, base),
         gradients=FP32 * count,
     )
-
-
-def savings(config: Config, base: SDXL) -> list[tuple[str, int]]:
-    """Return settings that would lower the peak and by how many bytes, the most first; only those that would."""
-    now = estimate(config, base).total
-    found = {words: now - estimate(changed, base).total for words, changed in _variants(config).items()}
-    return sorted(((words, saved) for words, saved in found.items() if saved > 0), key=lambda pair: -pair[1])
-
-
-def advice(config: Config, base: SDXL, most: int = 3) -> str:
-    """Return the `most` best settings of `savings` in words; "" where none would help or none can be foretold."""
-    try:
-        found = savings(config, base)
-    except Exception:  # whoever asks has an error to tell already
-        return ""
-    return "; ".join(f"{words} saves about {gib(saved)}" for words, saved in found[:most])
-
-
-def forecast(config: Config, base: SDXL, available: int) -> str:
-    """Return the line that is printed before the first step: the estimate, and what to do where it will not fit.
-
-    Args:
-        available: bytes of the GPU's memory that this process can have.
-    """
-    try:
-        expected = estimate(config, base)
-    except Exception as error:  # a forecast must not keep a training from starting
-        return f"GPU memory: could not be estimated ({type(error).__name__}: {error})"
-    line = f"GPU memory: {expected.explain()}; {gib(available)} are free"
-    return line if expected.total <= available else f"{line}: it may not fit. {advice(config, base)}"
-
-
-def _variants(config: Config) -> dict[str, Config]:
-    training, optimizer, data = config.training, config.optimizer, config.dataset
-    half, smaller = training.batch_size // 2, data.resolution * 3 // 4 // 64 * 64
-    found = {
-        "training.gradient_checkpointing=true": replace(config, training=replace(training, gradient_checkpointing=True))
-    }
-    if half:
-        accumulation = training.gradient_accumulation * 2
-        words = f"training.batch_size={half} training.gradient_accumulation={accumulation}"
-        found[words] = replace(config, training=replace(training, batch_size=half))
-    if optimizer.name in ("adamw", "lion"):
-        lean = replace(optimizer, name=f"{optimizer.name}8bit")
-        found[f"optimizer={lean.name}"] = replace(config, optimizer=lean)
-    if smaller:
-        found[f"dataset.resolution={smaller}"] = replace(config, dataset=replace(data, resolution=smaller))
-    if training.ema_decay is not None:
-        found["training.ema_decay=null"] = replace(config, training=replace(training, ema_decay=None))
-    if not training.offload_idle:
-        found["training.offload_idle=true"] = replace(config, training=replace(training, offload_idle=True))
-    for kind in config.network.quantizations:
-        packed = replace(config, base_model=replace(config.base_model, quantization=kind))
-        found[f"base_model.quantization={kind}"] = packed
-    if config.network.rank > 8 and config.network.type != "full":
-        rank = config.network.rank // 2
-        found[f"network.rank={rank}"] = replace(config, network=replace(config.network, rank=rank))
-    return found
 
 
 def _activations(config: Config, base: SDXL) -> int:

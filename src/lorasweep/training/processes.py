@@ -19,6 +19,8 @@ from accelerate.utils import broadcast_object_list
 from torch import Tensor
 from torch.nn import Parameter
 
+from lorasweep.training.shortage import out_of_memory
+
 CHUNK = 1 << 24
 """Gradient elements that are sent at once (64 MiB): few messages for an adapter, no second copy of a whole UNet."""
 
@@ -129,15 +131,14 @@ class Processes:
 
     def _reasons(self, mine: Exception | None) -> list[Exception]:
         """Exchange what failed where; all processes call it. Return the other processes' failures."""
-        words = None if mine is None else f"{type(mine).__name__}: {str(mine).strip() or 'no reason given'}"
-        all_words: list[tuple[str, bool] | None] = [None] * self.count
-        given = None if words is None else (words, isinstance(mine, torch.OutOfMemoryError))
-        torch.distributed.all_gather_object(all_words, given)
+        given = None if mine is None else (f"{type(mine).__name__}: {mine}", out_of_memory(mine))
+        gathered: list[tuple[str, bool] | None] = [None] * self.count
+        torch.distributed.all_gather_object(gathered, given)
         return [
-            (torch.OutOfMemoryError if memory else PeerError)(f"process {rank}: {text}")
-            for rank, found in enumerate(all_words)
+            (torch.OutOfMemoryError if no_room else PeerError)(f"process {rank}: {text}")
+            for rank, found in enumerate(gathered)
             if found and rank != self.rank
-            for text, memory in [found]
+            for text, no_room in [found]
         ]
 
     @contextmanager

@@ -22,11 +22,12 @@ from lorasweep.evaluation.clip import Clip
 from lorasweep.toy import CLIP_PATH
 from lorasweep.toy.sets import images_of, write_set
 from lorasweep.tracking.group import open_trackers
-from lorasweep.training import memory, starting_point
+from lorasweep.training import starting_point
 from lorasweep.training.continuation import Unfit, reading, take_over
 from lorasweep.training.device import describe, gpu_memory, open_accelerator
 from lorasweep.training.environment import environment
 from lorasweep.training.evaluator import Evaluator
+from lorasweep.training.forecast import forecast
 from lorasweep.training.idle import ENCODERS
 from lorasweep.training.means import StepMeans
 from lorasweep.training.member import Job, Member, now
@@ -133,7 +134,7 @@ def _surround(
     say(version.plan.explain())
     available = gpu_memory(version.accelerator.device)
     if available is not None:
-        say(memory.forecast(config, version.base, available))
+        say(forecast(config, version.base, available))
     member = Member(
         config=config,
         version=version,

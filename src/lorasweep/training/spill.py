@@ -37,5 +37,5 @@ class SpillWatch:
         return (
             f"steps have become {seconds / self._fastest:.0f} times slower ({self._fastest:.2g} s -> {seconds:.2g} s) "
             f"with {gib(reserved)} in use of the {gib(self._available)} that were free: memory is spilling into the "
-            "computer's own. Stop with Ctrl-C and resume with less"
+            "computer's own. Stop with Ctrl-C, and go on with less:"
         )

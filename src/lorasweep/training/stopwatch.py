@@ -10,10 +10,15 @@ PHASES = ("load", "cache", "train", "sample", "evaluate")
 
 
 class Stopwatch:
-    """Seconds by phase; runs from when it is made."""
+    """Seconds by phase; runs from when it is made.
+
+    Attributes:
+        failed: the phase that an error ended last; None while there was none.
+    """
 
     def __init__(self) -> None:
         self.seconds = dict.fromkeys(PHASES, 0.0)
+        self.failed: str | None = None
         self._earlier = 0.0
         self._started = time.monotonic()
 
@@ -29,6 +34,9 @@ class Stopwatch:
         started = time.monotonic()
         try:
             yield
+        except BaseException:
+            self.failed = phase
+            raise
         finally:
             self.seconds[phase] += time.monotonic() - started
 
