@@ -1,9 +1,12 @@
-"""training.compile: the same losses from compiled blocks, and nothing compiled afterwards."""
+"""training.compile: the same losses from compiled blocks, in every version of a process, and in steps alone."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import torch
+from diffusers import UNet2DConditionModel
 
 from lorasweep.bases.sdxl import SDXL
 from lorasweep.config import Config
@@ -13,14 +16,33 @@ from lorasweep.training.setup import read_data
 from lorasweep.training.version import Version
 
 
-def losses_of(config: Config, base: SDXL) -> list[float]:
+@pytest.fixture(autouse=True)
+def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(compiling, "BACKEND", "aot_eager")  # inductor's C++ would take a minute and more
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    yield
+    torch._dynamo.reset()
+
+
+def graphs() -> int:
+    return int(torch._dynamo.utils.counters["stats"]["unique_graphs"])
+
+
+def compiled(unet: UNet2DConditionModel) -> int:
+    return sum(block._compiled_call_impl is not None for block in unet.modules())
+
+
+def losses_of(config: Config, base: SDXL, steps: int = 3) -> list[float]:
     dataset, text = read_data(config, base)
     version = Version(config, 1, base, dataset, text, open_accelerator(config.training))
     try:
-        found = [version.train_step().loss for _ in range(3)]
-        with version.adapter.disabled(), torch.no_grad():  # the bare base is another graph
+        found = [version.train_step().loss for _ in range(steps)]
+        with version.adapter.disabled(), torch.no_grad():
+            before = graphs()
             batch = dataset.batch(version.plan.batches(0)[0])
             found.append(version.losses(batch, 0).mean().item())
+            assert graphs() == before, "what is measured runs as written"
         return found
     finally:
         version.remove()
@@ -29,20 +51,31 @@ def losses_of(config: Config, base: SDXL) -> list[float]:
 def test_compiled_blocks_give_the_same_losses(
     short_config: Config, toy_base: SDXL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compiling, "BACKEND", "aot_eager")  # inductor's C++ would take a minute and more
     eager = losses_of(short_config, toy_base)
-    torch._dynamo.reset()
-    torch._dynamo.utils.counters.clear()
+    assert graphs() == 0
     short_config.training.compile = True
     seen = []
     embed = Version.embed
-    monkeypatch.setattr(
-        Version,
-        "embed",
-        lambda self, *a: (seen.append(len(list(compiling.compiled_blocks(self.base.unet)))), embed(self, *a))[1],
-    )
+
+    def counting(self: Version, *captions: list[str]) -> object:
+        seen.append(compiled(self.base.unet))
+        return embed(self, *captions)
+
+    monkeypatch.setattr(Version, "embed", counting)
     assert losses_of(short_config, toy_base) == pytest.approx(eager, rel=1e-5)
     blocks = sum(type(module).__name__ == "BasicTransformerBlock" for module in toy_base.unet.modules())
-    assert set(seen) == {blocks} and blocks > 0
-    assert torch._dynamo.utils.counters["frames"]["ok"] > 0, "nothing was compiled"
-    assert not list(compiling.compiled_blocks(toy_base.unet))
+    assert seen == [blocks] * 3 + [0] and blocks > 0, "in steps, and not where is measured"
+    assert graphs() > 0 and not compiled(toy_base.unet)
+
+
+def test_every_version_of_a_process_runs_compiled(
+    short_config: Config, toy_base: SDXL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiling, "BACKEND", "eager")
+    short_config.training.compile = True
+    losses_of(short_config, toy_base, steps=1)
+    first = graphs()
+    monkeypatch.setattr(compiling, "LIMIT", first)  # no more than one version needs
+    losses_of(short_config, toy_base, steps=2)
+    assert graphs() == 2 * first > 0, "a second step compiles nothing anew"
+    assert torch._dynamo.config.recompile_limit == 8, "torch's own, outside of steps"

@@ -60,7 +60,7 @@ class TrainingConfig:
     )
     compile: bool = option(
         False,
-        "compile the UNet's transformer blocks at the start, for fewer kernels to launch; not measured on a GPU yet",
+        "compile the UNet's transformer blocks in training steps: fewer kernels to launch; not measured on a GPU yet",
         resume="free",
         aliases="torch_compile",
     )

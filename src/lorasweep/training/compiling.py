@@ -6,7 +6,9 @@ block is compiled once and used for all of its copies, so that compiling takes a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from diffusers import UNet2DConditionModel
 from torch import nn
@@ -14,22 +16,46 @@ from torch import nn
 BACKEND = "inductor"
 """torch.compile's own default."""
 
+LIMIT = 64
+"""Uses of a block that are compiled. Widths, lengths of captions, a batch of one image, dropouts and the bare base each
+have their own; beyond torch's own limit, 8 for all blocks together, the rest would run as written without a word."""
 
-def compile_blocks(unet: UNet2DConditionModel) -> None:
-    """Let every transformer block compile itself at its first forward; adapters must be in place already.
 
-    A block is compiled anew when it is used differently: in training and evaluation, with and without adapter; other
-    batch and image sizes make it general in them once.
+class CompiledBlocks:
+    """The transformer blocks of a UNet, compiled in training steps alone.
+
+    Measuring and sampling run them as written: each of their uses would be compiled too, for a few forwards.
+
+    Args:
+        unet: with its adapter in place.
     """
-    unet.compile_repeated_blocks(backend=BACKEND)
 
+    def __init__(self, unet: UNet2DConditionModel) -> None:
+        unet.compile_repeated_blocks(backend=BACKEND)
+        blocks = (block for block in unet.modules() if block._compiled_call_impl is not None)
+        self._calls: dict[nn.Module, Callable[..., Any]] = {block: block._compiled_call_impl for block in blocks}
+        self._switch(on=False)
 
-def forget_compiled(unet: nn.Module) -> None:
-    """Let every block run as written again."""
-    for block in compiled_blocks(unet):
-        block._compiled_call_impl = None  # what `nn.Module.compile` sets; there is no public way back
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """Run the blocks compiled for as long as the context lasts; each use compiles itself at its first forward."""
+        import torch._dynamo
 
+        config: Any = torch._dynamo.config
+        with config.patch(recompile_limit=LIMIT):
+            self._switch(on=True)
+            try:
+                yield
+            finally:
+                self._switch(on=False)
 
-def compiled_blocks(unet: nn.Module) -> Iterator[nn.Module]:
-    """Yield the blocks that are, or will be, compiled."""
-    return (module for module in unet.modules() if module._compiled_call_impl is not None)
+    def forget(self) -> None:
+        """Drop what was compiled: for the next version's adapter it is of no use, and would count all the same."""
+        import torch._dynamo
+
+        torch._dynamo.reset()
+        self._calls.clear()
+
+    def _switch(self, *, on: bool) -> None:
+        for block, call in self._calls.items():
+            block._compiled_call_impl = call if on else None  # what `nn.Module.compile` sets: it has no way back

@@ -29,7 +29,7 @@ from lorasweep.data.text import TextCache
 from lorasweep.randomness import global_draws
 from lorasweep.training import losses, noise, optimizers, schedules, state
 from lorasweep.training.average import WeightsAverage
-from lorasweep.training.compiling import compile_blocks, forget_compiled
+from lorasweep.training.compiling import CompiledBlocks
 from lorasweep.training.idle import idle_parts
 from lorasweep.training.preservation import preservation_losses
 from lorasweep.training.processes import Processes
@@ -72,6 +72,7 @@ class Version:
         self.config, self.number, self.base, self.dataset = config, number, base, dataset
         self.text_cache, self.accelerator, self.plan = text_cache, accelerator, dataset.plan
         self.processes = Processes(accelerator)
+        self.blocks: CompiledBlocks | None = None
         rates = optimizers.learning_rates(config.optimizer)
         self.components = tuple(part for part in NETWORK_PARTS if part in rates)
         self.trains_text = any(part != "unet" for part in self.components)
@@ -98,7 +99,7 @@ class Version:
         self.schedule = self._schedule()
         self._checkpointing(True)
         if config.training.compile:
-            compile_blocks(base.unet)
+            self.blocks = CompiledBlocks(base.unet)
 
     @property
     def epoch(self) -> int:
@@ -251,13 +252,14 @@ class Version:
 
     @contextmanager
     def training_mode(self) -> Iterator[None]:
-        """Dropout and gradient checkpointing act inside only."""
+        """Dropout, gradient checkpointing and compiled blocks act inside only."""
         needed = self.config.network.draws or self.config.training.gradient_checkpointing
         parts = [self.base.modules[part] for part in self.components] if needed else []
         for module in parts:
             module.train()
         try:
-            yield
+            with self.blocks.active() if self.blocks is not None else nullcontext():
+                yield
         finally:
             for module in parts:
                 module.eval()
@@ -302,8 +304,8 @@ class Version:
 
     def remove(self) -> None:
         """Leave the base as it was before this version."""
-        if self.config.training.compile:
-            forget_compiled(self.base.unet)
+        if self.blocks is not None:
+            self.blocks.forget()
         self.adapter.remove()
         self._checkpointing(False)
 
