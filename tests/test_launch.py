@@ -143,7 +143,7 @@ def job(tmp_path, monkeypatch):
     def start(mode: RunMode) -> None:
         config = OmegaConf.structured(Config(name="Sage", output_root=str(tmp_path)))
         state = SimpleNamespace(
-            overrides=SimpleNamespace(task=[]),
+            overrides=SimpleNamespace(task=[], hydra=[]),
             runtime=SimpleNamespace(choices={}),
             job=SimpleNamespace(config_name="config"),
             mode=mode,

@@ -60,6 +60,9 @@ def read(argv: Sequence[str]) -> Arguments:
     args = get_args_parser().parse_args(options)
     several = bool(args.multirun) or any(text.strip() == "hydra.mode=MULTIRUN" for text in typed)
     line = readable(typed, several)
+    if args.config_dir and not any(text.startswith("hydra.searchpath=") for text in line):
+        # As an override it is part of what a version was begun with, and of the commands that repeat it.
+        line.insert(0, f"hydra.searchpath=['file://{Path(args.config_dir).absolute()}']")
     supplied = own_images(line)
     args.overrides = [*supplied, *line]
     return Arguments(args, foreign, [*options, *args.overrides], several, supplied)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable
+from pathlib import Path
 
 from lorasweep.config import slug
+
+RECIPES = Path(__file__).resolve().parents[2] / "conf" / "lora"
 
 
 def train(overrides: Iterable[str]) -> str:
@@ -23,10 +26,27 @@ def resume(name: str, recipe: str, version: int, output_root: str, *changes: str
         output_root: folder of all versions.
         *changes: further overrides.
     """
-    group = recipe.partition("/")[0] or "custom"
-    named = [] if slug(name) == group else [f"name={name}"]
+    group = recipe.partition("/")[0]
+    named = [f"lora={group}"] if slug(name) == group and (RECIPES / f"{group}.yaml").exists() else []
     root = [] if output_root == "outputs" else [f"output_root={output_root}"]
-    return train([f"lora={group}", *named, f"resume=v{version}", *changes, *root])
+    return train([*(named or ["lora=custom", f"name={name}"]), f"resume=v{version}", *changes, *root])
+
+
+def versions(name: str, output_root: str) -> str:
+    """Return the command that lists the versions of a name."""
+    return _verb("versions", slug(name), output_root)
+
+
+def study(name: str, output_root: str, storage: str | None = None) -> str:
+    """Return the command that shows what a study found.
+
+    Args:
+        name: the study's.
+        output_root: folder of all versions.
+        storage: where the study is kept; None where that is its own folder.
+    """
+    kept = f" --storage {shlex.quote(storage)}" if storage else ""
+    return _verb("study", name, output_root) + kept
 
 
 def changed(line: Iterable[str], changes: Iterable[str]) -> list[str]:
@@ -42,3 +62,8 @@ def changed(line: Iterable[str], changes: Iterable[str]) -> list[str]:
 def key_of(override: str) -> str:
     """Return the key or group that an override is for: `network.rank` of `+network.rank=4`."""
     return override.partition("=")[0].lstrip("+~").partition("@")[0]
+
+
+def _verb(verb: str, name: str, output_root: str) -> str:
+    root = "" if output_root == "outputs" else f" --output-root {shlex.quote(output_root)}"
+    return f"lorasweep {verb} {shlex.quote(name)}{root}"

@@ -80,7 +80,8 @@ def _multirun(app: Callable[[], None], roots: Collection[str]) -> int:
 def train(config: DictConfig) -> float | None:
     """Train the version of a composed config and return its objective; hydra.main calls this per job."""
     job = HydraConfig.get()
-    line = list(job.overrides.task)
+    places = [text for text in job.overrides.hydra if text.startswith("hydra.searchpath=")]  # of recipes of one's own
+    line = [*places, *job.overrides.task]
     choices = {str(group): str(choice) for group, choice in job.runtime.choices.items() if choice is not None}
     name = job.job.config_name or "config"
     try:
@@ -133,8 +134,6 @@ def _look_ahead(given: Arguments, conf: Path) -> set[str]:
     for folder in (conf, Path(args.config_dir or conf)):
         if not folder.is_dir():
             raise UserError(f"{folder}: there is no such folder of configs; check --config-path and --config-dir")
-    if args.config_dir:
-        line.append(f"hydra.searchpath=['file://{Path(args.config_dir).absolute()}']")
     if several and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UserError(
             "a search gives each trial its place itself, so it is not started through accelerate launch: run "

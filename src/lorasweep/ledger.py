@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from lorasweep import files, lock
+from lorasweep.commands import RECIPES
 from lorasweep.config import slug
 from lorasweep.errors import UserError
 
-RECIPES = Path(__file__).resolve().parents[2] / "conf" / "lora"
 MULTIRUN = "LORASWEEP_MULTIRUN"
 """The environment variable that says which multirun a process works for; the records of its versions keep it."""
 

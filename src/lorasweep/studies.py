@@ -6,12 +6,11 @@ The search (`lorasweep.sweeping`) knows nothing of training, the training nothin
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from lorasweep import commands, ledger
 from lorasweep.config import Config
@@ -116,7 +115,11 @@ def closing(config: DictConfig, study: optuna.Study, rows: Sequence[Row], best: 
 
         crown(folder)
         lines += [f"again     {best.command}", f"continue  {_continue(config, folder)}"]
-    lines.append(f"review    lorasweep study {study.study_name}" + _root(config, " --output-root "))
+    from lorasweep.sweeping.storage import shown
+
+    storage = config.hydra.sweeper.get("storage")
+    kept = shown(storage) if storage else None
+    lines.append(f"review    {commands.study(study.study_name, str(config.output_root), kept)}")
     return lines
 
 
@@ -127,11 +130,6 @@ def _continue(config: DictConfig, folder: Path) -> str:
     key = "max_steps" if training["max_steps"] else "epochs"
     longer = f"training.{key}={2 * training[key]}"
     return commands.resume(record["name"], record["recipe"], record["version"], str(config.output_root), longer)
-
-
-def _root(config: DictConfig, option: str) -> str:
-    root = str(OmegaConf.select(config, "output_root"))
-    return "" if root == "outputs" else option + shlex.quote(root)
 
 
 def _earlier(trial: Trial, before: Mapping[str, Any], root: str, name: str) -> Path | None:

@@ -22,18 +22,19 @@ from lorasweep.closing import closing_table
 from lorasweep.config import LAST, OBJECTIVES, Config
 from lorasweep.console import Progress, say
 from lorasweep.evaluation.selection import best_epoch
+from lorasweep.export.metadata import TOY, base_version
 from lorasweep.pictures import curves
 from lorasweep.tracking.group import Trackers
 from lorasweep.tracking.jsonl import read_rows
 from lorasweep.training.evaluator import Evaluator
 from lorasweep.training.forecast import best
 from lorasweep.training.means import StepMeans
+from lorasweep.training.next_commands import after_training
 from lorasweep.training.shortage import cures
 from lorasweep.training.spill import SpillWatch
 from lorasweep.training.stopwatch import Stopwatch
 from lorasweep.training.version import NonFiniteError, Version
 from lorasweep.training.weights_file import write_diffusers_folder, write_epoch_weights
-from lorasweep.weights import config_source
 
 Report = Callable[[int, dict[str, float]], str | None]
 """Called after each evaluation with the optimizer step and all metrics; returns why to stop, or None to go on."""
@@ -276,18 +277,8 @@ class Member:
     def _next_commands(self) -> dict[str, str]:
         if self.status != "complete":
             return {"continue": self.resume_command}
-        config = self.config
-        recipe = config.recipe or "custom"
-        further = {"all versions": f"lorasweep versions {ledger.slug(config.name)}"}
-        if config.network.type == "full":
-            group = "toy" if config.base_model.path is None else "fortnite_humanoid"
-            path = f"base_model.path={self.selected} base_model.config_path={config_source(config.base_model)}"
-            return further | {
-                "a LoRA on it": f"python train.py lora=fuzzybear base_model={group} {path}",
-                "use it": f"copy {self.selected.name} to ComfyUI/models/checkpoints/",
-            }
-        another = f"python train.py lora={recipe} network.rank={2 * config.network.rank}"
-        return {"another version": another, **further, "use it": f"copy {self.selected.name} to ComfyUI/models/loras/"}
+        is_toy = base_version(self.version.base.unet.config) == TOY
+        return after_training(self.config, self.record.values["overrides"], self.selected, is_toy=is_toy)
 
     def interrupt(self) -> None:
         """Save the state of this very step and end as interrupted."""

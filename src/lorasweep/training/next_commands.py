@@ -1,0 +1,40 @@
+"""What to type once a version is complete."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lorasweep import commands, weights
+from lorasweep.config import Config
+
+
+def after_training(config: Config, overrides: Sequence[str], selected: Path, *, is_toy: bool) -> dict[str, str]:
+    """Return what for -> command, or what to do with the weights file.
+
+    Args:
+        config: of the version.
+        overrides: those that it was begun with.
+        selected: its weights file.
+        is_toy: whether its base has the toy's sizes, for which no other program has a place.
+    """
+    is_full = config.network.type == "full"
+    found = {}
+    if not is_full:
+        rank = f"network.rank={2 * config.network.rank}"
+        found["another version"] = commands.train(commands.changed(overrides, [rank]))
+    found["all versions"] = commands.versions(config.name, config.output_root)
+    if is_full:
+        found["a LoRA on it"] = _lora_on(config, selected, is_toy)
+    if not is_toy:
+        folder = "checkpoints" if is_full else "loras"
+        found["use it"] = f"copy {selected} to ComfyUI/models/{folder}/"
+    return found
+
+
+def _lora_on(config: Config, selected: Path, is_toy: bool) -> str:
+    """Return the command that trains a LoRA on a full fine-tune."""
+    group, source = "toy" if is_toy else "fortnite_humanoid", weights.config_source(config.base_model)
+    base = [f"base_model={group}", f"base_model.path={selected}", f"base_model.config_path={source}"]
+    root = [] if config.output_root == "outputs" else [f"output_root={config.output_root}"]
+    return commands.train(["lora=fuzzybear", *base, *root])
