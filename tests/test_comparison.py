@@ -15,9 +15,9 @@ from rich.console import Console
 
 from lorasweep import files, ledger
 from lorasweep.cli import main
-from lorasweep.comparison import Comparison, compare, order
+from lorasweep.comparison.groups import Comparison, compare, order
+from lorasweep.comparison.table import lines, show
 from lorasweep.config import Config
-from lorasweep.versions_table import lines, show
 
 Make = Callable[..., Path]
 

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import resource
 from pathlib import Path
 
@@ -62,3 +63,45 @@ def test_weights_can_be_read_by_whom_the_umask_lets(tmp_path: Path) -> None:
     files.write_atomic(tmp_path / "plain", "x")
     files.write_safetensors(tmp_path / "w.safetensors", {"a": torch.zeros(1)}, {})
     assert (tmp_path / "w.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_link_is_the_same_file_and_replaces_an_earlier_one(tmp_path: Path) -> None:
+    source, target = tmp_path / "epoch", tmp_path / "selected"
+    files.write_atomic(source, "new")
+    files.write_atomic(target, "old")
+    for _ in range(2):  # the second time they are one file already, and renaming would leave a third name
+        files.link_or_copy(source, target)
+        assert target.samefile(source) and target.read_text() == "new"
+        assert {path.name for path in tmp_path.iterdir()} == {"epoch", "selected"}
+    files.write_atomic(source, "later")
+    assert target.read_text() == "new", "what is replaced as a whole leaves the other name its content"
+    source.unlink()
+    assert target.read_text() == "new"
+
+
+def test_where_links_are_impossible_a_copy_takes_their_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, target = tmp_path / "epoch", tmp_path / "selected"
+    files.write_atomic(source, "new")
+
+    def refuse(*paths: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    for _ in range(2):
+        files.link_or_copy(source, target)
+        assert target.read_text() == "new" and not target.samefile(source)
+    assert {path.name for path in tmp_path.iterdir()} == {"epoch", "selected"}
+
+
+def test_a_link_that_cannot_take_its_place_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, target = tmp_path / "epoch", tmp_path / "selected"
+    files.write_atomic(source, "new")
+    files.write_atomic(target, "old")
+
+    def interrupted(*paths: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        files.link_or_copy(source, target)
+    assert target.read_text() == "old" and {path.name for path in tmp_path.iterdir()} == {"epoch", "selected"}

@@ -10,15 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lorasweep import files, ledger
-from lorasweep.config import THEMES, slug
+from lorasweep import files
+from lorasweep.config import THEMES
 from lorasweep.errors import UserError
-from lorasweep.text import did_you_mean
+from lorasweep.verbs import clean, versions
 
 if TYPE_CHECKING:
     import optuna
-
-    from lorasweep.comparison import Comparison
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,25 +43,8 @@ def _parser() -> argparse.ArgumentParser:
     recipe.add_argument("-o", "--out", type=Path, help="where to write it; default: print it")
     recipe.set_defaults(verb=_recipe)
 
-    versions = verbs.add_parser(
-        "versions",
-        help="compare the versions trained so far: what differs among them, how good they are",
-        epilog="example: lorasweep versions fuzzybear --sort value",
-    )
-    versions.add_argument("name", nargs="?", help="only those of one LoRA, such as FuzzyBear")
-    versions.add_argument("version", nargs="*", metavar="vN", help="only these, such as v6 v8")
-    versions.add_argument("--study", metavar="NAME", help="only the trials of this study")
-    versions.add_argument("--output-root", default="outputs", help="folder of all versions (default: %(default)s)")
-    versions.add_argument(
-        "--sort",
-        default="number",
-        metavar="BY",
-        help="value (the best first), steps, time, started, or a setting such as rank (default: %(default)s)",
-    )
-    form = versions.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="print them as JSON, with every setting that differs")
-    form.add_argument("--picture", type=Path, metavar="FILE", help="draw their samples side by side into a PNG instead")
-    versions.set_defaults(verb=_versions)
+    versions.add(verbs)
+    clean.add(verbs)
 
     themes = verbs.add_parser("themes", help="draw the themed datasets, images and captions")
     themes.add_argument("folder", type=Path, metavar="FOLDER", help="gets a folder per theme")
@@ -106,62 +87,6 @@ def _recipe(args: argparse.Namespace) -> None:
         print(text, end="")
     else:
         _write(args.out, text)
-
-
-def _versions(args: argparse.Namespace) -> None:
-    from lorasweep import comparison, versions_table
-
-    found = _chosen(args)
-    compared = comparison.compare(found)
-    try:
-        if args.picture is not None:
-            _picture(args, compared)
-        elif args.json:
-            print(json.dumps(versions_table.as_json(compared, args.sort), indent=2, ensure_ascii=False))
-        else:
-            versions_table.show(compared, sort=args.sort)
-    except KeyError:
-        known = [*comparison.SORTS, *(key.rpartition(".")[2] for one in compared for key in one.differing)]
-        raise UserError(
-            f"--sort {args.sort}: expected one of {', '.join(dict.fromkeys(known))}{did_you_mean(args.sort, known)}",
-            title="The versions cannot be sorted so",
-        ) from None
-
-
-def _picture(args: argparse.Namespace, compared: Sequence[Comparison]) -> None:
-    from lorasweep import versions_picture
-
-    try:
-        left_out = versions_picture.write(compared, args.picture, sort=args.sort)
-    except OSError as error:
-        raise UserError(f"{args.picture} cannot be written ({error.strerror})", title="Nothing was drawn") from error
-    for line in left_out:
-        print(f"left out {line}")
-    print(f"wrote {args.picture}")
-
-
-def _chosen(args: argparse.Namespace) -> list[ledger.Version]:
-    """Return the versions that a command line is about.
-
-    Raises:
-        UserError: there are none; the message lists what there is.
-    """
-    for path in ledger.unreadable(args.output_root):
-        print(f"left out {path.parent}: its record.json cannot be read", file=sys.stderr)
-    everything = ledger.versions(args.output_root)
-    found = [version for version in everything if not args.name or slug(version.name) == slug(args.name)]
-    if args.study:
-        found = [v for v in found if (v.record.get("trial") or {}).get("study") == args.study]
-    if args.version:
-        found = [version for version in found if f"v{version.number}" in args.version]
-    if found:
-        return found
-    of_what = f" {', '.join(args.version)}" if args.version else ""
-    of_what += f" of {args.name}" if args.name else ""
-    of_what += f" in study {args.study}" if args.study else ""
-    names = dict.fromkeys(version.name for version in everything)
-    known = f"it has versions of {', '.join(names)}" if names else "train one first, or give --output-root"
-    raise UserError(f"{args.output_root} holds no version{of_what}: {known}", title="There is nothing to list")
 
 
 def _themes(args: argparse.Namespace) -> None:

@@ -74,6 +74,32 @@ def writing_folder(folder: Path | str) -> Iterator[Path]:
         raise
 
 
+def link_or_copy(source: Path, target: Path) -> None:
+    """Let `target` be the same file as `source` under a second name, atomically; a copy where links are impossible.
+
+    For files that are only ever replaced as a whole, as everything here is: what is written into one of the names
+    changes what the other one reads.
+
+    Raises:
+        OSError: neither can be done (no space, no permission); an earlier `target` is untouched.
+    """
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    if target.exists() and target.samefile(source):
+        return  # renaming one name of a file to another does nothing, and would leave the first
+    try:
+        os.link(source, temporary)
+    except OSError:  # other file systems, some network shares
+        with writing(target) as temporary:
+            shutil.copyfile(source, temporary)
+        return
+    try:
+        os.replace(temporary, target)
+        _sync(target.parent)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
 def write_atomic(path: Path | str, data: bytes | str) -> None:
     """Write `data` as the whole content of `path`, atomically."""
     content = data.encode() if isinstance(data, str) else data

@@ -62,7 +62,8 @@ def _multirun(app: Callable[[], None], roots: Collection[str]) -> int:
         app: as `main` has it.
         roots: the folders that the versions are in.
     """
-    from lorasweep import comparison, ledger, versions_table
+    from lorasweep import ledger
+    from lorasweep.comparison import groups, table
 
     mark = os.environ[ledger.MULTIRUN] = secrets.token_hex(8)
     try:
@@ -73,7 +74,7 @@ def _multirun(app: Callable[[], None], roots: Collection[str]) -> int:
         made = [v for v in made if v.record.get("multirun") == mark and not v.record.get("trial")]
         if len(made) > 1:
             print()
-            versions_table.show(comparison.compare(made))
+            table.show(groups.compare(made))
     return 0
 
 

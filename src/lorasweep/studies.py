@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
-from lorasweep import commands, ledger
+from lorasweep import commands, ledger, retention
 from lorasweep.config import Config
 from lorasweep.console import silenced
+from lorasweep.errors import UserError
+from lorasweep.text import size
 
 if TYPE_CHECKING:
     import optuna
@@ -53,7 +56,7 @@ def train_trial(trial: Trial, config: Config, line: Sequence[str], choices: Mapp
 
     before = trial.predecessor
     start_from = _earlier(trial, before, root, name) if before is not None else None
-    job = Job(config, list(line), dict(choices), mark | {"params": trial.params}, report, start_from)
+    job = Job(thrifty(config, line), list(line), dict(choices), mark | {"params": trial.params}, report, start_from)
     try:
         with silenced():
             outcome = run_cohort([job])[0]
@@ -71,9 +74,28 @@ def train_trial(trial: Trial, config: Config, line: Sequence[str], choices: Mapp
         raise outcome.error
     if outcome.status == "pruned":
         trial.prune(outcome.reason or "pruned")
-        return None
-    trial.finish([outcome.value, *(outcome.metrics.get(key) for key in config.further_objectives)])
-    return outcome.value
+    else:
+        trial.finish([outcome.value, *(outcome.metrics.get(key) for key in config.further_objectives)])
+    # Only now, as the study knows the result: a trial that dies before is gone on with from its state.
+    if not _asked(line, "training.keep_state"):
+        retention.drop_beaten_states(root, name, trial.study_name)
+    return None if outcome.status == "pruned" else outcome.value
+
+
+def thrifty(config: Config, line: Sequence[str]) -> Config:
+    """Return a trial's config, with the weights files of the last epoch and the best only, unless others are asked for.
+
+    Args:
+        config: of the trial.
+        line: its overrides.
+    """
+    if config.training.keep_epochs is not None or _asked(line, "training.keep_epochs"):
+        return config
+    return replace(config, training=replace(config.training, keep_epochs=1))
+
+
+def _asked(line: Sequence[str], key: str) -> bool:
+    return any(commands.key_of(text) == key for text in line)
 
 
 def folder_of(mark: Mapping[str, Any], output_root: str, name: str) -> Path | None:
@@ -93,7 +115,59 @@ def opening(config: DictConfig) -> list[str]:
     lines = [f"every trial trains {config.name} for {length}, and is stopped early if it falls behind"]
     if config.hydra.runtime.choices.get("sweeps") == "default":
         lines[0] += " (a short schedule, for a first look; sweeps=rank_lr keeps the recipe's own)"
-    return lines
+    return lines + _disk(config)
+
+
+def _disk(config: DictConfig) -> list[str]:
+    """Return in a line what a search will take of the disk; [] where its base is not on this machine yet.
+
+    Raises:
+        UserError: it does not fit.
+    """
+    from lorasweep.training import disk
+
+    try:
+        trial = disk.of_trial(_trial_config(config))
+    except Exception as error:  # a forecast must not keep a search from starting
+        return [f"disk: could not be estimated ({type(error).__name__}: {error})"]
+    if trial is None:
+        return []
+    root, study = Path(str(config.output_root)), str(config.hydra.sweeper.study_name)
+    trials = [v for v in ledger.versions(root) if (v.record.get("trial") or {}).get("study") == study]
+    left = int(config.hydra.sweeper.n_trials) - sum(v.record.get("status") in retention.ENDED for v in trials)
+    # What has ended keeps its files, the best one its state; one that runs takes a little more.
+    total = max(0, left) * (trial.files * trial.weights + trial.folder) + trial.state + trial.peak
+    free = disk.free_at(root)
+    words = f"{max(0, left)} trials of {trial.files} weights files of {size(trial.weights)}, the best one's state"
+    if total > free:
+        raise UserError(
+            f"the search takes up to {size(total)} ({words}); the disk of {root} has {size(free)} free: make room with "
+            "lorasweep clean, write elsewhere with output_root=FOLDER, or give fewer hydra.sweeper.n_trials"
+        )
+    return [f"disk: up to {size(total)} ({words}); {size(free)} free"]
+
+
+def _trial_config(config: DictConfig) -> Config:
+    """Return the config of the largest trial of a search."""
+    ours = OmegaConf.masked_copy(config, [entry.name for entry in fields(Config)])
+    merged = OmegaConf.merge(OmegaConf.structured(Config), ours)
+    if (rank := _largest(config, "network.rank")) is not None:
+        OmegaConf.update(merged, "network.rank", rank)
+    found = OmegaConf.to_object(merged)
+    assert isinstance(found, Config)
+    return thrifty(found, [str(text) for text in config.hydra.overrides.task])
+
+
+def _largest(config: DictConfig, key: str) -> int | None:
+    """Return the largest whole number that a search gives a key; None where it does not search it."""
+    from lorasweep.sweeping.space import parse_space
+
+    params = OmegaConf.to_container(config.hydra.sweeper.params) if config.hydra.sweeper.get("params") else {}
+    assert isinstance(params, dict)
+    task = [str(text) for text in config.hydra.overrides.task]
+    found = parse_space({str(name): value for name, value in params.items()}, task).distributions.get(key)
+    values = [getattr(found, "high", None), *getattr(found, "choices", ())]
+    return max((value for value in values if isinstance(value, int)), default=None)
 
 
 def closing(config: DictConfig, study: optuna.Study, rows: Sequence[Row], best: Row | None) -> list[str]:

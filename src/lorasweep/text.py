@@ -39,3 +39,12 @@ def did_you_mean(word: str, candidates: Iterable[str], known: Mapping[str, Any] 
     """
     guess = stands_for(word, known or {}) or nearest(word, candidates)
     return f"; did you mean {guess}?" if guess else ""
+
+
+def size(count: float) -> str:
+    """Return bytes as disks are sold: `626 kB`, `46 MB`, `1.2 GB`."""
+    for unit, bytes_ in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= bytes_:
+            value = count / bytes_
+            return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"
+    return f"{count:.0f} B"

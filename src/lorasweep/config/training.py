@@ -71,6 +71,20 @@ class TrainingConfig:
         resume="free",
         kohya="save_every_n_epochs",
     )
+    keep_epochs: int | None = option(
+        None,
+        "weights files that stay on the disk: of the selected epoch and of the last N; null: of all epochs, in a "
+        "search of the last",
+        at_least=1,
+        kohya="save_last_n_epochs",
+        resume="free",
+    )
+    keep_state: bool = option(
+        True,
+        "keep the state of a version that has ended, from which it can be trained for longer; in a search only the "
+        "best one's is kept, unless its command line says true",
+        resume="free",
+    )
     diffusers_folder: bool = option(
         True, "network=full: the selected checkpoint is written as a diffusers folder too", resume="free"
     )

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
 from optuna.samplers import RandomSampler
+from optuna.trial import TrialState
 
 from lorasweep.errors import UserError
 from lorasweep.sweeping.storage import journal_url, open_storage, resolved, shown
-from lorasweep.sweeping.study import FINALS, load_finals
+from lorasweep.sweeping.study import FINALS, load_finals, retried
 from lorasweep.text import nearest
 
 _TITLE = "There is no such study"
@@ -78,6 +80,29 @@ def places(output_root: Path, url: str | None = None) -> dict[str, str]:
     urls = [journal_url(path) for path in (output_root / "studies").glob("*/journal.log")] if url is None else [url]
     found = {name: place for place in map(resolved, urls) for name in _inside(place)}
     return dict(sorted(found.items()))
+
+
+def settled(names: Iterable[str], output_root: Path, url: str | None = None) -> set[tuple[str, int]]:
+    """Return study and number of every trial that its study will not go on with: it has its result, or a follower.
+
+    Args:
+        names: of studies; those of repeats and folds end in `FINALS`. Of studies that are not found, none is settled.
+        output_root: as `find` has it.
+        url: likewise.
+    """
+    there = places(output_root, url)
+    found: set[tuple[str, int]] = set()
+    for name in names:
+        search = name.removesuffix(FINALS)
+        if search not in there:
+            continue
+        known = _open(search, there[search])
+        study = known.study if name == search else known.finals
+        trials = study.get_trials(deepcopy=False) if study is not None else []
+        followed = retried(trials)
+        ended = (TrialState.COMPLETE, TrialState.PRUNED)
+        found |= {(name, trial.number) for trial in trials if trial.state in ended or trial.number in followed}
+    return found
 
 
 def _inside(url: str) -> list[str]:

@@ -6,7 +6,6 @@ epoch, the best weights so far, the trackers, and how it ends.
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from typing import Any
 
 import torch
 
-from lorasweep import commands, files, ledger
+from lorasweep import commands, files, ledger, retention
 from lorasweep.closing import closing_table
 from lorasweep.config import LAST, OBJECTIVES, Config
 from lorasweep.console import Progress, say
@@ -153,6 +152,7 @@ class Member:
             self.trackers.metrics({"epoch": 0, **base}, 0)
         else:
             self._select(again=True)  # of the epochs that are left: a later one may have been chosen before the kill
+            self._thin_out()
             if self.evaluator.samples.prompts and self.evaluator.samples.epochs():
                 self._write_sheets()
 
@@ -188,7 +188,8 @@ class Member:
     def finish_epoch(self) -> None:
         """Write the epoch's weights, measure, sample, choose the best so far; the state comes last.
 
-        A kill anywhere in between therefore repeats the whole epoch's end on resume, with the same results.
+        A kill anywhere in between therefore repeats the whole epoch's end on resume, with the same results. Only
+        then may files of earlier epochs go: until the state is saved, a resumed version would choose among them.
         """
         epoch, step, config = self.version.epoch, self.version.step, self.config
         before = self.version.epochs_at(step - 1)  # short epochs can end at one step; they then share its results
@@ -224,9 +225,10 @@ class Member:
                 entry["file"] = self.weights(epoch).name
                 self._select()
             self.close("pruned", reason)
+        self._thin_out()
 
     def close(self, status: str, reason: str | None = None) -> None:
-        """End the version: record, curves, best weights to the trackers; every earlier file stays."""
+        """End the version: record, curves, best weights to the trackers; every earlier file of weights stays."""
         chosen = self._entry(self.record.values["selected_epoch"])
         summary = chosen["metrics"] if chosen else {}
         objective = {**self.record.values["objective"], "value": summary.get(self.config.objective)}
@@ -246,6 +248,8 @@ class Member:
                 aliases.append("best")
             self.trackers.weights(self.selected, aliases, {"epoch": chosen["epoch"], **chosen["metrics"]})
         self.trackers.finish(status, summary)
+        if status in retention.ENDED and not self.config.training.keep_state:
+            retention.drop_state(self.folder)
 
     def complete(self) -> None:
         """End as complete: every planned step is done."""
@@ -312,9 +316,14 @@ class Member:
         entry = self._entry(epoch)
         assert entry is not None
         if again or epoch != self.record.values["selected_epoch"] or not self.selected.exists():
-            with files.writing(self.selected) as temporary:
-                shutil.copyfile(self.folder / entry["file"], temporary)
+            files.link_or_copy(self.folder / entry["file"], self.selected)
         self.record.update(selected_epoch=epoch, selected_because=reason)
+
+    def _thin_out(self) -> None:
+        """Remove the weights files that `training.keep_epochs` lets go."""
+        if (keep := self.config.training.keep_epochs) is not None:
+            values = self.record.values
+            retention.drop_epochs(self.record, retention.surplus(values["epochs"], values["selected_epoch"], keep))
 
     def _entry(self, epoch: int | None) -> dict[str, Any] | None:
         return next((entry for entry in self.record.values["epochs"] if entry["epoch"] == epoch), None)

@@ -84,7 +84,7 @@ def estimate(config: Config, base: SDXL) -> Memory:
     weights = _resident(config, base)
     if config.network.type == "full":  # then what is trained is part of the base, in 32 bit
         weights -= FP32 * count
-    copies = 2 + _state_per_weight(config.optimizer) + (config.training.ema_decay is not None)  # weight and gradient
+    copies = 2 + state_per_weight(config.optimizer) + (config.training.ema_decay is not None)  # weight and gradient
     return Memory(
         weights=weights,
         trained=round(FP32 * count * copies),
@@ -144,9 +144,14 @@ def _adapter_count(unet: str, encoders: tuple[tuple[type, str], ...], network: s
     return sum(parameter.numel() for parameter in adapter.named_parameters().values())
 
 
-def _state_per_weight(config: OptimizerConfig) -> float:
-    """Return the optimizer's numbers per trained weight, in weights of 32 bit, by taking one step with it."""
-    weight = nn.Parameter(torch.zeros(64, 64))
+def state_per_weight(config: OptimizerConfig, side: int = 64) -> float:
+    """Return the optimizer's numbers per trained weight, in weights of 32 bit, by taking one step with it.
+
+    Args:
+        config: the optimizer.
+        side: of the square weight that the step is taken on; adamw8bit and lion8bit keep more of small ones.
+    """
+    weight = nn.Parameter(torch.zeros(side, side))
     weight.grad = torch.ones_like(weight)
     component = next(iter(learning_rates(config)))
     optimizer = build_optimizer(config, {f"{component}.lora_B": weight})  # of the kind that LoRA+ wants to see

@@ -22,7 +22,7 @@ from lorasweep.evaluation.clip import Clip
 from lorasweep.toy import CLIP_PATH
 from lorasweep.toy.sets import images_of, write_set
 from lorasweep.tracking.group import open_trackers
-from lorasweep.training import starting_point
+from lorasweep.training import disk, starting_point
 from lorasweep.training.continuation import Unfit, reading, take_over
 from lorasweep.training.device import describe, gpu_memory, open_accelerator
 from lorasweep.training.environment import environment
@@ -135,6 +135,8 @@ def _surround(
     available = gpu_memory(version.accelerator.device)
     if available is not None:
         say(forecast(config, version.base, available))
+    needed = disk.footprint(config, version.parameters, version.base.modules, version.plan.total_epochs)
+    say(disk.check(needed, config, folder, job.overrides))
     member = Member(
         config=config,
         version=version,

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from lorasweep.closing import STATUS_COLOURS
-from lorasweep.comparison import Comparison, Entry, order
+from lorasweep.comparison.groups import Comparison, Entry, order
 from lorasweep.config.measures import DECIMALS, MARGINS
 from lorasweep.console import duration, say, terminal
 from lorasweep.sweeping.wording import number, short_names

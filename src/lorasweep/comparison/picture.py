@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lorasweep.comparison import Comparison, Entry, order
+from lorasweep.comparison.groups import Comparison, Entry, order
 from lorasweep.config import schema_keys
 from lorasweep.config.measures import MEASURES
 from lorasweep.errors import UserError

@@ -1,0 +1,1 @@
+"""The verbs of `lorasweep`, a file each: `add` declares what it takes."""
