@@ -12,11 +12,13 @@ import matplotlib.pyplot as plt
 import optuna
 import pytest
 from matplotlib.collections import LineCollection
+from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
 from PIL import Image
 
+from lorasweep.sweeping.colours import usual
 from lorasweep.sweeping.plots import draw
 
 SPACE = {
@@ -194,3 +196,103 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path):
     with pytest.raises(OSError):
         draw(a_study(3, keys=1), tmp_path / "file" / "plots")
     assert plt.get_fignums() == []
+
+
+@pytest.fixture
+def figures(monkeypatch) -> dict[str, Figure]:
+    """The figures that are saved, by name; they stay as they were drawn."""
+    found: dict[str, Figure] = {}
+    save = Figure.savefig
+
+    def kept(figure, path, **options):
+        figure.canvas.draw()
+        found[path.name.lstrip(".").partition(".")[0]] = figure
+        return save(figure, path, **options)
+
+    monkeypatch.setattr(Figure, "savefig", kept)
+    return found
+
+
+def named(study: optuna.Study) -> optuna.Study:
+    """The same study with versions as its trials."""
+    again = optuna.create_study(study_name=study.study_name, directions=study.directions)
+    for trial in study.get_trials():
+        trial.set_user_attr("version", f"FuzzyBear v{6 + trial.number}")
+        again.add_trial(trial)
+    return again
+
+
+@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+def test_the_contours_have_one_scale_and_darker_is_better(tmp_path, figures, direction):
+    draw(a_study(18, (direction,)), tmp_path)
+    contours = [part for axes in figures["contour"].axes for part in axes.collections if isinstance(part, ContourSet)]
+    filled = [part for part in contours if part.filled]
+    assert len(filled) == 6
+    ((low, high),) = {(part.norm.vmin, part.norm.vmax) for part in filled}  # a colour means the same in every panel
+    light = [sum(filled[0].to_rgba(value)[:3]) for value in (low, high)]
+    assert (light[0] < light[1]) == (direction == "minimize")
+    bar = next(axes for axes in figures["contour"].axes if axes.get_label() == "<colorbar>")
+    assert bar.get_ylim() == pytest.approx((low, high)), "and the bar belongs to all of them"
+    assert "darker: better" in figures["contour"].axes[0].get_title("left").replace("\n", " ")
+
+
+def test_the_history_has_pruned_and_failed_trials_too(tmp_path, figures):
+    study = a_study(18)
+    draw(study, tmp_path)
+    points = {part.get_label(): len(part.get_offsets()) for part in figures["history"].axes[0].collections}
+    states = [trial.state for trial in study.trials]
+    assert points == {
+        "complete": states.count(TrialState.COMPLETE),
+        "pruned (last report)": states.count(TrialState.PRUNED),
+        "failed": states.count(TrialState.FAIL),
+    }
+
+
+def test_one_bad_value_stands_at_the_edge_and_is_told(tmp_path, figures):
+    study = optuna.create_study()
+    for number, value in enumerate([0.5, 0.52, 0.55, 0.6, 40.0, 3.0]):
+        params, space = {"lr": 10.0 ** -(2 + number)}, {"lr": FloatDistribution(1e-9, 1, log=True)}
+        study.add_trial(create_trial(value=value, params=params, distributions=space))
+    draw(study, tmp_path)
+    axes = figures["history"].axes[0]
+    assert axes.get_ylim()[1] < 1.5
+    (points,) = (part for part in axes.collections if part.get_label() == "complete")
+    assert len(points.get_offsets()) == 6 and max(y for _, y in points.get_offsets()) <= axes.get_ylim()[1]
+    assert "2 beyond the axis, as far as 40.0000, at its edge" in [text.get_text() for text in axes.texts]
+
+
+@pytest.mark.parametrize(
+    ("values", "maximize", "expected"),
+    [
+        ([0.5, 0.6, 0.7], False, (0.5, 0.7)),
+        ([0.5, 0.6, 0.7, 0.8, 90.0], False, (0.5, 1.1)),
+        ([0.5, 0.6, 0.7, 0.8, -90.0], True, (0.2, 0.8)),
+        ([0.5, 0.5, 0.5], False, (0.5, 0.5)),
+        ([0.5], True, (0.5, 0.5)),
+    ],
+)
+def test_the_usual_range(values, maximize, expected):
+    assert usual(values, maximize) == pytest.approx(expected)
+
+
+def test_versions_are_named_in_the_plots(tmp_path, overlaps, figures):
+    study = named(a_study(18))
+    draw(study, tmp_path)
+    best = f"FuzzyBear v{6 + study.best_trial.number}"
+    for name in ("parallel", "slice", "contour"):
+        assert best in figures[name].axes[0].get_title("left").replace("\n", " "), name
+    history = figures["history"].axes[0]
+    assert best in [text.get_text() for text in history.texts]
+    assert [label.get_text().split()[-1] for label in history.get_xticklabels()] == [f"v{6 + n}" for n in range(18)]
+    legend = [text.get_text() for text in figures["intermediate"].axes[0].get_legend().get_texts()]
+    assert f"best ({best}, trial {study.best_trial.number})" in legend
+    assert any(label.get_text().startswith("v") for label in figures["timeline"].axes[0].get_yticklabels())
+    assert overlaps == []
+
+
+def test_dark_means_better_or_nothing(tmp_path, figures):
+    draw(a_study(18), tmp_path)
+    for axes in figures["slice"].axes:
+        assert len({tuple(colour) for colour in axes.collections[0].get_facecolor()}) == 1
+    titles = [figures[name].axes[0].get_title("left") for name in ("slice", "parallel", "contour", "history")]
+    assert ["dark" in title for title in titles] == [False, True, True, False]

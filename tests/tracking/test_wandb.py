@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -118,6 +119,12 @@ def test_everything_of_a_version_is_in_the_offline_run(tmp_path, capfd):
     command = said[0].split("Upload it later with: ")[1]
     listed = subprocess.run(f"ls -d {command.removeprefix('wandb sync ')}", shell=True, capture_output=True, text=True)
     assert [Path(line).resolve() for line in listed.stdout.split()] == [part.resolve()]
+    look = said[0].split("Read it at any time with: ")[1].partition(". Upload")[0]
+    # The same verb without its full screen, which wants a terminal.
+    wandb_itself = str(Path(sys.executable).with_name("wandb"))
+    words = [wandb_itself, "leet", "inspect", "--summary", *shlex.split(look.removeprefix("wandb leet "))]
+    shown = subprocess.run(words, capture_output=True, text=True)
+    assert shown.returncode == 0 and "val/loss_ratio" in shown.stdout, shown
     assert capfd.readouterr() == ("", "")
 
 

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from optuna.trial import FrozenTrial
 
+from lorasweep.sweeping.colours import COLOURS, FAINT, INK, LINE, Scale, better_is_dark
+from lorasweep.sweeping.progress_plot import NAMED
 from lorasweep.sweeping.ranking import STATES
 from lorasweep.sweeping.wording import number
 
@@ -19,9 +22,20 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
 
-INK, FAINT, LINE = "#1f2430", "#6b7280", "#e3e6eb"
-# By state, as Optuna's timeline has them.
-COLOURS = {"complete": "#1f77b4", "pruned": "#ff7f0e", "failed": "#d62728", "running": "#2ca02c"}
+
+@dataclass(frozen=True)
+class Best:
+    """The best trial.
+
+    Attributes:
+        number: its number.
+        name: what it is called.
+        value: its objective.
+    """
+
+    number: int
+    name: str
+    value: float
 
 
 def history(panels: list[Any]) -> None:
@@ -29,12 +43,12 @@ def history(panels: list[Any]) -> None:
     axes = panels[0]
     _resize(axes, 9, 5)
     _plain(axes, "objective of each trial")
-    axes.set_xlabel("trial")
-    _whole_numbers(axes.xaxis)
+    if len(axes.get_xticks()) > NAMED or not any("\n" in label.get_text() for label in axes.get_xticklabels()):
+        _whole_numbers(axes.xaxis)
     handles, labels = axes.get_legend_handles_labels()
-    axes.get_legend().remove()
     if len(handles) > 1:
-        _legend(axes, handles, ["best so far" if label == "Best Value" else label for label in labels])
+        above = {"loc": "lower right", "bbox_to_anchor": (1, 1.0), "ncols": len(handles), "borderaxespad": 0.2}
+        axes.legend(handles, labels, frameon=False, fontsize=10, labelcolor=INK, **above)
 
 
 def importance(objective: str, panels: list[Any]) -> None:
@@ -53,14 +67,14 @@ def importance(objective: str, panels: list[Any]) -> None:
         text.set_text(" " + text.get_text())
 
 
-def parallel(maximize: bool, keys: Sequence[str], panels: list[Any]) -> None:
+def parallel(maximize: bool, keys: Sequence[str], best: Best | None, panels: list[Any]) -> None:
     """A line per trial through all its parameters; the better, the darker."""
     from matplotlib.collections import LineCollection
 
     axes = panels[0]
     figure, count = axes.figure, len(axes.get_xticks())
     _resize(axes, 3 + 2.1 * (count - 1), 5.5)
-    _plain(axes, "parameters of each trial (darker: better)")
+    _plain(axes, f"parameters of each trial (darker: better{_named(best)})")
     axes.grid(False)
     axes.set_xlabel("")
     lines = next(part for part in axes.collections if isinstance(part, LineCollection))
@@ -68,7 +82,7 @@ def parallel(maximize: bool, keys: Sequence[str], panels: list[Any]) -> None:
     if lines.colorbar is not None:
         lines.colorbar.remove()
     # Optuna takes an objective that it is pointed to as one to minimise, so its own colours may be the wrong way round.
-    lines.set(cmap=_dark("viridis_r" if maximize else "viridis"), linewidth=1.6, alpha=0.85)
+    lines.set(cmap=better_is_dark(maximize), linewidth=1.6, alpha=0.85)
     # Optuna cuts long names; the whole ones have room.
     cut = [label.get_text() for label in axes.get_xticklabels()]
     whole = [next((key for key in sorted(keys) if key.startswith(text.removesuffix("..."))), text) for text in cut[1:]]
@@ -85,32 +99,38 @@ def parallel(maximize: bool, keys: Sequence[str], panels: list[Any]) -> None:
             label.set_zorder(5)
 
 
-def slice(panels: list[Any]) -> None:
-    """The objective against each parameter."""
+def slice(best: Best | None, panels: list[Any]) -> None:
+    """The objective against each parameter; the best trial stands out."""
     _resize(panels[0], 1.6 + 2.9 * len(panels), 4.4)
     figure = panels[0].figure
     figure.suptitle("")
     for index, axes in enumerate(panels):
-        _plain(axes, "objective against each parameter (darker: later trial)" if index == 0 else "")
+        _plain(axes, f"objective against each parameter{_named(best, ' (star: ', ')')}" if index == 0 else "")
         axes.set_xlabel(_wrapped(axes.get_xlabel(), 26))
         axes.set_ylabel("" if index else axes.get_ylabel())
         points = axes.collections[0]
-        points.set(cmap=_dark("viridis_r"), edgecolor="white", linewidth=0.6, sizes=[42])
+        # Optuna colours by the order of the trials, which another plot shows: here dark would be taken for good.
+        points.set(array=None, facecolor=COLOURS["complete"], edgecolor="white", linewidth=0.6, sizes=[42])
+        _star(axes, [place for place in points.get_offsets() if best is not None and place[1] == best.value])
         _readable(axes.xaxis)
         _slant_words(axes)
     for extra in figure.axes[len(panels) :]:
         extra.remove()
 
 
-def contour(count: int, panels: list[Any]) -> None:
+def contour(count: int, scale: Scale, best: Best | None, panels: list[Any]) -> None:
     """The objective over each pair of parameters, in a grid; of two parameters a single panel."""
+    from matplotlib.contour import ContourSet
+
     size = 5.5 if count == 2 else 2.6 * count
     _resize(panels[0], size * 1.25, size)
-    panels[0].figure.suptitle("")
+    figure, colours = panels[0].figure, scale.mappable()
+    figure.suptitle("")
     for index, axes in enumerate(panels):
         row, column = divmod(index, count) if count > 2 else (0, 0)
         last = row == count - 1 or count == 2
-        _plain(axes, "objective over pairs of parameters (between trials interpolated)" if index == 0 else "")
+        title = f"objective over pairs of parameters (darker: better{_named(best)}; between trials interpolated)"
+        _plain(axes, _wrapped(title, 90) if index == 0 else "")
         axes.grid(False)
         _readable(axes.xaxis)
         _readable(axes.yaxis)
@@ -120,14 +140,21 @@ def contour(count: int, panels: list[Any]) -> None:
         axes.set_xlabel(_wrapped(axes.get_xlabel(), 22) if last else "")
         axes.set_ylabel(_wrapped(axes.get_ylabel(), 22) if column == 0 else "")
         for points in axes.collections:
-            if hasattr(points, "set_sizes") and len(points.get_offsets()):
+            if isinstance(points, ContourSet) and points.filled:
+                # Optuna gives each panel a scale of its own, and shows that of the first.
+                points.set(cmap=colours.cmap, norm=colours.norm)
+            elif hasattr(points, "set_sizes") and len(points.get_offsets()):
                 points.set_sizes([14])
                 points.set_linewidth(0.8)
-    for bar in panels[0].figure.axes[len(panels) :]:
-        bar.tick_params(labelsize=9, colors=FAINT)
+    for place in figure.axes[len(panels) :]:
+        place.clear()
+        bar = figure.colorbar(colours, cax=place)
+        bar.set_label(scale.objective, color=INK, fontsize=10)
+        bar.outline.set_edgecolor(LINE)
+        place.tick_params(labelsize=9, colors=FAINT)
 
 
-def intermediate(trials: Sequence[FrozenTrial], objective: str, best: int | None, panels: list[Any]) -> None:
+def intermediate(trials: Sequence[FrozenTrial], objective: str, best: Best | None, panels: list[Any]) -> None:
     """What the trials reported on the way, coloured by how they ended; the best stands out."""
     from matplotlib.lines import Line2D
 
@@ -145,14 +172,14 @@ def intermediate(trials: Sequence[FrozenTrial], objective: str, best: int | None
         state = STATES[trials[index].state]
         seen.append(state)
         line.set(color=COLOURS.get(state, FAINT), linewidth=1.4, alpha=0.5, markersize=4, zorder=2)
-        if index == best:
-            line.set(color=INK, linewidth=2.4, alpha=1, zorder=3, label=f"best (trial {index})")
+        if best is not None and index == best.number:
+            line.set(color=INK, linewidth=2.4, alpha=1, zorder=3, label=f"best ({best.name})")
             handles = [line]
     handles += [Line2D([], [], color=COLOURS[state], label=state) for state in COLOURS if state in seen]
     _legend(axes, handles, [handle.get_label() for handle in handles])
 
 
-def timeline(panels: list[Any]) -> None:
+def timeline(names: Mapping[int, str], panels: list[Any]) -> None:
     """When each trial ran, the first on top."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
@@ -162,6 +189,7 @@ def timeline(panels: list[Any]) -> None:
     _plain(axes, "when each trial ran")
     axes.set(xlabel="", ylabel="trial")
     _whole_numbers(axes.yaxis)
+    axes.yaxis.set_major_formatter(lambda value, _: _numbered(round(value), names))
     axes.invert_yaxis()
     locator = AutoDateLocator(maxticks=8)
     axes.xaxis.set_major_locator(locator)
@@ -178,6 +206,20 @@ def pareto(panels: list[Any]) -> None:
     _plain(axes, "Pareto front: no trial beats these in one objective without losing in another")
     handles, labels = axes.get_legend_handles_labels()
     _legend(axes, handles, ["on the front" if label == "Best Trial" else label.lower() for label in labels])
+
+
+def _named(best: Best | None, before: str = "; best: ", after: str = "") -> str:
+    return f"{before}{best.name}{after}" if best is not None else ""
+
+
+def _numbered(number: int, names: Mapping[int, str]) -> str:
+    """Return a trial's number, behind the last word of its version's name: `v12  6`."""
+    return f"{names[number].split()[-1]}  {number}" if number in names else str(number)
+
+
+def _star(axes: Axes, places: Sequence[Any]) -> None:
+    for x, y in places:
+        axes.plot([x], [y], marker="*", markersize=15, color=INK, markeredgecolor="white", zorder=5, clip_on=False)
 
 
 def _legend(axes: Any, handles: Sequence[Any], labels: Sequence[str], *, beside: bool = False) -> None:
@@ -239,12 +281,3 @@ def _wrapped(name: str, width: int) -> str:
             lines.append("")
         lines[-1] += piece
     return "\n".join(line.rstrip() for line in lines)
-
-
-def _dark(name: str) -> Any:
-    """Return a colour map without its brightest part, which cannot be seen on white."""
-    from matplotlib import colormaps
-    from matplotlib.colors import ListedColormap
-
-    samples = [0.88 * index / 255 if not name.endswith("_r") else 0.12 + 0.88 * index / 255 for index in range(256)]
-    return ListedColormap(colormaps[name](samples))

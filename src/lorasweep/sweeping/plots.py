@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,9 +18,8 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from lorasweep import files
-from lorasweep.sweeping import looks
+from lorasweep.sweeping import looks, progress_plot
 from lorasweep.sweeping.leaderboard import value_names
-from lorasweep.sweeping.ranking import rows
 from lorasweep.sweeping.wording import short_names
 
 PANELS = 3  # parameters in the grid of contours; it has the square of this many panels
@@ -96,6 +95,7 @@ def _plans(study: optuna.Study) -> Iterator[Plan]:
 
     trials = study.get_trials(deepcopy=False)
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    names = {trial.number: trial.user_attrs["version"] for trial in trials if "version" in trial.user_attrs}
     varied = _varied(complete)
     few = None if len(complete) > 1 else f"needs 2 complete trials, there are {len(complete)}"
     nothing = few or (None if varied else "no parameter took two values")
@@ -105,32 +105,44 @@ def _plans(study: optuna.Study) -> Iterator[Plan]:
         end = "" if single else "-" + re.sub(r"[^\w.-]+", "_", objective)
         target: Target = None if single else partial(_value, index)
         about = {"target": target, "target_name": objective}
-        history = partial(plots.plot_optimization_history, study, **about)
+        maximize = study.directions[index] == StudyDirection.MAXIMIZE
+        best = _best(complete, index, maximize, names)
+        history = partial(progress_plot.draw, trials, index, objective, maximize, names)
         yield f"history{end}", history, looks.history, None if complete else "no trial is complete"
         importance = partial(plots.plot_param_importances, study, params=varied, **about)
         yield f"importance{end}", importance, partial(looks.importance, objective), nothing
         parallel = partial(plots.plot_parallel_coordinate, study, params=varied, **about)
-        maximize = study.directions[index] == StudyDirection.MAXIMIZE
-        yield f"parallel{end}", parallel, partial(looks.parallel, maximize, varied), nothing
-        yield f"slice{end}", partial(plots.plot_slice, study, params=varied, **about), looks.slice, nothing
+        yield f"parallel{end}", parallel, partial(looks.parallel, maximize, varied, best), nothing
+        slices = partial(plots.plot_slice, study, params=varied, **about)
+        yield f"slice{end}", slices, partial(looks.slice, best), nothing
         narrow = nothing or (None if len(varied) > 1 else "needs 2 parameters that took two values")
         # The best known order: those that matter most. Worked out only where the grid would be too large.
         chosen = _important(study, varied, target) if len(varied) > PANELS else varied
         contour = partial(plots.plot_contour, study, params=chosen, **about)
-        yield f"contour{end}", contour, partial(looks.contour, len(chosen)), narrow
+        scale = looks.Scale(objective, maximize, [trial.values[index] for trial in complete])
+        yield f"contour{end}", contour, partial(looks.contour, len(chosen), scale, best), narrow
     reports = any(trial.intermediate_values for trial in trials)
     several = "trials of several objectives report nothing on the way" if len(objectives) > 1 else None
     silent = several or (None if reports else "no trial reported a value on the way")
-    ranked = rows(study)
-    best = ranked[0].number if complete and len(objectives) == 1 else None
     intermediate = partial(plots.plot_intermediate_values, study)
-    yield "intermediate", intermediate, partial(looks.intermediate, trials, objectives[0], best), silent
+    first = _best(complete, 0, study.directions[0] == StudyDirection.MAXIMIZE, names)
+    yield "intermediate", intermediate, partial(looks.intermediate, trials, objectives[0], first), silent
     begun = any(trial.datetime_start for trial in trials)
-    yield "timeline", partial(plots.plot_timeline, study), looks.timeline, None if begun else "no trial has begun"
+    timeline = partial(plots.plot_timeline, study)
+    yield "timeline", timeline, partial(looks.timeline, names), None if begun else "no trial has begun"
     if len(objectives) > 1:
         front = partial(plots.plot_pareto_front, study, target_names=objectives)
         limits = None if len(objectives) < 4 else "it can be drawn for 2 or 3 objectives only"
         yield "pareto", front, looks.pareto, limits or (None if complete else "no trial is complete")
+
+
+def _best(complete: Sequence[FrozenTrial], index: int, maximize: bool, names: Mapping[int, str]) -> looks.Best | None:
+    """Return the complete trial with the best value of an objective."""
+    if not complete:
+        return None
+    found = (max if maximize else min)(complete, key=lambda trial: trial.values[index])
+    name = f"{names[found.number]}, trial {found.number}" if found.number in names else f"trial {found.number}"
+    return looks.Best(found.number, name, found.values[index])
 
 
 def _short(study: optuna.Study) -> optuna.Study:
@@ -150,6 +162,7 @@ def _short(study: optuna.Study) -> optuna.Study:
             distributions={names[key]: distribution for key, distribution in distributions.items()},
             intermediate_values={s: value for s, value in trial.intermediate_values.items() if math.isfinite(value)},
             constraints=trial.constraints or None,
+            user_attrs={key: value for key, value in trial.user_attrs.items() if key == "version"},
         )
         again.datetime_start, again.datetime_complete = trial.datetime_start, trial.datetime_complete
         copy.add_trial(again)

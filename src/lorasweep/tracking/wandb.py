@@ -109,8 +109,8 @@ def open_wandb(
 ) -> Wandb | None:
     """Start the W&B run of a version; `wandb/` comes to lie in `folder`.
 
-    Goes offline, and says so once with the command that uploads the run later, when asked to, without a key, without
-    a network and when the server does not take the run.
+    Goes offline, and says so once with the commands that show the run and that upload it later, when asked to, without
+    a key, without a network and when the server does not take the run.
 
     Args:
         config: the resolved config; all of it becomes the run's config.
@@ -179,7 +179,8 @@ def open_wandb(
     if reason is None:
         say(f"W&B: {run.url}")
     else:
-        say(f"W&B logs offline ({reason}). Upload it later with: {sync}")
+        part = shlex.quote(os.path.relpath(Path(run.dir).parent))
+        say(f"W&B logs offline ({reason}). Read it at any time with: wandb leet {part}. Upload it later with: {sync}")
     return Wandb(run, slug(config.name), sync, say, in_study=trial is not None)
 
 
