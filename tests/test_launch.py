@@ -31,7 +31,7 @@ def train_py(folder: Path, *line: str, **environment: str) -> subprocess.Complet
 STAND_IN = """
 import os, sys, types
 stand_in = types.ModuleType("lorasweep.training")
-def run(config, *, overrides, choices):
+def run(config, *, overrides, choices, seen):
     print(config.name, config.network.rank, overrides, choices["lora"], choices.get("preset"), sorted(choices)[0])
     if config.network.rank == 13:
         from lorasweep.errors import UserError
@@ -50,6 +50,9 @@ stand_in.run = run
 sys.modules["lorasweep.training"] = stand_in
 import lorasweep
 lorasweep.training = stand_in
+lorasweep.preview = sys.modules["lorasweep.preview"] = types.ModuleType("lorasweep.preview")
+lorasweep.preview.look = lambda config: None
+lorasweep.preview.look_at_all = lambda configs: None
 """
 
 

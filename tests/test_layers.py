@@ -35,6 +35,7 @@ FLOORS = [
         "groups",
         "typed",
         "precedence",
+        "preview",
         "arguments",
         "compose",
         "help",

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
 from lorasweep.config import Config
+from lorasweep.data import captions
+from lorasweep.data.faults import told
 from lorasweep.data.folder import scan
 from lorasweep.data.images import Facts, open_image, pixel_digest
 from lorasweep.data.likeness import Likeness, likeness, look_alike
@@ -148,9 +151,11 @@ def _pictures(config: Config | DictConfig) -> list[Seen]:
         seen[file] = Seen.of(image)
         return Facts(image.width, image.height, pixel_digest(image))
 
-    found = scan(Path(path), look, caption_extension=_value(config, "dataset.caption_extension"))
-    if found.problems and (_value(config, "dataset.on_bad_file") == "stop" or not found.samples):
-        raise UserError(found.problems)
+    rules = _value(config, "dataset")
+    read = partial(captions.read, rules=rules, literal=_value(config, "compat.literal_captions"))
+    found = scan(Path(path), look, read, caption_extension=rules.caption_extension)
+    if found.faults and (rules.on_bad_file == "stop" or not found.samples):
+        raise UserError(told(found.faults))
     return [seen[sample.path] for sample in found.samples]
 
 

@@ -11,11 +11,12 @@ import logging
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 import rich
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -25,9 +26,12 @@ from rich.table import Table
 from rich.text import Text
 
 from lorasweep.config.measures import MEASURES
+from lorasweep.text import WARNING, readable
 
 REFRESH = 4  # times a second that bars are redrawn: more would slow a training of 40 ms a step
 WINDOW = 50  # steps over which the bar's loss and seconds per step are taken
+
+T = TypeVar("T")
 
 LOGGER = logging.getLogger("lorasweep")
 # What stands in for the terminal inside `silenced`. Of the context, so that a thread beside it (the live table of a
@@ -58,16 +62,30 @@ def say(line: str | Text = "", *, console: Console | None = None) -> None:
     """Print one line, above a bar if there is one, and write it to the open train.log.
 
     Args:
-        line: taken as it is: no markup, no wrapping. Characters that the terminal's encoding lacks become `?`.
+        line: taken as it is: no markup, no wrapping; a warning (`text.WARNING`) in yellow. Characters that the
+            terminal's encoding lacks become `?`.
         console: where to print; None is the process's own terminal or pipe, unless `silenced`.
     """
     console = console or terminal()
-    text = line if isinstance(line, Text) else Text(line)
-    for part in text.plain.splitlines() if LOGGER.handlers else ():
-        LOGGER.info(part)
-    text = text.copy()
+    text = line.copy() if isinstance(line, Text) else Text(line, "yellow" if line.startswith(WARNING) else "")
+    text.plain = readable(text.plain)
+    keep(text.plain)
     text.plain = text.plain.encode(console.encoding, "replace").decode(console.encoding)
     console.print(text, soft_wrap=True, highlight=False, crop=False)
+
+
+def keep(lines: str) -> None:
+    """Write lines to the open train.log alone."""
+    for line in lines.splitlines() if LOGGER.handlers else ():
+        LOGGER.info(line)
+
+
+def tracked(things: Sequence[T], description: str, *, quiet: bool = False) -> Iterator[T]:
+    """Yield `things`, with a progress bar named `description` and, unless `quiet`, one line at the end."""
+    with phase(description, len(things), quiet=quiet) as advance:
+        for thing in things:
+            yield thing
+            advance()
 
 
 def say_pairs(title: str, pairs: Mapping[str, str], *, console: Console | None = None) -> None:

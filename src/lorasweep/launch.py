@@ -10,6 +10,7 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Collection, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -20,7 +21,7 @@ from omegaconf import DictConfig
 from lorasweep import arguments, compose, help, overrides, precedence
 from lorasweep.arguments import Arguments
 from lorasweep.config import Config
-from lorasweep.console import say
+from lorasweep.console import say, silenced
 from lorasweep.errors import Problem, UserError
 
 USER_ERROR = 2
@@ -41,14 +42,15 @@ def main(app: Callable[[], None], conf: Path, argv: Sequence[str]) -> int:
         return 0
     compose.register()
     try:
-        roots: set[str] = set()
-        if not (args.hydra_help or args.shell_completion or args.info):
-            roots = _look_ahead(given, conf)
+        configs = [] if args.hydra_help or args.shell_completion or args.info else _look_ahead(given, conf)
         if given.supplied and not args.cfg:
             say(f"dataset.path without a recipe: {' '.join(given.supplied)}")
         sys.argv[1:] = given.argv
-        if roots and given.several:
-            return _multirun(app, roots)
+        if configs and given.several:
+            from lorasweep import preview
+
+            preview.look_at_all(configs)
+            return _multirun(app, {config.output_root for config in configs})
         app()
     except UserError as error:
         return _told(error)
@@ -91,7 +93,7 @@ def train(config: DictConfig) -> float | None:
         if job.mode is RunMode.RUN:
             for text in opening(settled, precedence.given_way(line, config, name)):
                 say(text)
-        return _run(settled, line, choices)
+        return _run(settled, line, choices, told=job.mode is RunMode.MULTIRUN)
     except UserError as error:
         if job.mode is RunMode.MULTIRUN:  # the other jobs go on; Hydra repeats the message at the end
             raise CompactHydraException(error.render()) from error
@@ -110,21 +112,28 @@ def opening(config: Config, given_way: Sequence[str] = ()) -> list[str]:
     return [f"{config.name}{version}{recipe} on {config.base_model.path or 'the toy base'}", *given_way]
 
 
-def _run(config: Config, line: list[str], choices: dict[str, str]) -> float | None:
-    """Train, as a trial of a study if this job is one."""
-    from lorasweep import studies, sweeping, training  # torch and all the rest: only now that the config is good
+def _run(config: Config, line: list[str], choices: dict[str, str], *, told: bool = False) -> float | None:
+    """Train, as a trial of a study if this job is one; `told`: what it learns from, before all jobs."""
+    from lorasweep import preview, studies, sweeping
 
+    if config.dry_run:
+        preview.dry_run(config)
+        return None
     with sweeping.trial() as trial:
         if trial is not None:
             return studies.train_trial(trial, config, line, choices)
-    return training.run(config, overrides=line, choices=choices)
+    with silenced() if told else nullcontext():
+        seen = preview.look(config) if _is_first() else None  # of several processes, one tells
+    from lorasweep import training  # torch and all the rest: only now that config and data are good
+
+    return training.run(config, overrides=line, choices=choices, seen=seen)
 
 
-def _look_ahead(given: Arguments, conf: Path) -> set[str]:
+def _look_ahead(given: Arguments, conf: Path) -> list[Config]:
     """Compose and check what is asked for, every value of a multirun too, before Hydra starts anything.
 
     Returns:
-        The folders that the versions will be in.
+        The configs of the versions; none where only the config is to be shown.
     """
     args, several = given.hydra, given.several
     line, name = list(args.overrides), args.config_name or "config"
@@ -141,24 +150,35 @@ def _look_ahead(given: Arguments, conf: Path) -> set[str]:
             "`python train.py -m ...` with hydra/launcher=lanes, a trial per GPU"
         )
     problems: dict[Problem, None] = {}
-    roots: set[str] = set()
+    configs: list[Config] = []
     ways: dict[str, str] = {}
     with compose.composing(conf):
         problems |= dict.fromkeys(overrides.options(given.foreign))
         for variant in overrides.variants([*line, *compose.searched(line, name)]) if several else [line]:
             try:
-                roots.add((compose.compose if args.cfg else compose.load)(variant, name).output_root)
+                if args.cfg:
+                    compose.compose(variant, name)
+                else:
+                    configs.append(compose.load(variant, name))
             except UserError as error:
                 problems |= dict.fromkeys(error.problems)
                 ways |= error.ways
+    if several and any(config.dry_run for config in configs):
+        why = "dry_run=true looks at one version: leave -m out, and give each key one value"
+        problems[Problem(why, "dry_run")] = None
     if problems:
         raise UserError(list(problems), ways=ways)
-    return roots
+    return configs
 
 
 def _told(error: UserError) -> int:
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         raise error
-    if os.environ.get("RANK", "0") == "0":  # of several processes, one tells
+    if _is_first():
         print(error.render(), file=sys.stderr)
     return USER_ERROR
+
+
+def _is_first() -> bool:
+    """Return whether this is the only process of a launch, or the one of them that tells."""
+    return os.environ.get("RANK", "0") == "0"

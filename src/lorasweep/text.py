@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import os
+import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
+
+WARNING = "warning: "
+"""How a line begins that tells what is hardly meant."""
 
 
 def written(value: Any) -> str:
@@ -48,3 +54,12 @@ def size(count: float) -> str:
             value = count / bytes_
             return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"
     return f"{count:.0f} B"
+
+
+def readable(name: str | Path) -> str:
+    r"""Return a file name, or a text with one in it, as people can read and type it: what is not UTF-8 becomes `\xe9`.
+
+    Python keeps such bytes as lone surrogates, which no encoder takes, and so neither terminals nor trackers.
+    """
+    text = re.sub(r"[\udc80-\udcff]", lambda byte: f"\\x{ord(byte[0]) - 0xDC00:02x}", os.fspath(name))
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

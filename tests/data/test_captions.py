@@ -5,7 +5,19 @@ import random
 import pytest
 
 from lorasweep.config import DatasetConfig
-from lorasweep.data.captions import affixed, drawn, one_line, tags_of
+from lorasweep.data.captions import (
+    BadCaption,
+    Change,
+    affixed,
+    begins_with,
+    drawn,
+    has_trigger,
+    of_class,
+    prompt_syntax,
+    read,
+    tags_of,
+    trigger_setting,
+)
 from lorasweep.data.plan import Row
 
 TAGS = "bear, red hat,blue scarf ,  , snow, night"
@@ -16,7 +28,59 @@ def rows(count: int) -> list[Row]:
 
 
 def test_text_on_one_line():
-    assert one_line(" a bear,\r\n\tin  snow \n") == "a bear, in snow"
+    caption = read(" a bear,\r\n\tin  snow \n", DatasetConfig())
+    assert (caption.text, caption.changes) == ("a bear, in snow", {Change.LINES})
+    assert read("a bear\n", DatasetConfig()).changes == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "tags"),
+    [
+        ("1girl\nsolo\nred hat\n", ["1girl", "solo", "red hat"]),
+        ("1girl,\nsolo,\nred hat", ["1girl", "solo", "red hat"]),
+        ("1girl, solo\n\nred hat", ["1girl", "solo", "red hat"]),
+        ("1girl，solo、 red hat", ["1girl", "solo", "red hat"]),
+        ("1girl，\nsolo", ["1girl", "solo"]),
+        ("A bear in snow.\nIt waves.", ["A bear in snow. It waves."]),
+        ("a bear in snow\na bear in a wood", ["a bear in snow", "a bear in a wood"]),
+    ],
+)
+def test_lines_and_full_width_commas_are_between_tags(text, tags):
+    assert tags_of(read(text, DatasetConfig()).text, ",") == tags
+
+
+def test_lines_are_joined_by_the_separator_that_is_set():
+    rules = DatasetConfig(caption_separator="|")
+    assert tags_of(read("1girl\nred，hat", rules).text, "|") == ["1girl", "red，hat"]
+
+
+def test_escaped_brackets_are_what_prompts_make_of_them():
+    caption = read(r"sage \(series\), a \[b\]", DatasetConfig())
+    assert (caption.text, caption.changes) == ("sage (series), a [b]", {Change.BRACKETS})
+
+
+@pytest.mark.parametrize("place", ["{trigger}", "[trigger]"])
+def test_the_trigger_stands_in_its_place(place):
+    caption = read(f"photo of {place} in snow", DatasetConfig(trigger=r"sage\1"))
+    assert (caption.text, caption.changes) == (r"photo of sage\1 in snow", {Change.TRIGGER})
+    with pytest.raises(BadCaption, match=r"there is none: set dataset.trigger=WORD"):
+        read(f"photo of {place}", DatasetConfig())
+
+
+@pytest.mark.parametrize("text", ["", " \n\t", "a <|endoftext|> b", "<|startoftext|>a"])
+@pytest.mark.parametrize("literal", [False, True])
+def test_texts_that_cannot_be_trained(text, literal):
+    with pytest.raises(BadCaption, match=r"is an empty caption|take it out"):
+        read(text, DatasetConfig(), literal=literal)
+
+
+def test_sd_scripts_takes_the_first_line_letter_by_letter():
+    rules = DatasetConfig(trigger="sage", caption_prefix="sage,", caption_suffix=", 4k")
+    caption = read("[trigger] \\(a\\)，b\nc", rules, literal=True)
+    assert (caption.text, caption.changes) == ("[trigger] \\(a\\)，b", set())
+    assert affixed("sage, in snow, 4k", rules, literal=True) == "sage, sage, in snow, 4k , 4k"
+    with pytest.raises(BadCaption, match=r"has an empty first line, and compat\.literal_captions=true reads no other"):
+        read("\na bear", rules, literal=True)
 
 
 @pytest.mark.parametrize(
@@ -31,7 +95,71 @@ def test_text_on_one_line():
     ],
 )
 def test_prefix_and_suffix(prefix, suffix, expected):
-    assert affixed("a bear", prefix, suffix) == expected
+    rules = DatasetConfig(caption_prefix=prefix, caption_suffix=suffix)
+    assert affixed("a bear", rules) == expected
+    assert affixed(expected, rules) == expected, "none is put there a second time"
+
+
+@pytest.mark.parametrize(
+    ("prefix", "caption", "expected"),
+    [
+        ("photo of sage_c,", "in snow", "photo of sage_c, in snow"),
+        ("photo of sage_c,", "sage_c in snow", "photo of sage_c in snow"),
+        ("sage_c, solo,", "a sage_c", "solo, a sage_c"),
+        ("Sage_C, solo,", "solo, sage_c", "solo, sage_c"),
+        ("sage_cs,", "a sage_c", "sage_cs, a sage_c"),
+    ],
+)
+def test_the_trigger_in_a_prefix_is_for_captions_that_have_none(prefix, caption, expected):
+    assert affixed(caption, DatasetConfig(trigger="sage_c", caption_prefix=prefix)) == expected
+
+
+@pytest.mark.parametrize(
+    ("caption", "expected"),
+    [
+        ("in snow", "sage_c, in snow"),
+        ("Sage_C in snow", "Sage_C in snow"),
+        ("photo of sage_c", "photo of sage_c"),
+        ("sage_characters on a shelf", "sage_c, sage_characters on a shelf"),
+    ],
+)
+def test_a_prefix_that_is_the_trigger_doubles_none(caption, expected):
+    assert affixed(caption, DatasetConfig(trigger="sage_c", caption_prefix="sage_c,")) == expected
+
+
+def test_triggers_are_whole_words_in_any_case_and_any_form_of_unicode():
+    assert begins_with("Sage_Character, on a shelf", "sage_character")
+    assert not begins_with("sage_characters on a shelf", "sage_character")
+    assert not has_trigger("my sage_characters", "sage_character") and not has_trigger("a bear", "")
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    for trigger in (composed, decomposed):
+        for text in (composed, decomposed):
+            caption = read(f"{text} in snow", DatasetConfig()).text
+            assert begins_with(caption, trigger)
+            assert of_class(caption, trigger, "place") == "place in snow"
+
+
+def test_the_setting_that_brings_the_trigger():
+    assert trigger_setting("", "sage") == "'dataset.caption_prefix=\"sage,\"'"
+    assert trigger_setting("photo of", "sage") == "'dataset.caption_prefix=\"sage, photo of\"'"
+
+
+@pytest.mark.parametrize(
+    ("caption", "found"),
+    [
+        ("a (fluffy:1.2) bear", "(fluffy:1.2)"),
+        ("a ((fluffy)) bear", "((fluffy))"),
+        ("a {red|blue} hat", "{red|blue}"),
+        ("a hat <lora:sage:1>", "<lora:sage:1>"),
+        ("a [red:blue:0.5] hat", "[red:blue:0.5]"),
+        (r"sage \(series\)", r"\("),
+        ("a bear BREAK a hat", "BREAK"),
+        ("a __colour__ hat", "__colour__"),
+        ("sage (series), at 12:30, a [b], the break of day, {x}, snake_case_word", None),
+    ],
+)
+def test_syntax_of_prompts(caption, found):
+    assert prompt_syntax(caption) == found
 
 
 def test_tags():

@@ -247,7 +247,7 @@ def test_empty_missing_and_folder(tmp_path):
     (tmp_path / "empty.png").touch()
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "link.png").symlink_to(tmp_path / "gone.png")
-    for name, words in [("empty", "0 bytes"), ("folder", "Is a directory"), ("link", "No such file")]:
+    for name, words in [("empty", "0 bytes"), ("folder", "is a pipe, a socket or a device"), ("link", "No such file")]:
         with pytest.raises(BadImage, match=words):
             open_image(tmp_path / f"{name}.png", WHITE)
 

@@ -12,6 +12,7 @@ from lorasweep.data import images
 from lorasweep.data.buckets import place
 from lorasweep.data.cache import TensorCache
 from lorasweep.data.images import BadImage
+from lorasweep.data.known import KnownFacts, Pictures
 from lorasweep.data.latents import ImageCache, to_pixels
 from lorasweep.errors import UserError
 
@@ -25,10 +26,19 @@ def picture(path: Path, seed: int = 0) -> Path:
 
 
 @pytest.fixture
-def cached(tmp_path, base):
-    def make(base=base, background="white") -> ImageCache:
-        """A new one each time, as a new process would have."""
-        return ImageCache(base, TensorCache(tmp_path / "cache"), background)
+def pictures(tmp_path):
+    def make(background="white") -> Pictures:
+        """Return a new one each time, as a new process would have."""
+        return Pictures(KnownFacts(tmp_path / "cache"), background)
+
+    return make
+
+
+@pytest.fixture
+def cached(tmp_path, base, pictures):
+    def make(base=base) -> ImageCache:
+        """Return a new one each time, as a new process would have."""
+        return ImageCache(base, TensorCache(tmp_path / "cache"), pictures())
 
     return make
 
@@ -41,47 +51,47 @@ def test_pixels_are_between_minus_one_and_one():
     assert pixels[:, 0, 0].tolist() == pytest.approx([-1, 1, -0.6])
 
 
-def test_posterior_is_of_the_pixels(tmp_path, cached):
+def test_posterior_is_of_the_pixels(tmp_path, cached, pictures):
     path = tmp_path / "a.png"
     Image.new("RGB", (64, 64), (255, 0, 51)).save(path)
-    mean, std = cached().posterior(path, cached().look(path).digest, PLACED, False)
+    mean, std = cached().posterior(path, pictures().look(path).digest, PLACED, False)
     assert mean.shape == std.shape == (4, 16, 16)
     assert mean[:, 5, 5].tolist() == pytest.approx([1, -1, -0.6, 1])
     assert std.eq(0.25).all()
 
 
-def test_mirrored_latents_are_of_the_mirrored_image(tmp_path, cached):
+def test_mirrored_latents_are_of_the_mirrored_image(tmp_path, cached, pictures):
     path = picture(tmp_path / "a.png")
-    digest = cached().look(path).digest
+    digest = pictures().look(path).digest
     plain, _ = cached().posterior(path, digest, PLACED, False)
     mirrored, _ = cached().posterior(path, digest, PLACED, True)
     torch.testing.assert_close(mirrored, plain.flip(-1))
 
 
-def test_second_version_encodes_nothing(tmp_path, base, cached, monkeypatch):
+def test_second_version_encodes_nothing(tmp_path, base, cached, monkeypatch, pictures):
     path = picture(tmp_path / "a.png")
-    facts = cached().look(path)
+    facts = pictures().look(path)
     first = cached().posterior(path, facts.digest, PLACED, False)
     assert base.encoded_images == 1
     monkeypatch.setattr(images, "open_image", lambda *_: pytest.fail("decoded again"))
-    assert cached().look(path) == facts
+    assert pictures().look(path) == facts
     again = cached().posterior(path, facts.digest, PLACED, False)
     assert base.encoded_images == 1
     assert torch.equal(first[0], again[0])
 
 
-def test_the_same_picture_in_another_file_is_shared(tmp_path, base, cached):
+def test_the_same_picture_in_another_file_is_shared(tmp_path, base, cached, pictures):
     path = picture(tmp_path / "a.png")
     other = tmp_path / "b.bmp"
     Image.open(path).save(other)
     for file in (path, other):
-        cached().posterior(file, cached().look(file).digest, PLACED, False)
+        cached().posterior(file, pictures().look(file).digest, PLACED, False)
     assert base.encoded_images == 1
 
 
-def test_every_difference_is_encoded_anew(tmp_path, base, make_base, cached):
+def test_every_difference_is_encoded_anew(tmp_path, base, make_base, cached, pictures):
     path = picture(tmp_path / "a.png")
-    digest = cached().look(path).digest
+    digest = pictures().look(path).digest
     cached().posterior(path, digest, PLACED, False)
     cached().posterior(path, digest, PLACED, True)
     cached().posterior(path, digest, place((64, 64), (32, 32)), False)  # another resolution
@@ -96,31 +106,31 @@ def test_every_difference_is_encoded_anew(tmp_path, base, make_base, cached):
     assert narrow.encoded_images == 1
 
 
-def test_an_image_edited_in_place_is_another_image(tmp_path, base, cached):
+def test_an_image_edited_in_place_is_another_image(tmp_path, base, cached, pictures):
     """Same name, same size, same time of change: only the content tells."""
     path = picture(tmp_path / "a.png", seed=0)
     stat = path.stat()
-    before = cached().look(path)
+    before = pictures().look(path)
     old, _ = cached().posterior(path, before.digest, PLACED, False)
     picture(path, seed=1)
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    after = cached().look(path)
+    after = pictures().look(path)
     assert after.digest != before.digest
     new, _ = cached().posterior(path, after.digest, PLACED, False)
     assert base.encoded_images == 2
     assert not torch.equal(old, new)
 
 
-def test_background_is_part_of_what_is_known(tmp_path, cached):
+def test_background_is_part_of_what_is_known(tmp_path, pictures):
     path = tmp_path / "a.png"
     Image.new("RGBA", (8, 8), (0, 0, 0, 0)).save(path)
-    white, black = cached(background="white").look(path), cached(background="black").look(path)
+    white, black = pictures("white").look(path), pictures("black").look(path)
     assert white.digest != black.digest
 
 
-def test_an_image_changed_meanwhile_stops_the_run(tmp_path, base, cached):
+def test_an_image_changed_meanwhile_stops_the_run(tmp_path, base, cached, pictures):
     path = picture(tmp_path / "a.png", seed=0)
-    digest = cached().look(path).digest
+    digest = pictures().look(path).digest
     picture(path, seed=1)
     with pytest.raises(UserError, match="was changed while this run was using it"):
         cached().posterior(path, digest, PLACED, False)
@@ -130,12 +140,41 @@ def test_an_image_changed_meanwhile_stops_the_run(tmp_path, base, cached):
     assert base.encoded_images == 0
 
 
-def test_bad_images_are_not_remembered(tmp_path, cached):
+def test_bad_images_are_not_remembered(tmp_path, pictures):
     path = tmp_path / "a.png"
     path.touch()
     with pytest.raises(BadImage, match="0 bytes"):
-        cached().look(path)
+        pictures().look(path)
     with pytest.raises(BadImage, match="No such file"):
-        cached().look(tmp_path / "gone.png")
+        pictures().look(tmp_path / "gone.png")
     picture(path)
-    assert cached().look(path).width == 64
+    assert pictures().look(path).width == 64
+
+
+def test_a_damaged_fact_is_found_again_and_a_look_alone_keeps_nothing(tmp_path, pictures):
+    path = picture(tmp_path / "a.png")
+    facts = pictures().look(path)
+    (entry,) = (tmp_path / "cache").rglob("*.json")
+    entry.write_text(entry.read_text().replace('"width": 64', '"width": 65'))
+    assert pictures().look(path) == facts
+    entry.write_text("{")
+    assert pictures().look(path) == facts
+    entry.unlink()
+    assert Pictures(KnownFacts(tmp_path / "cache", write=False), "white").look(path) == facts
+    assert not list((tmp_path / "cache").rglob("*.json"))
+
+
+def test_facts_that_cannot_be_kept_are_told_in_words(tmp_path, pictures):
+    (tmp_path / "cache").write_text("a file in the cache's place")
+    with pytest.raises(UserError, match=r"the cache .* cannot be written"):
+        pictures().look(picture(tmp_path / "a.png"))
+
+
+def test_what_moves_is_known(tmp_path, pictures):
+    frames = [Image.new("RGB", (64, 64), colour) for colour in ("red", "blue", "green")]
+    for name in ("a.gif", "b.webp", "c.png", "d.tif"):
+        frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:])
+    frames[0].save(tmp_path / "e.jpg")
+    frames[0].save(tmp_path / "f.jpg", format="MPO", save_all=True, append_images=frames[1:])
+    moving = {path.name: pictures().look(path).moving for path in sorted(tmp_path.glob("?.*"))}
+    assert moving == {"a.gif": True, "b.webp": True, "c.png": True, "d.tif": True, "e.jpg": False, "f.jpg": False}

@@ -13,6 +13,7 @@ from torch.nn.functional import avg_pool2d
 from lorasweep.data.buckets import place
 from lorasweep.data.cache import TensorCache
 from lorasweep.data.dataset import Dataset
+from lorasweep.data.known import KnownFacts, Pictures
 from lorasweep.data.latents import ImageCache
 from lorasweep.data.masks import Mask
 from lorasweep.data.plan import Row
@@ -165,18 +166,28 @@ def test_masks_are_part_of_what_the_data_is_and_an_edited_one_is_another(build, 
     torch.testing.assert_close(seen[0], 1 - seen[1])
 
 
-def test_a_mask_is_kept_for_each_placement(tmp_path, base):
-    cache, path = ImageCache(base, TensorCache(tmp_path / "cache"), "white"), save(tmp_path / "a.png", WHITE_RIGHT)
-    mask = Mask(path, False, cache.look_mask(path, False).digest)
+@pytest.fixture
+def pictures(tmp_path) -> Pictures:
+    return Pictures(KnownFacts(tmp_path / "cache"), "white")
+
+
+@pytest.fixture
+def cache(tmp_path, base, pictures) -> ImageCache:
+    return ImageCache(base, TensorCache(tmp_path / "cache"), pictures)
+
+
+def test_a_mask_is_kept_for_each_placement(tmp_path, cache, pictures):
+    path = save(tmp_path / "a.png", WHITE_RIGHT)
+    mask = Mask(path, False, pictures.look_mask(path, False).digest)
     whole, wide = (cache.mask(mask, place((64, 64), bucket)) for bucket in ((64, 64), (64, 32)))
     assert whole.shape == (1, 16, 16) and wide.shape == (1, 8, 16)
     path.unlink()
     assert torch.equal(cache.mask(mask, place((64, 64), (64, 64))), whole), "found by content"
 
 
-def test_a_mask_changed_meanwhile_stops_the_run(tmp_path, base):
-    cache, path = ImageCache(base, TensorCache(tmp_path / "cache"), "white"), save(tmp_path / "a.png", WHITE_RIGHT)
-    mask = Mask(path, False, cache.look_mask(path, False).digest)
+def test_a_mask_changed_meanwhile_stops_the_run(tmp_path, cache, pictures):
+    path = save(tmp_path / "a.png", WHITE_RIGHT)
+    mask = Mask(path, False, pictures.look_mask(path, False).digest)
     save(path, 255 - WHITE_RIGHT)
     with pytest.raises(UserError, match="was changed while this run was using it"):
         cache.mask(mask, place((64, 64), (64, 64)))

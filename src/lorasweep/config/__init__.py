@@ -58,6 +58,11 @@ class Config:
     recipe: str = option("", "recipe that it came from, such as food/v8", resume="which")
     seed: int = option(42, "seed of every draw", at_least=0)
     output_root: str = option("outputs", "folder of all versions", resume="which", kohya="output_dir", path=True)
+    dry_run: bool = option(
+        False,
+        "say what would be learnt from and how many steps it would take, and stop: nothing is trained or written",
+        resume="free",
+    )
     resume: str | None = option(None, "continue a version: v6, or latest", resume="which")
     objective: str = option("val/loss_ratio", "metric that a search optimises and train.py returns")
     further_objectives: list[str] = option([], "metrics that a search optimises besides; it then shows a Pareto front")

@@ -20,6 +20,11 @@ class CompatConfig:
         "with gradient_accumulation every batch of a step weighs the same and a step of fewer batches weighs less, "
         "instead of every image weighing the same",
     )
+    literal_captions: bool = option(
+        False,
+        "a caption is the first line of its file, letter by letter, and gets dataset.caption_prefix even where it has "
+        "it already, instead of being read for what it means",
+    )
     bucket_by_ratio: bool = option(
         False, "an image goes to the bucket with the nearest width / height, instead of the one that crops it least"
     )

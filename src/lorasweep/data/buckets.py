@@ -30,6 +30,16 @@ class Placement:
     left: int
     top: int
 
+    @property
+    def scale(self) -> float:
+        """How many times as long a side gets."""
+        return max(self.resized) / max(self.original)
+
+    @property
+    def kept(self) -> float:
+        """Share of the image that its bucket shows, 0..1."""
+        return self.bucket[0] * self.bucket[1] / (self.resized[0] * self.resized[1])
+
     def size_ids(self, flip: bool, letterbox: bool = False) -> tuple[float, float, float, float, float, float]:
         """Return SDXL's size conditioning: original h, w; crop top, left; target h, w.
 

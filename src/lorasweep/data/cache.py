@@ -9,7 +9,6 @@ was made from and holds a checksum, so a damaged one is noticed and made again.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from lorasweep import files
-from lorasweep.errors import UserError
+from lorasweep.data.known import entry_path, unwritable
 
 Entry = dict[str, Tensor]
 
@@ -47,21 +46,15 @@ class TensorCache:
         Raises:
             UserError: the entry cannot be written (full disk, no permission).
         """
-        description = json.dumps(parts, sort_keys=True)
-        key = hashlib.sha256(description.encode()).hexdigest()
-        path = self.folder / key[:2] / f"{key}.safetensors"
-        entry = _read(path, check=key not in self._checked)
+        path, description = entry_path(self.folder, parts, ".safetensors")
+        entry = _read(path, check=path.stem not in self._checked)
         if entry is None:
             entry = {name: _own(tensor) for name, tensor in compute().items()}
             try:
                 files.write_safetensors(path, entry, {"parts": description, "sha256": _checksum(entry)})
             except OSError as error:
-                raise UserError(
-                    f"the cache {self.folder} cannot be written ({error.strerror or error}): make room or set"
-                    " dataset.cache to another folder",
-                    title="The cache is not usable",
-                ) from error
-        self._checked.add(key)
+                raise unwritable(self.folder, error) from error
+        self._checked.add(path.stem)
         return entry
 
 

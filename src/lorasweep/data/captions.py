@@ -1,27 +1,159 @@
-"""What text a draw of an image is trained with: pure functions of the caption, the rules and the row.
+"""What text an image is trained with: read from its file, framed, and drawn anew each time that the image is seen.
 
-The order is kohya's: prefix and suffix, then caption dropout, then the tags (kept, dropped, shuffled).
+Pure functions of the file's text, the rules and the row. The order is kohya's: prefix and suffix, then caption dropout,
+then the tags (kept, dropped, shuffled). With `compat.literal_captions` files are read and framed as kohya does it too.
 """
 
 from __future__ import annotations
 
 import re
+import shlex
+import unicodedata
+from dataclasses import dataclass
+from enum import StrEnum
 
 from lorasweep.config import DatasetConfig
 from lorasweep.data.plan import Row
 from lorasweep.randomness import random_for
 
+_PLACEHOLDER = re.compile(r"\{trigger\}|\[trigger\]")
+_SPECIAL = re.compile(r"<\|(?:endoftext|startoftext)\|>")
+_COMMAS = re.compile(r"\s*[，、﹐﹑､]\s*")
+_ESCAPED = re.compile(r"\\([()\[\]])")
+_SYNTAX = re.compile(
+    r"<(?:lora|lyco|hypernet|embedding):[^>]*>"
+    r"|\([^()]*:\s*\d*\.?\d+\s*\)"  # (fluffy:1.2)
+    r"|\(\([^()]*\)\)"
+    r"|\{[^{}]*\|[^{}]*\}"  # {red|blue}
+    r"|\[[^\[\]]*[|:][^\[\]]*\]"  # [red:blue:0.5]
+    r"|\\[()\[\]]"
+    r"|\b(?:BREAK|ADDCOMM|ADDROW)\b"
+    r"|__\w+__"  # __colours__
+)
+_PUNCTUATION = tuple(",.;:!?，、。；：！？")
 
-def one_line(text: str) -> str:
-    """Return the text with every run of white space, line ends included, as one space."""
-    return " ".join(text.split())
+
+class BadCaption(Exception):
+    """This text cannot be trained; the message says why and what to do, to be put after the file's name."""
 
 
-def affixed(caption: str, prefix: str, suffix: str) -> str:
-    """Return the caption between prefix and suffix, a space between them unless the suffix begins with punctuation."""
-    start = " ".join(part for part in (prefix.strip(), caption) if part)
-    suffix = suffix.strip()
-    return start + suffix if suffix.startswith((",", ".", ";", ":")) else f"{start} {suffix}".strip()
+class Change(StrEnum):
+    """What reading makes of a file's text beyond taking it as it stands."""
+
+    LINES = "several lines"
+    COMMAS = "full-width commas"
+    BRACKETS = "escaped brackets"
+    TRIGGER = "the trigger's place"
+
+
+@dataclass(frozen=True)
+class Caption:
+    """A caption as it is read, before prefix, suffix and any draw.
+
+    Args:
+        text: on one line.
+        changes: what was made of the file's text.
+    """
+
+    text: str
+    changes: frozenset[Change] = frozenset()
+
+
+def read(text: str, rules: DatasetConfig, *, literal: bool = False) -> Caption:
+    r"""Return the caption that a file's text means.
+
+    Lines are joined by the separator of tags, unless one ends in punctuation; full-width commas are commas, where that
+    separator is one; `\(` and `\)` are brackets, as prompts have them in ComfyUI and A1111; the trigger stands where
+    `{trigger}` or `[trigger]` does.
+
+    Args:
+        text: the file's.
+        rules: its `caption_separator` and `trigger` count.
+        literal: take the first line as it is, as sd-scripts does.
+
+    Raises:
+        BadCaption: there is nothing in it, it names the trigger where there is none, or it has a token in it that ends
+            or begins every text.
+    """
+    text = unicodedata.normalize("NFC", text)  # as the tokenizers do
+    caption = Caption(text.split("\n")[0].strip()) if literal else _understood(text, rules)
+    if not caption.text:
+        if text.strip():
+            raise BadCaption("has an empty first line, and compat.literal_captions=true reads no other: write it there")
+        raise BadCaption("is an empty caption: describe the image in it, or delete both")
+    if found := _SPECIAL.search(caption.text):
+        raise BadCaption(
+            f"has {found[0]} in it, with which the text encoders mark where a text begins or ends: take it out"
+        )
+    return caption
+
+
+def _understood(text: str, rules: DatasetConfig) -> Caption:
+    lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+    changes = {Change.LINES} if len(lines) > 1 else set()
+    text = " ".join([*(_ended(line, rules.caption_separator) for line in lines[:-1]), *lines[-1:]])
+    if rules.caption_separator == "," and _COMMAS.search(text):
+        text = _COMMAS.sub(", ", text).strip()
+        changes.add(Change.COMMAS)
+    if _ESCAPED.search(text):
+        text = _ESCAPED.sub(r"\1", text)
+        changes.add(Change.BRACKETS)
+    if _PLACEHOLDER.search(text):
+        if not rules.trigger:
+            raise BadCaption("names the trigger, and there is none: set dataset.trigger=WORD, or write the word itself")
+        text = with_trigger(text, rules.trigger)
+        changes.add(Change.TRIGGER)
+    return Caption(text, frozenset(changes))
+
+
+def _ended(line: str, separator: str) -> str:
+    """Return a line that another one follows: a tag, or some of them, unless it ends in punctuation of its own."""
+    return line if line.endswith((separator, *_PUNCTUATION)) else line + separator
+
+
+def with_trigger(text: str, trigger: str) -> str:
+    """Return a caption or prompt with the trigger where `{trigger}` or `[trigger]` stands."""
+    return _PLACEHOLDER.sub(lambda _: trigger, text)
+
+
+def prompt_syntax(caption: str) -> str | None:
+    """Return the first piece of a caption that image generators read as an instruction, such as `(fluffy:1.2)`."""
+    found = _SYNTAX.search(caption)
+    return found[0] if found else None
+
+
+def affixed(caption: str, rules: DatasetConfig, *, literal: bool = False) -> str:
+    """Return a caption between `caption_prefix` and `caption_suffix`, with nothing of them a second time.
+
+    The trigger in a prefix is for captions that have none; no space stands before a suffix that begins with
+    punctuation.
+
+    Args:
+        caption: one line.
+        rules: prefix, suffix and trigger.
+        literal: put both there as they are, each with a space, as sd-scripts does.
+    """
+    prefix, suffix = rules.caption_prefix, rules.caption_suffix
+    if literal:
+        return " ".join(part for part in (prefix, caption, suffix) if part)
+    if has_trigger(caption, rules.trigger):
+        prefix = re.sub(_whole(rules.trigger).pattern + r"[,.;:]?\s*", "", prefix, flags=re.IGNORECASE)
+    prefix, suffix = prefix.strip(), suffix.strip()
+    if prefix and not begins_with(caption, prefix):
+        caption = f"{prefix} {caption}"
+    if suffix and not ends_with(caption, suffix):
+        caption += suffix if suffix.startswith(_PUNCTUATION) else f" {suffix}"
+    return caption
+
+
+def trigger_setting(prefix: str, trigger: str) -> str:
+    """Return the setting, as it is typed, with which every caption has the trigger.
+
+    Args:
+        prefix: the present `dataset.caption_prefix`.
+    """
+    words = f"{trigger}, {prefix}".strip(" ") if prefix else f"{trigger},"
+    return shlex.quote(f'dataset.caption_prefix="{words}"')
 
 
 def tags_of(caption: str, separator: str) -> list[str]:
@@ -34,13 +166,25 @@ def has_trigger(caption: str, trigger: str) -> bool:
     return bool(trigger) and _whole(trigger).search(caption) is not None
 
 
+def begins_with(caption: str, words: str) -> bool:
+    """Return whether a caption begins with these words, whole and in any case, whatever punctuation follows them."""
+    words = words.rstrip("".join(_PUNCTUATION))
+    return bool(words) and _whole(words).match(caption) is not None
+
+
+def ends_with(caption: str, words: str) -> bool:
+    """Return whether a caption ends with these words, whole and in any case, whatever punctuation precedes them."""
+    words = words.lstrip("".join(_PUNCTUATION) + " ")
+    return bool(words) and any(found.end() == len(caption) for found in _whole(words).finditer(caption))
+
+
 def of_class(caption: str, trigger: str, word: str) -> str:
     """Return the caption with `word` wherever the trigger stands: what says the class and not the one learned."""
     return _whole(trigger).sub(lambda _: word, caption)
 
 
 def _whole(words: str) -> re.Pattern[str]:
-    return re.compile(rf"(?<!\w){re.escape(words)}(?!\w)", re.IGNORECASE)
+    return re.compile(rf"(?<!\w){re.escape(unicodedata.normalize('NFC', words))}(?!\w)", re.IGNORECASE)
 
 
 def drawn(caption: str, rules: DatasetConfig, seed: int, row: Row) -> str:

@@ -6,21 +6,23 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from lorasweep.bases.base import Base
-from lorasweep.config import Config
+from lorasweep.config import Config, DatasetConfig
 from lorasweep.data import captions
 from lorasweep.data.buckets import Size
 from lorasweep.data.cache import TensorCache
 from lorasweep.data.folder import Progress
-from lorasweep.data.gathering import Gathered, Item, gather
+from lorasweep.data.items import Item
+from lorasweep.data.known import KnownFacts, Pictures, cache_folder
 from lorasweep.data.latents import ImageCache
-from lorasweep.data.plan import Plan, Row
+from lorasweep.data.plan import Row
+from lorasweep.data.survey import Survey, plan_of, survey
+from lorasweep.errors import UserError
 from lorasweep.randomness import generator, random_for
 
 
@@ -66,11 +68,11 @@ class Dataset:
         plan: which rows are trained at which step.
         cache: the store of latents and text embeddings (for `TextCache` too).
         images: usable images in `dataset.path`, held-out ones included.
-        sha256: digest over pixels and captions of every image that takes part: equal for equal data, whatever
-        the
+        sha256: digest over pixels and captions of every image that takes part: equal for equal data, whatever the
             files are called.
         heldout_sha256: digest over the held-out images, their captions and crops: equal for an equal measure.
         skipped: files left out because of `dataset.on_bad_file=skip`, each with the reason.
+        report: what there is to say of the data.
     """
 
     @classmethod
@@ -78,6 +80,7 @@ class Dataset:
         cls,
         config: Config,
         base: Base,
+        seen: Survey | None = None,
         *,
         say: Callable[[str], None] = print,
         progress: Progress = lambda things, description: things,
@@ -87,27 +90,29 @@ class Dataset:
         Args:
             config: the run; `config.dataset.path` is set.
             base: encodes images.
-            say: shows a line to the user: what was decided or skipped on the way.
+            seen: the survey of the data, told already; None makes and tells one.
+            say: shows a line to the user.
             progress: wraps lists that take long, as `rich.progress.track(things, description)` does.
 
         Raises:
             UserError: everything that is wrong with the data, at once.
         """
-        cache = TensorCache(config.dataset.cache or Path(config.output_root) / ".cache")
-        pictures = ImageCache(base, cache, config.dataset.background, area=config.compat.area_shrinking)
-        gathered = gather(config, pictures, base.latent_factor, progress)
-        for line in gathered.skipped:
-            say(f"skipped {line}")
-        for line in gathered.notes:
-            say(line)
-        dataset = cls(config, gathered, pictures, cache, base.scaling_factor)
+        _check_sizes(config.dataset, base.latent_factor)
+        if seen is None:
+            seen = survey(config, progress=progress)
+            for line in seen.report.lines():
+                say(line)
+        cache = TensorCache(cache_folder(config))
+        pictures = Pictures(KnownFacts(cache_folder(config)), config.dataset.background)
+        images = ImageCache(base, cache, pictures, area=config.compat.area_shrinking)
+        dataset = cls(config, seen, images, cache, base.scaling_factor)
         dataset._encode(progress)
         return dataset
 
     def __init__(
         self,
         config: Config,
-        gathered: Gathered,
+        seen: Survey,
         pictures: ImageCache,
         cache: TensorCache,
         scaling_factor: float,
@@ -117,32 +122,16 @@ class Dataset:
             config.seed,
             config.loss.prior_loss_weight,
         )
-        self._training, self._heldout = gathered.training, gathered.heldout
-        self._items = gathered.training + gathered.regularisation  # Row.item counts these
+        self._training, self._heldout = seen.training, seen.heldout
+        self._items = seen.training + seen.regularisation  # Row.item counts these
         self._masked = any(item.mask is not None for item in self._items)
         self._compat = config.compat
         self._class, self._trigger = config.loss.preservation_class, config.dataset.trigger
         self._pictures, self._scaling_factor = pictures, scaling_factor
         self.cache = cache
-        self.skipped = gathered.skipped
-        self.images = len(gathered.training)
-        if config.dataset.validation_path is None:
-            self.images += len(gathered.heldout)
-        self.sha256 = _digest(gathered)
-        self.heldout_sha256 = _heldout_digest(gathered)
-        buckets: dict[Size, dict[int, int]] = {}
-        for number, item in enumerate(self._items):
-            buckets.setdefault(item.placement.bucket, {})[number] = item.sample.repeats
-        self.plan = Plan(
-            [repeats for _, repeats in sorted(buckets.items())],
-            config.training.batch_size,
-            config.training.gradient_accumulation,
-            config.training.epochs,
-            config.training.max_steps,
-            config.seed,
-            regularisation=frozenset(range(len(self._training), len(self._items))),
-            round_each_epoch=config.compat.round_each_epoch,
-        )
+        self.skipped, self.images, self.report = seen.skipped, seen.images, seen.report
+        self.sha256, self.heldout_sha256 = _digest(seen), _heldout_digest(seen)
+        self.plan = plan_of(config, seen)
 
     def batch(self, rows: Sequence[Row]) -> Batch:
         """Return what these rows, all of one bucket, are trained on: a pure function of the run's seed and the rows."""
@@ -202,10 +191,14 @@ class Dataset:
         return sorted(known | ({""} if self._rules.caption_dropout else set()))
 
     def tag_frequency(self) -> dict[str, dict[str, int]]:
-        """Return {folder: {tag: number of training images}}, tags in lower case, as kohya's metadata has it."""
+        """Return {folder: {tag: number of training images}}, tags in lower case, as kohya's metadata has it.
+
+        Tags that are cut off at `dataset.max_tokens` do not count, unless they are shuffled and so have their turn.
+        """
         frequency: dict[str, Counter[str]] = {}
         for item in self._training:
-            tags = captions.tags_of(item.caption.lower(), self._rules.caption_separator or ",")
+            trained = item.caption if self._rules.shuffle_tags else item.kept
+            tags = captions.tags_of(trained.lower(), self._rules.caption_separator or ",")
             frequency.setdefault(item.sample.folder, Counter()).update(tags)
         return {folder: dict(counts) for folder, counts in frequency.items()}
 
@@ -276,16 +269,23 @@ class Dataset:
         return random_for(self._seed, "flip", row.item, row.repeat, row.epoch).random() < 0.5
 
 
-def _heldout_digest(gathered: Gathered) -> str:
+def _check_sizes(rules: DatasetConfig, latent_factor: int) -> None:
+    """Refuse sizes that leave part of a latent pixel; of a base from the hub this is only known once it is loaded."""
+    key, value = ("bucket_step", rules.bucket_step) if rules.buckets else ("resolution", rules.resolution)
+    if value % latent_factor:
+        raise UserError(f"dataset.{key}={value}: expected a multiple of {latent_factor}, a latent pixel of this base")
+
+
+def _heldout_digest(seen: Survey) -> str:
     """Digest what the held-out loss is measured on; its order counts, as it decides the draws."""
-    lines = [f"{item.sample.facts.digest} {item.caption} {item.placement}" for item in gathered.heldout]
+    lines = [f"{item.sample.facts.digest} {item.caption} {item.placement}" for item in seen.heldout]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _digest(gathered: Gathered) -> str:
+def _digest(seen: Survey) -> str:
     """Digest what the run learns from and is measured on; a picture's role counts, but not the split by `holdout`."""
-    lines = [("image", item) for item in gathered.training + gathered.heldout]
-    lines += [("regularisation", item) for item in gathered.regularisation]
+    lines = [("image", item) for item in seen.training + seen.heldout]
+    lines += [("regularisation", item) for item in seen.regularisation]
     text = sorted(
         f"{role} {item.sample.facts.digest} {item.sample.caption}" + (f" mask {item.mask.digest}" if item.mask else "")
         for role, item in lines

@@ -1,37 +1,33 @@
 """Reading a folder of images and captions, and saying everything that is wrong with it at once.
 
-A sample is an image with a text file of the same stem beside it. Folders may be nested. In kohya's folders,
-such as `10_fuzzybear bear`, the number is how often each image is seen in an epoch, and the words are the
-caption of images that have no text file; anywhere else an image without a caption is a problem.
+A sample is an image with a text file of its name beside it. Folders may be nested. In kohya's folders, such as
+`10_fuzzybear bear`, the number is how often each image is seen in an epoch, and the words are the caption of images
+that have no text file; anywhere else an image without a caption is a problem.
 """
 
 from __future__ import annotations
 
-import codecs
-import re
-import shlex
 import warnings
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from lorasweep.data.captions import one_line
-from lorasweep.data.images import EXTENSIONS, UNREADABLE, BadImage, Facts, unreadable
+from lorasweep.data import encodings
+from lorasweep.data.captions import BadCaption, Caption, Change
+from lorasweep.data.faults import Fault
+from lorasweep.data.foreign import Unused
+from lorasweep.data.images import EXTENSIONS, BadImage, Facts, unreadable
+from lorasweep.data.listing import Found, Label, Listing
+from lorasweep.text import readable
 
 # Wraps a list while it is worked through, such as `rich.progress.track`: (things, description) -> things.
 Progress = Callable[[Sequence[Any], str], Iterable[Any]]
 
-# Above this the number is something else: 2024_holidays is a year.
-MOST_REPEATS = 1000
-
-# What other programs leave beside images.
-_NOT_OURS = frozenset({"__MACOSX", "__pycache__", "@eaDir"})
-_KOHYA_NAME = re.compile(r"(\d+)_(.*)")
-_CAPTION_EXTENSIONS = (".txt", ".caption", ".cap", ".tags")
+LONGEST = 1 << 20
+"""Bytes: a text file that is larger is no caption."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +40,9 @@ class Sample:
         repeats: times it is seen per epoch.
         folder: name of the kohya folder it is in, else of the folder itself.
         facts: size and pixel digest.
+        source: the file that the caption is in; None: it is the folder's name.
+        label: of the kohya folder it is in.
+        changes: what reading made of the caption file's text.
     """
 
     path: Path
@@ -51,6 +50,9 @@ class Sample:
     repeats: int
     folder: str
     facts: Facts
+    source: Path | None = None
+    label: Label | None = None
+    changes: frozenset[Change] = frozenset()
 
 
 @dataclass
@@ -59,214 +61,157 @@ class Scan:
 
     Attributes:
         samples: the usable ones, sorted by their path below the folder.
-        problems: one line per fault: the file, what is wrong, the cure.
-        notes: what was decided on the way and deserves a line before training.
+        faults: what keeps others from being so, sorted likewise.
+        unused: files that are neither image nor caption.
     """
 
     samples: list[Sample] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    unused: list[Unused] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """What a folder is read for.
+
+    Args:
+        key: config key of the folder, for messages.
+        repeats: times each image is seen per epoch; None takes the number in the folder's name, else 1.
+        repeats_key: config key of that number.
+        example: name of a kohya folder whose words would be right captions.
+    """
+
+    key: str = "dataset.path"
+    repeats: int | None = None
+    repeats_key: str = "dataset.repeats"
+    example: str = "10_trigger word"
+
+
+TRAINING = Purpose()
 
 
 def scan(
     root: Path,
     look: Callable[[Path], Facts],
+    read: Callable[[str], Caption],
+    purpose: Purpose = TRAINING,
     *,
-    key: str = "dataset.path",
-    repeats_key: str = "dataset.repeats",
-    repeats: int | None = None,
     caption_extension: str = ".txt",
+    without: Collection[Path] = (),
     progress: Progress = lambda things, description: things,
 ) -> Scan:
-    """Read a folder and all below it. Hidden files, caches and other kinds of files are passed over.
+    """Read a folder and all below it. Hidden files and what systems leave are passed over; nothing is changed.
 
     Args:
         root: the folder.
         look: returns an image's facts or raises BadImage.
-        key: config key of `root`, for messages. repeats_key: likewise of `repeats`.
-        repeats: times each image is seen per epoch; None takes the number in the folder's name, else 1.
+        read: returns what the text of a caption file means or raises BadCaption.
+        purpose: what it is read for.
         caption_extension: extension of caption files.
+        without: folders that are read for another purpose.
         progress: wraps the images while they are read.
     """
-    found = Scan()
+    given = f"{purpose.key}={readable(root)}"
     if not root.is_dir():
         fault = "is a file, not a folder" if root.exists() else f"does not exist (seen from {Path.cwd()})"
-        found.problems.append(f"{key}={root} {fault}: set it to a folder of images and captions")
-        return found
-    reader = _Reader(found, look, repeats, repeats_key, "." + caption_extension.lstrip(".").lower())
-    reader.visit(root, None, set())
-    reader.images.sort(key=lambda pair: pair[0].relative_to(root).as_posix())
+        return Scan(faults=[Fault(f"{given} {fault}: set it to a folder of images and captions")])
+    extension = "." + caption_extension.lstrip(".").lower()
+    any_number = purpose.repeats is not None
+    listing = Listing(root, extension, any_number=any_number, repeats_key=purpose.repeats_key, without=without)
+    reader = _Reader(listing, look, read, purpose, extension)
     with warnings.catch_warnings():
         # Pillow warns of what may be a bomb; `open_image` refuses what must be one.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        for image, label in progress(reader.images, f"reading {root}"):
-            reader.read(image, label)
-    reader.note()
-    if not (found.samples or found.problems):
+        for found in progress(listing.images, f"reading {readable(root)}"):
+            reader.read(found)
+    faults = [*listing.faults, *dict.fromkeys(reader.faults)]
+    if not (reader.samples or faults):
         kinds = " ".join(sorted(EXTENSIONS))
-        found.problems.append(f"{key}={root} holds no images: put some in ({kinds}) or set it to another folder")
-    found.problems.sort()
-    return found
-
-
-@dataclass(frozen=True)
-class _Label:
-    """A folder's name as kohya reads it."""
-
-    folder: Path
-    repeats: int
-    words: str
+        faults.append(Fault(f"{given} holds no images: put some in ({kinds}) or set it to another folder"))
+    return Scan(reader.samples, sorted(faults, key=str), listing.unused)
 
 
 class _Reader:
-    """Walks the folders, pairs images with captions, reads them, and notes what it finds in a Scan."""
+    """Reads images and their captions; both are judged, so that two faults make two problems."""
 
     def __init__(
         self,
-        found: Scan,
+        listing: Listing,
         look: Callable[[Path], Facts],
-        repeats: int | None,
-        repeats_key: str,
+        read: Callable[[str], Caption],
+        purpose: Purpose,
         extension: str,
     ) -> None:
-        self.images: list[tuple[Path, _Label | None]] = []
-        self._found, self._look = found, look
-        self._repeats, self._repeats_key, self._extension = repeats, repeats_key, extension
-        self._texts: dict[Path, Path] = {}  # image without its suffix -> caption file
-        self._named_captions: Counter[_Label] = Counter()
-        self._labels: dict[_Label, None] = {}
+        self.samples: list[Sample] = []
+        self.faults: list[Fault] = []
+        self._look, self._read, self._purpose, self._extension = look, read, purpose, extension
+        self._has_texts = any(found.text for found in listing.images)
 
-    def visit(self, folder: Path, label: _Label | None, above: set[Path]) -> None:
-        """List the images of a folder and of all below it; `above` are the real folders on the way, against loops."""
-        real = folder.resolve()
-        if real in above:
-            return
-        name = _KOHYA_NAME.fullmatch(real.name)
-        if name:
-            label = _Label(folder, int(name[1]), name[2].strip())
-            if self._repeats is None and not 1 <= label.repeats <= MOST_REPEATS:
-                self._problem(
-                    folder,
-                    f"its name asks for {label.repeats} repeats of each image (kohya's convention):"
-                    f" rename it or set {self._repeats_key}",
-                )
-                return
+    def read(self, found: Found) -> None:
+        """Read an image and its caption."""
+        caption = self._caption(found)
         try:
-            entries = sorted(folder.iterdir())
-        except OSError as error:
-            self._problem(folder, unreadable(error))
-            return
-        entries = [entry for entry in entries if not (entry.name.startswith(".") or entry.name in _NOT_OURS)]
-        before = len(self.images) + len(self._found.problems)
-        self._pair([entry for entry in entries if not entry.is_dir()], label)
-        for entry in entries:
-            if entry.is_dir():
-                self.visit(entry, label, above | {real})
-        is_root = not above
-        if (name or not entries) and not is_root and before == len(self.images) + len(self._found.problems):
-            self._problem(folder, "holds no images: put some in it or delete it")
-
-    def read(self, image: Path, label: _Label | None) -> None:
-        """Read an image and its caption; both are judged, so that two faults make two problems."""
-        caption = self._caption(image, label)
-        try:
-            facts = self._look(image)
+            facts = self._look(found.path)
         except BadImage as fault:
-            self._problem(image, str(fault))
+            self._fault(found.path, str(fault))
             return
         if caption is None:
             return
-        if label:
-            self._labels[label] = None
-        repeats = self._repeats or (label.repeats if label else 1)
-        folder = (label.folder if label else image.parent).resolve().name
-        self._found.samples.append(Sample(image, caption, repeats, folder, facts))
+        label = found.label
+        repeats = self._purpose.repeats or (label.repeats if label else 1)
+        folder = (label.folder if label else found.path.parent).resolve().name
+        self.samples.append(
+            Sample(found.path, caption.text, repeats, folder, facts, found.text, label, caption.changes)
+        )
 
-    def note(self) -> None:
-        """Note what the names of kohya folders decided."""
-        for label in self._labels:
-            if self._repeats is None:
-                self._found.notes.append(f"{label.folder}: {label.repeats} repeats, from its name")
-            elif self._repeats != label.repeats:
-                self._found.notes.append(
-                    f"{label.folder}: {self._repeats} repeats, from {self._repeats_key} (its name says {label.repeats})"
-                )
-        for label, count in self._named_captions.items():
-            self._found.notes.append(
-                f'{label.folder}: caption "{label.words}" from its name for {count} without a file'
-            )
+    def _caption(self, found: Found) -> Caption | None:
+        if found.text is not None:
+            return self._text(found.text)
+        if found.other is None and found.listed is None and found.label and found.label.words:
+            try:
+                return Caption(self._read(found.label.words).text)
+            except BadCaption as fault:
+                self._fault(found.label.folder, str(fault))
+                return None
+        self._missing(found)
+        return None
 
-    def _pair(self, paths: list[Path], label: _Label | None) -> None:
-        """Sort the files of one folder into images and captions."""
-        images: dict[str, list[Path]] = {}
-        named = set()  # stems that a caption may have
-        for path in paths:
-            if path.suffix.lower() in EXTENSIONS:
-                images.setdefault(path.stem, []).append(path)
-                named.add(path.stem)
-            elif path.suffix.lower() in UNREADABLE:
-                named.add(path.stem)
-                self._problem(path, "is of a kind that is not read here: convert it to PNG or JPEG, or delete it")
-        for path in paths:
-            if path.name.lower().endswith(self._extension):
-                stem = path.name[: -len(self._extension)]
-                if stem in named:
-                    self._texts[path.with_name(stem)] = path
-                else:
-                    self._problem(path, "is a caption without an image: add the image, or rename or delete the caption")
-        for stem, same in images.items():
-            if len(same) > 1:
-                names = " and ".join(path.name for path in same)
-                self._problem(
-                    same[0],
-                    f"{names} would share one caption ({stem}{self._extension}): rename or delete one",
-                )
-            else:
-                self.images.append((same[0], label))
-
-    def _caption(self, image: Path, label: _Label | None) -> str | None:
-        path = self._texts.get(image.with_name(image.stem))
-        if path is None:
-            if label and label.words:
-                self._named_captions[label] += 1
-                return label.words
-            self._problem(image, f"has no caption: {self._caption_cure(image)}")
-            return None
+    def _text(self, path: Path) -> Caption | None:
         try:
-            caption = one_line(decode(path.read_bytes()))
+            if path.exists() and not path.is_file():
+                raise BadCaption("is a pipe, a socket or a device, not a file: delete it")
+            if path.stat().st_size > LONGEST:
+                raise BadCaption(f"has {path.stat().st_size:,} bytes, which is no caption: write one, or delete it")
+            content = path.read_bytes()
+            return self._read(encodings.decode(content))
         except UnicodeError as fault:
-            cure = f"iconv -f WINDOWS-1252 -t UTF-8 {shlex.quote(str(path))} -o {shlex.quote(str(path) + '.new')}"
-            self._problem(path, f"is not UTF-8 text ({fault}): save it as UTF-8, for example with `{cure}`")
-            return None
+            self._fault(
+                path, f"is not UTF-8 text ({fault}): {encodings.cure(path, content)}", "captions that are not UTF-8"
+            )
         except OSError as error:
-            self._problem(path, unreadable(error))
-            return None
-        if not caption:
-            self._problem(path, "is an empty caption: describe the image in it, or delete both")
-            return None
-        return caption
+            self._fault(path, unreadable(error))
+        except BadCaption as fault:
+            self._fault(path, str(fault))
+        return None
 
-    def _caption_cure(self, image: Path) -> str:
-        for other in _CAPTION_EXTENSIONS:
-            if other != self._extension and image.with_suffix(other).exists():
-                return f"write {image.stem}{self._extension}, or set dataset.caption_extension={other}"
-        return f"write {image.stem}{self._extension} beside it, or name its folder as kohya does (10_trigger word)"
+    def _missing(self, found: Found) -> None:
+        """Say that an image has no caption, and what there seems to be instead."""
+        image, extension = found.path, self._extension
+        if found.listed is not None:
+            self._fault(
+                found.listed.path,
+                f"holds captions of images, which are read from a file beside each: write these with "
+                f"`{found.listed.command}`",
+            )
+            return
+        if found.other is not None and self._has_texts:
+            cure = f"rename {found.other.name} to {image.stem}{extension}"
+        elif found.other is not None:
+            cure = f"write {image.stem}{extension}, or set dataset.caption_extension={found.other.suffix}"
+        else:
+            example = self._purpose.example
+            cure = f"write {image.stem}{extension} beside it, or name its folder as kohya does ({example})"
+        self._fault(image, f"has no caption: {cure}", "images without a caption")
 
-    def _problem(self, path: Path, fault: str) -> None:
-        self._found.problems.append(f"{path}: {fault}")
-
-
-def decode(content: bytes) -> str:
-    """Return the text of a caption file in UTF-8 (with or without mark) or UTF-16 (with mark).
-
-    Raises:
-        UnicodeError: it is neither; the text says which byte at which place.
-    """
-    encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
-    try:
-        text = content.decode(encoding)
-    except UnicodeDecodeError as error:
-        raise UnicodeError(f"byte 0x{content[error.start]:02x} at position {error.start}") from error
-    if "\0" in text:
-        raise UnicodeError(f"byte 0x00 at position {content.index(0)}")
-    return text
+    def _fault(self, path: Path, text: str, kind: str = "") -> None:
+        self.faults.append(Fault(text, path, kind))

@@ -1,16 +1,15 @@
-"""From the config to the items of a run: scan the folders, split, place in buckets, refuse all problems at once."""
+"""From the config to the items of a run: read the folders, place in buckets, split, refuse all problems at once."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from torch import Tensor
-
 from lorasweep.config import Config, DatasetConfig
+from lorasweep.data import captions
 from lorasweep.data.buckets import (
     Placement,
     Size,
@@ -20,52 +19,33 @@ from lorasweep.data.buckets import (
     nearest_ratio,
     place,
 )
-from lorasweep.data.captions import affixed, has_trigger
-from lorasweep.data.folder import Progress, Sample, Scan, scan
-from lorasweep.data.folds import deal, grouped
+from lorasweep.data.captions import affixed
+from lorasweep.data.faults import Fault, told
+from lorasweep.data.folder import TRAINING, Progress, Purpose, Sample, Scan, scan
+from lorasweep.data.foreign import Unused
 from lorasweep.data.images import BadImage, Facts
-from lorasweep.data.likeness import Likeness, look_alike
-from lorasweep.data.masks import Mask, MaskFolder
-from lorasweep.data.split import split
+from lorasweep.data.items import Gathered, Item
+from lorasweep.data.likeness import Likeness
+from lorasweep.data.masks import Mask, MaskFacts, MaskFolder
+from lorasweep.data.refusals import no_class, shared, taught
 from lorasweep.errors import UserError
 
+MOST_ENLARGED = 16
+"""A side that is enlarged more often than this is not a picture's: the pixels that it is made of were never there."""
 
-@dataclass(frozen=True)
-class Item:
-    """One image as it takes part in a run.
+VALIDATION = Purpose("dataset.validation_path", 1, example="1_trigger word")
+REGULARISATION = Purpose(
+    "dataset.regularisation_path",
+    repeats_key="dataset.regularisation_repeats",
+    example="1_woman: the class, without the trigger",
+)
 
-    Args:
-        sample: what is on disk.
-        caption: the full caption (prefix and suffix included), before any draw.
-        placement: how it fills its bucket.
-        mask: which of its pixels count; None: all of them.
-    """
-
-    sample: Sample
-    caption: str
-    placement: Placement
-    mask: Mask | None = None
-
-
-@dataclass
-class Gathered:
-    """All items of a run.
-
-    Attributes:
-        training, heldout, regularisation: the items of each role; no picture is in two of them.
-        skipped: what was left out because of `dataset.on_bad_file=skip`, and why.
-        notes: lines worth showing before training.
-    """
-
-    training: list[Item] = field(default_factory=list)
-    heldout: list[Item] = field(default_factory=list)
-    regularisation: list[Item] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+Tokens = Callable[[str, int], tuple[int, str]]
+"""(caption, most tokens) -> how many tokens it has, and the part of it that is within the first so many."""
 
 
 class Pictures(Protocol):
-    """What must be known of images before any is encoded; `ImageCache` knows it."""
+    """What must be known of images before any is encoded; `known.Pictures` knows it."""
 
     def look(self, path: Path) -> Facts:
         """Return an image's facts, or raise BadImage."""
@@ -73,121 +53,165 @@ class Pictures(Protocol):
     def likeness(self, path: Path, digest: str) -> Likeness:
         """Return what an image looks like from far away."""
 
-    def look_mask(self, path: Path, alpha: bool) -> Facts:
+    def look_mask(self, path: Path, alpha: bool) -> MaskFacts:
         """Return the facts of the mask in an image file, or raise BadImage."""
 
-    def mask(self, mask: Mask, placement: Placement) -> Tensor:
-        """Return a mask where its image's latents are."""
+    def share(self, mask: Mask, placement: Placement) -> float:
+        """Return which share of an image counts where its bucket shows it, 0..1."""
 
 
-def gather(config: Config, pictures: Pictures, latent_factor: int, progress: Progress) -> Gathered:
-    """Read all folders of a run and give each image its role and its bucket.
+def gather(config: Config, pictures: Pictures, tokens: Tokens, progress: Progress) -> Gathered:
+    """Read all folders of a run and give each image its caption, its mask and its bucket.
 
     Args:
         config: the run, checked; `config.dataset.path` is set.
         pictures: knows the images.
-        latent_factor: pixels per latent pixel of the base.
+        tokens: counts a caption's tokens and cuts it.
         progress: wraps lists that take long.
 
     Raises:
         UserError: everything that is wrong with the folders and files.
     """
     rules = config.dataset
-    _check_sizes(rules, latent_factor)
-    bucket_of = _bucket_chooser(rules, config.compat.bucket_by_ratio)
     gathered = Gathered()
-    faults: list[str] = []  # of single files, which may be skipped
-    refusals: list[str] = []  # of the whole, which may not
-
-    def collect(
-        key: str, path: str | None, affixes: tuple[str, str], repeats: int | None, repeats_key: str = "dataset.repeats"
-    ) -> list[Item]:
-        if path is None:
-            return []
-        found = scan(
-            Path(path),
-            pictures.look,
-            key=key,
-            repeats_key=repeats_key,
-            repeats=repeats,
-            caption_extension=rules.caption_extension,
-            progress=progress,
-        )
-        items = _placed(found, affixes, bucket_of)
-        (faults if items else refusals).extend(found.problems)
-        if key != "dataset.validation_path":  # where repeats mean nothing
-            gathered.notes += found.notes
-        return items
-
-    affixes = (rules.caption_prefix, rules.caption_suffix)
-    samples, unmasked = _masked(collect("dataset.path", rules.path, affixes, rules.repeats), config, pictures)
-    (faults if samples else refusals).extend(unmasked)
-    validation = collect("dataset.validation_path", rules.validation_path, affixes, 1)
-    gathered.regularisation = collect(
-        "dataset.regularisation_path",
-        rules.regularisation_path,
-        ("", ""),  # the prefix usually holds the trigger, which these images must not learn
-        rules.regularisation_repeats,
-        "dataset.regularisation_repeats",
+    collector = _Collector(config, pictures, tokens, progress, gathered)
+    gathered.images = collector.collect(Purpose(repeats=rules.repeats), rules.path)
+    gathered.validation = collector.collect(VALIDATION, rules.validation_path)
+    gathered.regularisation = collector.collect(
+        replace(REGULARISATION, repeats=rules.regularisation_repeats), rules.regularisation_path
     )
-    refusals += _shared(samples, validation, gathered.regularisation) + _no_class(samples, config)
+    refusals = collector.refusals + shared(gathered) + no_class(gathered.images, config)
     if rules.on_bad_file == "skip":
-        gathered.skipped = faults
+        gathered.skipped = collector.faults
     else:
-        refusals = faults + refusals
+        refusals = collector.faults + refusals
     if refusals:
-        raise UserError(refusals)
-
-    if rules.folds is not None:
-        training, held, note = _fold(config, samples, pictures)
-        gathered.training, gathered.heldout = [samples[i] for i in training], [samples[i] for i in held]
-        gathered.notes.append(note)
-    elif rules.validation_path is None:
-        training, held = split([item.sample.facts.digest for item in samples], rules.holdout, config.evaluation.seed)
-        gathered.training, gathered.heldout = [samples[i] for i in training], [samples[i] for i in held]
-        if held:
-            gathered.notes.append(
-                f"{len(held)} of {len(samples)} images held out to measure the loss (dataset.holdout)"
-            )
-        elif rules.holdout > 0:
-            gathered.notes.append("nothing is held out: that takes at least two different pictures")
-    else:
-        gathered.training, gathered.heldout = samples, validation
-    if len(gathered.training) < config.training.batch_size:
-        raise UserError(_too_few(len(gathered.training), len(gathered.heldout), config))
-    gathered.notes += _caption_notes(samples, rules.trigger) + _copies(samples)
+        raise UserError(told(refusals))
     return gathered
 
 
-def _fold(config: Config, samples: Sequence[Item], pictures: Pictures) -> tuple[list[int], list[int], str]:
-    """Return which images are trained on and which are held out with `dataset.folds`, and how to say so."""
-    folds, fold = config.dataset.folds, config.dataset.fold
-    assert folds is not None and fold is not None
-    digests = [item.sample.facts.digest for item in samples]
-    seen = [pictures.likeness(item.sample.path, item.sample.facts.digest) for item in samples]
-    groups = grouped(len(samples), lambda one, other: look_alike(seen[one], seen[other]))
-    if len(groups) < folds:
-        alike = f" ({len(samples)} images, near-duplicates counted once)" if len(groups) < len(samples) else ""
-        raise UserError(
-            f"dataset.folds={folds}: {config.dataset.path} has {len(groups)} different images{alike}, and each fold "
-            f"holds at least one out: set dataset.folds to at most {len(groups)}, or add images"
+class _Collector:
+    """Reads one folder after the other; what is wrong with single files may be skipped, what is with the whole not."""
+
+    def __init__(
+        self, config: Config, pictures: Pictures, tokens: Tokens, progress: Progress, gathered: Gathered
+    ) -> None:
+        self.faults: list[Fault] = []
+        self.refusals: list[Fault] = []
+        self._config, self._pictures, self._tokens, self._progress = config, pictures, tokens, progress
+        self._unused = gathered.unused
+        self._bucket_of = _bucket_chooser(config.dataset, config.compat.bucket_by_ratio)
+        rules, literal = config.dataset, config.compat.literal_captions
+        self._read = partial(captions.read, rules=rules, literal=literal)
+        paths = (rules.path, rules.mask_path, rules.validation_path, rules.regularisation_path)
+        self._folders = [Path(path) for path in paths if path is not None]
+
+    def collect(self, purpose: Purpose, path: str | None) -> list[Item]:
+        """Return the usable items of a folder; none where there is no folder.
+
+        Args:
+            purpose: what it is read for.
+            path: of the folder.
+        """
+        if path is None:
+            return []
+        root = Path(path)
+        inside = [folder for folder in self._folders if root.resolve() in folder.resolve().parents]
+        extension = self._config.dataset.caption_extension
+        found = scan(
+            root,
+            self._pictures.look,
+            self._read,
+            purpose,
+            caption_extension=extension,
+            without=inside,
+            progress=self._progress,
         )
-    held = deal(groups, digests, folds, config.evaluation.seed)[fold - 1]
-    training = sorted(set(range(len(samples))) - set(held))
-    note = f"{len(held)} of {len(samples)} images held out to measure the loss (fold {fold} of {folds})"
-    several = [group for group in groups if len(group) > 1]
-    if several:
-        names = _few([samples[number].sample.path.name for number in several[0]])
-        more = f", and {len(several) - 1} more such groups" if len(several) > 1 else ""
-        note += f"; near-duplicates stay in one fold: {names}{more}"
-    return training, held, note
+        self._unused += found.unused
+        items = [item for sample in found.samples if (item := self._item(sample, found, purpose))]
+        if purpose.key == TRAINING.key:
+            items = self._with_masks(items, root, found)
+        (self.faults if items else self.refusals).extend(sorted(dict.fromkeys(found.faults), key=str))
+        return items
 
+    def _item(self, sample: Sample, found: Scan, purpose: Purpose) -> Item | None:
+        """Return a sample's item, or None after noting in `found` why there is none."""
+        size = (sample.facts.width, sample.facts.height)
+        bucket = self._bucket_of(size)
+        if bucket is None:
+            step = self._config.dataset.bucket_step
+            found.faults.append(
+                Fault(
+                    f"{size[0]} x {size[1]} is smaller than dataset.bucket_step={step} and bucket_no_upscale forbids "
+                    "enlarging it: delete it, or set dataset.bucket_no_upscale=false",
+                    sample.path,
+                    "too small to be used without enlarging",
+                )
+            )
+            return None
+        placement = place(size, bucket)
+        if placement.scale > MOST_ENLARGED:
+            found.faults.append(
+                Fault(
+                    f"is {size[0]} x {size[1]} and would be enlarged {placement.scale:.0f} times: find a larger copy, "
+                    "or delete it",
+                    sample.path,
+                    "far too small",
+                )
+            )
+            return None
+        rules, caption = self._config.dataset, sample.caption
+        if purpose.key != REGULARISATION.key:
+            caption = affixed(caption, rules, literal=self._config.compat.literal_captions)
+        elif fault := taught(sample, rules.trigger):  # nor a prefix, which usually is the trigger
+            found.faults.append(fault)
+            return None
+        count, kept = self._tokens(caption, rules.max_tokens)
+        return Item(sample, caption, placement, None, count, kept)
 
-def _check_sizes(rules: DatasetConfig, latent_factor: int) -> None:
-    """Refuse sizes that leave part of a latent pixel; of a base from the hub this is only known once it is loaded."""
-    key, value = ("bucket_step", rules.bucket_step) if rules.buckets else ("resolution", rules.resolution)
-    if value % latent_factor:
-        raise UserError(f"dataset.{key}={value}: expected a multiple of {latent_factor}, a latent pixel of this base")
+    def _with_masks(self, items: list[Item], root: Path, found: Scan) -> list[Item]:
+        """Return the items with a usable mask, where masks are asked for, after noting what ails the others'."""
+        rules = self._config.dataset
+        if not rules.alpha_mask and rules.mask_path is None:
+            return items
+        folder = MaskFolder(Path(rules.mask_path), root) if rules.mask_path is not None else None
+        masked = []
+        for item in items:
+            try:
+                masked.append(replace(item, mask=self._mask(item, folder)))
+            except BadImage as fault:
+                found.faults.append(Fault(str(fault), item.sample.path))
+        used = {item.mask.path for item in masked if item.mask}
+        self._unused[:] = [unused for unused in self._unused if unused.path not in used]
+        if folder is not None and root.resolve() != Path(rules.mask_path or "").resolve():
+            self._unused += [Unused(path, "masks without an image") for path in folder.without_image(used)]
+        return masked
+
+    def _mask(self, item: Item, folder: MaskFolder | None) -> Mask:
+        """Return the mask of an item: from a folder, or its transparency.
+
+        Raises:
+            BadImage: there is none, or it cannot be used.
+        """
+        path = folder.find(item.sample.path) if folder else item.sample.path
+        try:
+            facts = self._pictures.look_mask(path, folder is None)
+        except BadImage as fault:
+            raise (BadImage(f"its mask {path} {fault}") if folder else fault) from fault
+        image = item.sample.facts
+        if (facts.width, facts.height) != (image.width, image.height):
+            raise BadImage(
+                f"its mask {path} is {facts.width} x {facts.height} and it is {image.width} x {image.height}: make the "
+                "mask as large as the image"
+            )
+        mask = Mask(path, folder is None, facts.digest)
+        share = self._pictures.share(mask, item.placement)
+        if not share and not self._config.loss.unmasked_weight:
+            raise BadImage(
+                "its mask leaves nothing of it to train: whiten what counts, delete the image, or set "
+                "loss.unmasked_weight=0.1"
+            )
+        return replace(mask, share=share)
 
 
 def _bucket_chooser(rules: DatasetConfig, by_ratio: bool) -> Callable[[Size], Size | None]:
@@ -202,115 +226,3 @@ def _bucket_chooser(rules: DatasetConfig, by_ratio: bool) -> Callable[[Size], Si
     sizes = bucket_sizes(rules.resolution, rules.bucket_min, rules.bucket_max, rules.bucket_step)
     nearest = nearest_ratio if by_ratio else nearest_bucket
     return lambda size: nearest(size, sizes)
-
-
-def _placed(found: Scan, affixes: tuple[str, str], bucket_of: Callable[[Size], Size | None]) -> list[Item]:
-    items = []
-    for sample in found.samples:
-        size = (sample.facts.width, sample.facts.height)
-        bucket = bucket_of(size)
-        if bucket is None:
-            found.problems.append(
-                f"{sample.path}: {size[0]} x {size[1]} is smaller than dataset.bucket_step and bucket_no_upscale"
-                " forbids enlarging it: delete it, or set dataset.bucket_no_upscale=false"
-            )
-        else:
-            items.append(Item(sample, affixed(sample.caption, *affixes), place(size, bucket)))
-    return items
-
-
-def _masked(items: list[Item], config: Config, pictures: Pictures) -> tuple[list[Item], list[str]]:
-    """Return the items with a usable mask, where masks are asked for, and a problem for each of the others."""
-    rules = config.dataset
-    if not rules.alpha_mask and rules.mask_path is None:
-        return items, []
-    assert rules.path is not None
-    folder = MaskFolder(Path(rules.mask_path), Path(rules.path)) if rules.mask_path is not None else None
-    masked, problems = [], []
-    for item in items:
-        image = item.sample.path
-        try:
-            path = folder.find(image) if folder else image
-            mask = Mask(path, rules.alpha_mask, _mask_digest(path, item, pictures, rules.alpha_mask))
-        except BadImage as fault:
-            problems.append(f"{image}: {fault}")
-            continue
-        if config.loss.unmasked_weight or pictures.mask(mask, item.placement).any():
-            masked.append(replace(item, mask=mask))
-        else:
-            problems.append(
-                f"{image}: its mask leaves nothing of it to train: whiten what counts, delete the image, or set "
-                "loss.unmasked_weight=0.1"
-            )
-    return masked, problems
-
-
-def _mask_digest(path: Path, item: Item, pictures: Pictures, alpha: bool) -> str:
-    try:
-        facts = pictures.look_mask(path, alpha)
-    except BadImage as fault:
-        raise (fault if alpha else BadImage(f"its mask {path} {fault}")) from fault
-    image = item.sample.facts
-    if (facts.width, facts.height) != (image.width, image.height):
-        raise BadImage(
-            f"its mask {path} is {facts.width} x {facts.height} and it is {image.width} x {image.height}: make the "
-            "mask as large as the image"
-        )
-    return facts.digest
-
-
-def _no_class(training: Sequence[Item], config: Config) -> list[str]:
-    """Return a problem where no caption has the trigger that `loss.preservation_class` takes the place of."""
-    word, trigger = config.loss.preservation_class, config.dataset.trigger
-    if not (word and training) or any(has_trigger(item.caption, trigger) for item in training):
-        return []
-    return [
-        f'loss.preservation_class={word} changes nothing: no caption has the trigger "{trigger}" that it would take '
-        f'the place of; set dataset.caption_prefix="{trigger},"'
-    ]
-
-
-def _shared(training: Sequence[Item], validation: Sequence[Item], regularisation: Sequence[Item]) -> list[str]:
-    """Return a problem for each picture that is in two of the three folders."""
-    problems = []
-    pairs = [
-        (training, validation, "in dataset.path and in dataset.validation_path"),
-        (regularisation, validation, "in dataset.regularisation_path and in dataset.validation_path"),
-        (training, regularisation, "in dataset.path and in dataset.regularisation_path"),
-    ]
-    for left, right, where in pairs:
-        seen = {item.sample.facts.digest: item.sample.path for item in left}
-        for item in right:
-            if other := seen.get(item.sample.facts.digest):
-                problems.append(f"{other} and {item.sample.path} are the same picture, {where}: delete one")
-    return problems
-
-
-def _too_few(training: int, heldout: int, config: Config) -> str:
-    beside = "" if config.dataset.validation_path or not heldout else f" ({heldout} more held out)"
-    return (
-        f"{config.dataset.path} has {training} training image{'s' * (training != 1)}{beside}, fewer than"
-        f" training.batch_size={config.training.batch_size}: set training.batch_size to at most {training},"
-        " or add images"
-    )
-
-
-def _caption_notes(items: Sequence[Item], trigger: str) -> list[str]:
-    without = [item.sample.path.name for item in items if not item.caption.lower().startswith(trigger.lower())]
-    if not without:
-        return []
-    return [
-        f'{len(without)} of {len(items)} captions do not begin with the trigger "{trigger}" ({_few(without)}):'
-        f' unless that is meant, set dataset.caption_prefix="{trigger},"'
-    ]
-
-
-def _copies(items: Iterable[Item]) -> list[str]:
-    same: dict[str, list[str]] = defaultdict(list)
-    for item in items:
-        same[item.sample.facts.digest].append(item.sample.path.name)
-    return [f"the same picture several times: {_few(names)}" for names in same.values() if len(names) > 1]
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

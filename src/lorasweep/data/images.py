@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +18,14 @@ from PIL import Image, ImageCms, ImageColor, ImageOps, UnidentifiedImageError
 
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"})
 # Pictures, but of a kind that Pillow does not read by itself: worth a word rather than silence.
-UNREADABLE = frozenset({".heic", ".heif", ".jxl", ".psd", ".svg", ".raw", ".dng", ".cr2", ".nef", ".arw"})
+UNREADABLE = frozenset(
+    {".heic", ".heif", ".jxl", ".jp2", ".psd", ".xcf", ".kra", ".svg", ".eps", ".ai", ".tga", ".dds", ".exr", ".hdr"}
+    | {".ppm", ".pgm", ".raw", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf"}
+)
 # Above any camera's picture (Pillow's own limit for an error); a bomb declares more, to exhaust the memory.
 MAX_PIXELS = 178_956_970
+# Beyond this ratio of its sides a file is a line rather than a picture: a bucket of 4 : 1 would show a tenth of it.
+MAX_RATIO = 40
 
 _MAGIC = {
     b"\x89PNG": "PNG",
@@ -44,11 +50,13 @@ class Facts:
     Args:
         width: pixels, after EXIF rotation. height: likewise.
         digest: `pixel_digest` of the opened image.
+        moving: whether it is the first of several frames or pages.
     """
 
     width: int
     height: int
     digest: str
+    moving: bool = False
 
 
 def look(path: Path, background: str) -> Facts:
@@ -57,12 +65,9 @@ def look(path: Path, background: str) -> Facts:
     Raises:
         BadImage: as `open_image`.
     """
-    return facts_of(open_image(path, background))
-
-
-def facts_of(image: Image.Image) -> Facts:
-    """Return the facts of an opened image."""
-    return Facts(image.width, image.height, pixel_digest(image))
+    image, moving = _decoded(path)
+    image = _on_background(image, ImageColor.getcolor(background, "RGB"))
+    return Facts(image.width, image.height, pixel_digest(image), moving)
 
 
 def open_image(path: Path, background: str) -> Image.Image:
@@ -74,11 +79,10 @@ def open_image(path: Path, background: str) -> Image.Image:
         background: a colour as CSS writes it, such as `#ffffff` or `white`.
 
     Raises:
-        BadImage: empty, unreadable, not an image, damaged, or a decompression bomb.
+        BadImage: empty, unreadable, not an image, damaged, a decompression bomb, or a line rather than a picture.
         ValueError: `background` is not a colour.
     """
-    colour = ImageColor.getcolor(background, "RGB")
-    return _on_background(_decoded(path), colour)
+    return _on_background(_decoded(path)[0], ImageColor.getcolor(background, "RGB"))
 
 
 def open_mask(path: Path, alpha: bool) -> Image.Image:
@@ -91,7 +95,7 @@ def open_mask(path: Path, alpha: bool) -> Image.Image:
     Raises:
         BadImage: as `open_image`, or there is no alpha channel.
     """
-    image = _decoded(path)
+    image, _ = _decoded(path)
     if not alpha:
         return _on_background(image, (0, 0, 0)).convert("L")
     if image.mode != "RGBA":
@@ -99,21 +103,36 @@ def open_mask(path: Path, alpha: bool) -> Image.Image:
     return image.getchannel("A")
 
 
-def _decoded(path: Path) -> Image.Image:
-    """Return the image at `path` as RGB or RGBA, upright.
+def check_file(path: Path) -> None:
+    """Refuse what cannot be read to its end, or has nothing in it.
+
+    Raises:
+        BadImage: empty, no such file, no permission, or a pipe, socket or device, whose end may never come.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise BadImage(unreadable(error)) from error
+    if not stat.S_ISREG(status.st_mode):
+        raise BadImage("is a pipe, a socket or a device, not a file: delete it")
+    if status.st_size == 0:
+        raise BadImage("is empty (0 bytes): copy it again or delete it")
+
+
+def _decoded(path: Path) -> tuple[Image.Image, bool]:
+    """Return the image at `path` as RGB or RGBA, upright, and whether the file has more frames or pages than this one.
 
     Raises:
         BadImage: as `open_image`.
     """
     try:
-        if path.stat().st_size == 0:
-            raise BadImage("is empty (0 bytes): copy it again or delete it")
+        check_file(path)
         with Image.open(path) as lazy:
-            width, height = lazy.size
-            if width * height > MAX_PIXELS:
-                raise Image.DecompressionBombError(f"{width} x {height}")
+            _check_header(lazy)
+            # Telephones put depth maps and the like behind the picture (MPO): that is no second picture.
+            moving = lazy.format != "MPO" and getattr(lazy, "is_animated", False)
             lazy.load()
-            return _eight_bit(_upright(lazy))
+            return _eight_bit(_upright(lazy)), moving
     except Image.DecompressionBombError as error:
         raise BadImage(
             f"claims more than {MAX_PIXELS // 10**6} million pixels ({error}), a decompression bomb or a scan:"
@@ -127,6 +146,21 @@ def _decoded(path: Path) -> Image.Image:
         raise BadImage(unreadable(error)) from error
     except Exception as error:  # decoders raise many kinds on damaged bytes; each means the same to the user
         raise BadImage(f"is truncated or damaged ({error}): copy it again or delete it") from error
+
+
+def _check_header(image: Image.Image) -> None:
+    """Refuse what must not be decoded, before any memory is taken.
+
+    Raises:
+        BadImage: no pixels, or sides of an absurd ratio. Image.DecompressionBombError: too many pixels.
+    """
+    width, height = image.size
+    if image.format == "EPS":
+        raise BadImage("is a drawing in PostScript, not pixels: export it as PNG")
+    if width * height > MAX_PIXELS:
+        raise Image.DecompressionBombError(f"{width} x {height}")
+    if max(width, height) > MAX_RATIO * min(width, height):
+        raise BadImage(f"is {width} x {height}, a line rather than a picture: cut a part out of it or delete it")
 
 
 def pixel_digest(image: Image.Image) -> str:

@@ -7,6 +7,7 @@ takes the look on.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from PIL import Image, ImageChops, ImageEnhance, ImageFilter, ImageOps
@@ -48,9 +49,20 @@ def draw_set(name: str, count: int | None = None, *, size: tuple[int, int] = (64
     return [_styled(FIRST + index, size) for index in range(start, start + count)]
 
 
-def write_set(name: str, folder: Path, *, size: tuple[int, int], count: int, start: int = 0) -> Path:
-    """Draw a set into a folder of images and captions and return the folder."""
-    return write_drawings(draw_set(name, count, size=size, start=start), Path(folder))
+def write_set(
+    name: str,
+    folder: Path,
+    *,
+    size: tuple[int, int],
+    count: int,
+    start: int = 0,
+    progress: Callable[[Sequence[int], str], Iterable[int]] = lambda numbers, description: numbers,
+) -> Path:
+    """Draw a set into a folder of images and captions and return the folder; `progress` wraps the numbers drawn."""
+    folder = Path(folder)
+    for number in progress(range(count), f"drawing {name}"):
+        write_drawings(draw_set(name, 1, size=size, start=start + number), folder, first=number + 1)
+    return folder
 
 
 def comic(image: Image.Image) -> Image.Image:

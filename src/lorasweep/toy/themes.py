@@ -122,10 +122,16 @@ def _theme(name: str) -> Theme:
     return THEMES[name]
 
 
-def write_drawings(drawings: list[Drawing], folder: Path) -> Path:
-    """Write drawings as `001.png` with `001.txt`, `002.png` ... and return the folder, made if it was not there."""
+def write_drawings(drawings: list[Drawing], folder: Path, *, first: int = 1) -> Path:
+    """Write drawings as `001.png` with `001.txt`, `002.png` ... and return the folder, made if it was not there.
+
+    Args:
+        drawings: to write.
+        folder: where to.
+        first: number of the first.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    for number, drawing in enumerate(drawings, 1):
+    for number, drawing in enumerate(drawings, first):
         drawing.image.save(folder / f"{number:03d}.png")
         (folder / f"{number:03d}.txt").write_text(drawing.caption + "\n", encoding="utf-8")
     return folder

@@ -19,6 +19,7 @@ import torch
 from lorasweep.bases.load import load_base
 from lorasweep.bases.sdxl import SDXL
 from lorasweep.config import BaseModelConfig, Config, TrainingConfig
+from lorasweep.data.survey import Survey
 from lorasweep.errors import UserError
 from lorasweep.interruption import Interruption
 from lorasweep.training import shortage
@@ -62,20 +63,21 @@ def run(
     trial: dict[str, object] | None = None,
     report: Report | None = None,
     start_from: Path | None = None,
+    seen: Survey | None = None,
     base: SDXL | None = None,
 ) -> float | None:
     """Train one version; return the objective's value, or None if it was not measured.
 
     Args:
         config: the checked config. overrides, choices: the command line's, for the record.
-        trial, report, start_from: as `Job` has them.
+        trial, report, start_from, seen: as `Job` has them.
         base: an already loaded base; None loads it.
 
     Raises:
         UserError: it could not start or had to stop, and what to do; the record says so too.
         SystemExit: 128 plus a signal's number (`lorasweep.interruption`), with the state saved.
     """
-    outcomes = run_cohort([Job(config, list(overrides), choices or {}, trial, report, start_from)], base=base)
+    outcomes = run_cohort([Job(config, list(overrides), choices or {}, trial, report, start_from, seen)], base=base)
     for outcome in outcomes:
         if outcome.error is not None:
             raise outcome.error

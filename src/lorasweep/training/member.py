@@ -20,6 +20,7 @@ from lorasweep import commands, files, ledger, retention
 from lorasweep.closing import closing_table
 from lorasweep.config import LAST, OBJECTIVES, Config
 from lorasweep.console import Progress, say
+from lorasweep.data.survey import Survey
 from lorasweep.evaluation.selection import best_epoch
 from lorasweep.export.metadata import TOY, base_version
 from lorasweep.pictures import curves
@@ -50,6 +51,7 @@ class Job:
         report: asked after each evaluation whether to stop.
         start_from: version folder whose last saved state the new version begins with; it begins at step 0 where that
             is impossible, and says so. Without effect when `config.resume` continues a version.
+        seen: the survey of its data, told already; None: it is still to be made.
     """
 
     config: Config
@@ -58,6 +60,7 @@ class Job:
     trial: dict[str, object] | None = None
     report: Report | None = None
     start_from: Path | None = None
+    seen: Survey | None = None
 
 
 @dataclass

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from omegaconf import OmegaConf
 
 from lorasweep import files, ledger, lock
 from lorasweep.bases.sdxl import SDXL
 from lorasweep.config import OBJECTIVES, Config
-from lorasweep.console import Progress, open_log, phase, say
+from lorasweep.console import Progress, keep, open_log, say, tracked
 from lorasweep.data.dataset import Dataset
+from lorasweep.data.survey import Survey
 from lorasweep.data.text import TextCache
 from lorasweep.errors import UserError
 from lorasweep.evaluation.clip import Clip
 from lorasweep.toy import CLIP_PATH
-from lorasweep.toy.sets import images_of, write_set
+from lorasweep.toy.drawn import with_drawn_images
 from lorasweep.tracking.group import open_trackers
 from lorasweep.training import disk, starting_point
 from lorasweep.training.continuation import Unfit, reading, take_over
@@ -35,9 +33,6 @@ from lorasweep.training.spill import SpillWatch
 from lorasweep.training.stopwatch import Stopwatch
 from lorasweep.training.version import Version
 
-HELDOUT_DRAWINGS = 8
-T = TypeVar("T")
-
 
 def set_up(job: Job, base: SDXL, stopwatch: Stopwatch) -> Member:
     """Prepare one version up to its first step; a resumed one is put where its last state was saved.
@@ -51,7 +46,7 @@ def set_up(job: Job, base: SDXL, stopwatch: Stopwatch) -> Member:
     if not config.resume:
         starting_point.examine(config, base.unet.config)
     with stopwatch("cache"):
-        dataset, text_cache = read_data(config, base)
+        dataset, text_cache = read_data(config, base, job.seen)
     if config.resume:
         folder = ledger.find(config.output_root, config.name, config.resume)
         record = ledger.Record(folder)
@@ -65,6 +60,7 @@ def set_up(job: Job, base: SDXL, stopwatch: Stopwatch) -> Member:
         _write_hydra_folder(folder, job)
         record = ledger.Record(folder, _first_record(job, number, base, dataset, environment(base.device)))
     log = open_log(folder / "train.log")
+    keep("\n".join(dataset.report.lines()))  # told before there was a log
     try:
         if job.start_from is not None and not config.resume:
             _begin_from(job.start_from, folder, record, stopwatch)
@@ -74,15 +70,20 @@ def set_up(job: Job, base: SDXL, stopwatch: Stopwatch) -> Member:
         raise
 
 
-def read_data(config: Config, base: SDXL) -> tuple[Dataset, TextCache]:
+def read_data(config: Config, base: SDXL, seen: Survey | None = None) -> tuple[Dataset, TextCache]:
     """Return a version's images, and its captions' embeddings while the text encoders are frozen; all in the cache.
+
+    Args:
+        config: the version's.
+        base: encodes them.
+        seen: the survey of the data, told already; None makes and tells one.
 
     Raises:
         UserError: bad data, or a cache that cannot be written.
     """
     offload = config.training.offload_idle
     base.placement.rest(ENCODERS if offload else ())  # while images are encoded
-    dataset = Dataset.build(with_drawn_images(config), base, say=say, progress=shown)
+    dataset = Dataset.build(with_drawn_images(config, progress=tracked), base, seen, say=say, progress=tracked)
     padded = config.compat.pad_captions
     text_cache = TextCache(base, dataset.cache, config.dataset.max_tokens, padded=padded)
     base.placement.rest(["vae"] if offload else ())  # while captions are
@@ -171,45 +172,6 @@ def _surround(
     return member
 
 
-def with_drawn_images(config: Config) -> Config:
-    """Return a config whose dataset has a path: without one, its theme is drawn at the run's resolution.
-
-    The held-out drawings are further ones of the same theme, so that every image of the set is trained on, as in the
-    runs that the recipes document; with `dataset.folds` a part of the set is held out instead.
-    """
-    dataset = config.dataset
-    if dataset.path is not None:
-        return config
-    assert dataset.theme is not None
-    home = Path(config.output_root) / ".themes" / f"{dataset.theme}-{dataset.resolution}"
-    count = images_of(dataset.theme)
-    train = _drawn(home / "train", dataset.theme, dataset.resolution, start=0, count=count)
-    if dataset.folds is not None:
-        return replace(config, dataset=replace(dataset, path=str(train)))
-    heldout = _drawn(home / "heldout", dataset.theme, dataset.resolution, start=count, count=HELDOUT_DRAWINGS)
-    return replace(config, dataset=replace(dataset, path=str(train), validation_path=str(heldout)))
-
-
-def shown(things: Sequence[T], description: str) -> Iterator[T]:
-    """Yield `things`, with a progress bar named `description` and one line at the end."""
-    with phase(description, len(things)) as advance:
-        for thing in things:
-            yield thing
-            advance()
-
-
-def _drawn(folder: Path, theme: str, side: int, *, start: int, count: int) -> Path:
-    """Draw part of a theme into `folder` unless it is there; a folder appears whole or not at all."""
-    if not folder.exists():
-        unfinished = folder.with_name(f".{folder.name}.{os.getpid()}")
-        write_set(theme, unfinished, size=(side, side), start=start, count=count)
-        try:
-            unfinished.rename(folder)
-        except OSError:  # another process was faster; its drawings are the same
-            shutil.rmtree(unfinished)
-    return folder
-
-
 def _check_unfinished(record: ledger.Record, total_steps: int) -> None:
     done = record.values["epochs"][-1]["step"] if record.values["epochs"] else 0
     if record.values["status"] == "complete" and total_steps <= done:
@@ -274,6 +236,7 @@ def _first_record(
             "sha256": dataset.sha256,
             "heldout_sha256": dataset.heldout_sha256,
             "skipped": dataset.skipped,
+            "warnings": [str(finding) for finding in dataset.report.warnings],
         },
         "multirun": os.environ.get(ledger.MULTIRUN),
         "trial": {key: job.trial[key] for key in ("study", "number")} if job.trial else None,

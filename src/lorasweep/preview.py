@@ -1,0 +1,87 @@
+"""What a run will learn from, told before anything heavy is loaded; and the dry run, which ends there."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+from lorasweep.config import Config
+from lorasweep.console import say, tracked
+from lorasweep.data.survey import Survey, plan_of, survey
+from lorasweep.errors import Problem, UserError
+from lorasweep.text import WARNING, readable
+from lorasweep.toy.drawn import with_drawn_images
+
+
+def look(config: Config) -> Survey:
+    """Return what a run learns from, after telling it.
+
+    Raises:
+        UserError: everything that is wrong with the data, at once.
+    """
+    seen = survey(with_drawn_images(config, progress=tracked), progress=tracked)
+    _tell(config, seen)
+    return seen
+
+
+def look_at_all(configs: Iterable[Config]) -> None:
+    """Look at the data of several runs before the first of them starts, and tell what there is to tell once.
+
+    Raises:
+        UserError: everything that is wrong with the data of any of them.
+    """
+    problems: dict[Problem, None] = {}
+    told: set[str] = set()
+    for config in _distinct(configs):
+        try:
+            seen = survey(with_drawn_images(config, progress=tracked), progress=tracked)
+        except UserError as error:
+            problems |= dict.fromkeys(error.problems)
+            continue
+        lines = seen.report.lines()
+        if not told:
+            _tell(config, seen)
+        else:  # of settings of the same data only what is new and hardly meant
+            for line in lines:
+                if line.startswith(WARNING) and line not in told:
+                    say(line)
+        told |= set(lines)
+    if problems:
+        raise UserError(list(problems))
+
+
+def _distinct(configs: Iterable[Config]) -> Iterator[Config]:
+    """Yield of each group of configs with the same images and captions the first."""
+    seen = set()
+    for config in configs:
+        settings = asdict(config)
+        key = repr([settings[part] for part in ("dataset", "base_model", "compat", "evaluation")])
+        key += repr((config.training.batch_size, config.loss.preservation_class, config.loss.unmasked_weight))
+        if key not in seen:
+            seen.add(key)
+            yield config
+
+
+def dry_run(config: Config) -> None:
+    """Tell what a run would learn from and how many steps it would take; nothing is kept, not even in the cache.
+
+    Raises:
+        UserError: as `look`.
+    """
+    quietly = partial(tracked, quiet=True)
+    with tempfile.TemporaryDirectory() as home:
+        seen = survey(with_drawn_images(config, home=Path(home), progress=quietly), keep=False, progress=quietly)
+        _tell(config, seen)
+        for line in plan_of(config, seen).explain().splitlines():
+            say(f"  {line}")
+    say("nothing was trained or written (dry_run=true)")
+
+
+def _tell(config: Config, seen: Survey) -> None:
+    source = f"the drawn theme {config.dataset.theme}" if config.dataset.path is None else readable(config.dataset.path)
+    say(f"learns from {source}")
+    for line in seen.report.lines():
+        say(line)
