@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from lorasweep import files
 from lorasweep.config import THEMES
 from lorasweep.errors import UserError
+from lorasweep.text import escape_output
 from lorasweep.verbs import clean, versions
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit code: 0, or 2 with a message for what the user can put right."""
+    escape_output()
     args = _parser().parse_args(argv)
     try:
         args.verb(args)

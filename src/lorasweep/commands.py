@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
 from lorasweep.config import slug
+from lorasweep.text import shell_quoted
 
 RECIPES = Path(__file__).resolve().parents[2] / "conf" / "lora"
 
 
 def train(overrides: Iterable[str]) -> str:
     """Return the command that trains one version with these overrides."""
-    return " ".join(["python train.py", *(shlex.quote(text) for text in overrides)])
+    return " ".join(["python train.py", *(shell_quoted(text) for text in overrides)])
 
 
 def resume(name: str, recipe: str, version: int, output_root: str, *changes: str) -> str:
@@ -45,7 +45,7 @@ def study(name: str, output_root: str, storage: str | None = None) -> str:
         output_root: folder of all versions.
         storage: where the study is kept; None where that is its own folder.
     """
-    kept = f" --storage {shlex.quote(storage)}" if storage else ""
+    kept = f" --storage {shell_quoted(storage)}" if storage else ""
     return _verb("study", name, output_root) + kept
 
 
@@ -65,5 +65,5 @@ def key_of(override: str) -> str:
 
 
 def _verb(verb: str, name: str, output_root: str) -> str:
-    root = "" if output_root == "outputs" else f" --output-root {shlex.quote(output_root)}"
-    return f"lorasweep {verb} {shlex.quote(name)}{root}"
+    root = "" if output_root == "outputs" else f" --output-root {shell_quoted(output_root)}"
+    return f"lorasweep {verb} {shell_quoted(name)}{root}"

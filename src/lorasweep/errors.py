@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
+from lorasweep.text import readable
+
 
 class Problem(str):
     """One thing that is wrong, in one line: what was given, what was expected and what to do.
@@ -55,4 +57,4 @@ class UserError(Exception):
         count, width = len(self.problems), max(map(len, self.ways), default=0)
         head = f"{self.title} ({count} problem{'s' if count != 1 else ''}):"
         ways = [f"  {purpose.ljust(width)}  {command}" for purpose, command in self.ways.items()]
-        return "\n".join([head, *(f"  - {problem}" for problem in self.problems), *ways])
+        return readable("\n".join([head, *(f"  - {problem}" for problem in self.problems), *ways]))

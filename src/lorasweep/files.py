@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import secrets
@@ -12,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from lorasweep.text import all_readable, as_json, readable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -101,15 +102,15 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 
 def write_atomic(path: Path | str, data: bytes | str) -> None:
-    """Write `data` as the whole content of `path`, atomically."""
-    content = data.encode() if isinstance(data, str) else data
+    """Write `data` as the whole content of `path`, atomically; a text in UTF-8, as `readable` has it."""
+    content = readable(data).encode() if isinstance(data, str) else data
     with writing(path) as temporary:
         temporary.write_bytes(content)
 
 
 def write_json(path: Path | str, value: Any) -> None:
     """Write `value` as indented JSON, atomically."""
-    write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    write_atomic(path, as_json(value, indent=2) + "\n")
 
 
 def write_safetensors(path: Path | str, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
@@ -123,7 +124,7 @@ def write_safetensors(path: Path | str, tensors: dict[str, Tensor], metadata: di
 
     with writing(path) as temporary:
         try:
-            save_file(tensors, temporary, metadata)
+            save_file(tensors, temporary, all_readable(metadata))
         except SafetensorError as error:
             if found := re.search(r"os error (\d+)", str(error)):
                 raise OSError(int(found[1]), os.strerror(int(found[1])), str(path)) from None

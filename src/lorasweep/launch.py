@@ -23,6 +23,7 @@ from lorasweep.arguments import Arguments
 from lorasweep.config import Config
 from lorasweep.console import say, silenced
 from lorasweep.errors import Problem, UserError
+from lorasweep.text import escape_output
 
 USER_ERROR = 2
 
@@ -35,6 +36,7 @@ def main(app: Callable[[], None], conf: Path, argv: Sequence[str]) -> int:
         conf: its config folder.
         argv: the command line without the program.
     """
+    escape_output()
     given = arguments.read(argv)
     args = given.hydra
     if args.help:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,7 @@ from lorasweep.config.limits import beyond_limits
 from lorasweep.errors import Problem
 from lorasweep.groups import Groups
 from lorasweep.suggestions import Meant
-from lorasweep.text import stands_for
+from lorasweep.text import shell_quoted, stands_for
 from lorasweep.typed import parsed, quoted
 
 
@@ -56,7 +55,7 @@ def options(given: Sequence[Foreign]) -> list[Problem]:
         name, value = option.name, option.value
         if name in schema_keys() or name in groups.names:
             found: Meant = Meant((name,))
-            cure = f"without dashes: {shlex.quote(f'{name}={value}')}"
+            cure = f"without dashes: {shell_quoted(f'{name}={value}')}"
         else:
             found = suggestions.meant(name, groups.names)
             cure = f"there is no such option{_hint(found, value, groups)}"
@@ -89,16 +88,16 @@ def _unreadable(text: str, override: Override | None, groups: Groups) -> Problem
     if override is not None:
         forms = ["add -m to train a version for each"]
         if entry is not None and entry.kind is list:
-            forms.append(f"or write it as one list: {shlex.quote(f'{key}=[{value}]')}")
+            forms.append(f"or write it as one list: {shell_quoted(f'{key}=[{value}]')}")
         elif entry is not None and entry.kind is str and "choices" not in entry.limits:
-            forms.append(f"or quote it as one text: {shlex.quote(f'{key}={quoted(value)}')}")
+            forms.append(f"or quote it as one text: {shell_quoted(f'{key}={quoted(value)}')}")
         return Problem(f"{text}: {', '.join(forms)}", name)
     if equals:
-        return Problem(f"{text}: expected key=value; quote the value: {shlex.quote(f'{key}={quoted(value)}')}", name)
+        return Problem(f"{text}: expected key=value; quote the value: {shell_quoted(f'{key}={quoted(value)}')}", name)
     by_use = sorted(groups.names, key=lambda group: group != "lora")
     chosen = next((f"{group}={text}" for group in by_use if text in groups.of(group)), None)
     if chosen is None and Path(text).exists():
-        chosen = shlex.quote(f"dataset.path={text}")
+        chosen = shell_quoted(f"dataset.path={text}")
     hint = f"; did you mean {chosen}?" if chosen else ", such as network.rank=8"
     return Problem(f"{text}: expected key=value{hint}", name)
 

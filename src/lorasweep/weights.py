@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lorasweep.config import BaseModelConfig
+from lorasweep.text import shell_quoted
 from lorasweep.toy import BASE_PATH
 
 PICKLES = (".ckpt", ".pt", ".pth", ".bin", ".pkl")
@@ -198,7 +198,7 @@ def tensors_command(path: Path) -> str:
         "s.save_file({k: v.clone().contiguous() for k, v in d.items() if isinstance(v, torch.Tensor)}, "
         f"{target})"
     )
-    return f"python -c {shlex.quote(code)}"
+    return f"python -c {shell_quoted(code)}"
 
 
 def lora_problem(file: Path) -> str | None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import csv
 import json
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from lorasweep.text import shell_quoted
 
 MOST = 64 << 20
 """Bytes: what is larger is no list of captions."""
@@ -63,7 +64,7 @@ def read_list(path: Path, extension: str) -> CaptionList | None:
         return None
     source = _ROWS[path.suffix.lower()].format(name=json.dumps(path.name))
     program = _WRITE.format(extension=extension, column=column, rows=source)
-    command = f"cd {shlex.quote(str(path.parent))} && python -c {shlex.quote(program)}"
+    command = f"cd {shell_quoted(path.parent)} && python -c {shell_quoted(program)}"
     names = (str(Path(str(row["file_name"])).with_suffix("")) for row in rows if row.get("file_name"))
     return CaptionList(path, frozenset(names), command)
 

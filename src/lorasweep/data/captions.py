@@ -7,7 +7,6 @@ then the tags (kept, dropped, shuffled). With `compat.literal_captions` files ar
 from __future__ import annotations
 
 import re
-import shlex
 import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,6 +14,7 @@ from enum import StrEnum
 from lorasweep.config import DatasetConfig
 from lorasweep.data.plan import Row
 from lorasweep.randomness import random_for
+from lorasweep.text import readable, shell_quoted
 
 _PLACEHOLDER = re.compile(r"\{trigger\}|\[trigger\]")
 _SPECIAL = re.compile(r"<\|(?:endoftext|startoftext)\|>")
@@ -75,6 +75,8 @@ def read(text: str, rules: DatasetConfig, *, literal: bool = False) -> Caption:
         BadCaption: there is nothing in it, it names the trigger where there is none, or it has a token in it that ends
             or begins every text.
     """
+    if readable(text) != text:
+        raise BadCaption("is to be a caption and is not UTF-8: rename it, or write a caption for each image in it")
     text = unicodedata.normalize("NFC", text)  # as the tokenizers do
     caption = Caption(text.split("\n")[0].strip()) if literal else _understood(text, rules)
     if not caption.text:
@@ -153,7 +155,7 @@ def trigger_setting(prefix: str, trigger: str) -> str:
         prefix: the present `dataset.caption_prefix`.
     """
     words = f"{trigger}, {prefix}".strip(" ") if prefix else f"{trigger},"
-    return shlex.quote(f'dataset.caption_prefix="{words}"')
+    return shell_quoted(f'dataset.caption_prefix="{words}"')
 
 
 def tags_of(caption: str, separator: str) -> list[str]:

@@ -24,6 +24,7 @@ from lorasweep.data.plan import Row
 from lorasweep.data.survey import Survey, plan_of, survey
 from lorasweep.errors import UserError
 from lorasweep.randomness import generator, random_for
+from lorasweep.text import readable
 
 
 @dataclass(frozen=True)
@@ -199,7 +200,7 @@ class Dataset:
         for item in self._training:
             trained = item.caption if self._rules.shuffle_tags else item.kept
             tags = captions.tags_of(trained.lower(), self._rules.caption_separator or ",")
-            frequency.setdefault(item.sample.folder, Counter()).update(tags)
+            frequency.setdefault(readable(item.sample.folder), Counter()).update(tags)
         return {folder: dict(counts) for folder, counts in frequency.items()}
 
     def folders(self, *, regularisation: bool = False) -> dict[str, dict[str, int]]:
@@ -211,7 +212,7 @@ class Dataset:
         count = len(self._training)
         found: dict[str, dict[str, int]] = {}
         for item in self._items[count:] if regularisation else self._items[:count]:
-            entry = found.setdefault(item.sample.folder, {"n_repeats": item.sample.repeats, "img_count": 0})
+            entry = found.setdefault(readable(item.sample.folder), {"n_repeats": item.sample.repeats, "img_count": 0})
             entry["img_count"] += 1
         return found
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import codecs
 import re
-import shlex
 from collections.abc import Callable
 from pathlib import Path
+
+from lorasweep.text import shell_quoted
 
 _MARKS = (  # the longest first: UTF-32's little-endian mark begins as UTF-16's does
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -45,14 +46,14 @@ def cure(path: Path, content: bytes) -> str:
     The command takes several files.
     """
     if _text(content, "utf-8") is not None and 4 * content.count(0) < len(content):
-        command = _CONVERT.format(text="f.read_text('utf-8').replace(chr(0), '')", path=shlex.quote(str(path)))
+        command = _CONVERT.format(text="f.read_text('utf-8').replace(chr(0), '')", path=shell_quoted(path))
         return f"take the zero bytes out with `{command}`"
     encoding = likely(content)
     # What is Unicode but for some bytes can only lose them.
     lossy = ", 'ignore'" if encoding in ("utf-8", _marked(content)) else ""
     text = content.decode(encoding, "ignore").strip()
     preview = text[:_PREVIEW] + ("..." if len(text) > _PREVIEW else "")
-    command = _CONVERT.format(text=f"f.read_bytes().decode('{encoding}'{lossy})", path=shlex.quote(str(path)))
+    command = _CONVERT.format(text=f"f.read_bytes().decode('{encoding}'{lossy})", path=shell_quoted(path))
     return f'save it as UTF-8. As {encoding} it reads "{preview}": if that is right, run `{command}`'
 
 

@@ -30,7 +30,7 @@ class Fault:
 
     def __str__(self) -> str:
         """Return the line that the user reads."""
-        return self.text if self.path is None else f"{readable(self.path)}: {self.text}"
+        return readable(self.text if self.path is None else f"{self.path}: {self.text}")
 
 
 def told(faults: Iterable[Fault]) -> list[Problem]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from lorasweep.data.images import EXTENSIONS, BadImage, open_image, open_mask, pixel_digest
 from lorasweep.data.pairing import loosely
+from lorasweep.text import shell_quoted
 
 FOLDERS = frozenset({"mask", "masks", "masklabel", "masklabels"})
 """Names of folders in which other programs keep masks beside images."""
@@ -75,7 +75,7 @@ def mask_facts(path: Path, alpha: bool) -> MaskFacts:
     levels, mask = np.asarray(image), image.convert("L")
     brightest = int(levels.max())
     if 0 < brightest < DARKEST_WHITE:
-        command = _WHITEN.format(path=shlex.quote(str(path)))
+        command = _WHITEN.format(path=shell_quoted(path))
         raise BadImage(
             f"has no pixel brighter than {brightest} of 255, where white (255) counts: if all that is not 0 counts, "
             f"run `{command}`"

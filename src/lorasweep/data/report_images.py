@@ -11,7 +11,7 @@ from lorasweep.data.buckets import Size
 from lorasweep.data.items import Gathered, Item
 from lorasweep.data.report import Case, Finding, counted
 from lorasweep.data.roles import Roles
-from lorasweep.text import readable
+from lorasweep.text import readable, shell_quoted
 
 LOST = 0.5
 """Share of an image that may be cropped away before it is worth a warning."""
@@ -21,8 +21,8 @@ ENLARGED = 2.0
 
 _REGULARISATION = frozenset({"reg", "regs", "regularisation", "regularization", "class_images", "reg_images"})
 _CURES = {
-    "masks of OneTrainer": "to train by them, set dataset.mask_path={root}{others}",
-    "masks": "to train by them, set dataset.mask_path={root}{others}",
+    "masks of OneTrainer": "to train by them, set {setting}{others}",
+    "masks": "to train by them, set {setting}{others}",
     "videos": "save the frames that you want as pictures, or move them away",
     "archives": "unpack what belongs to the images, or move them away",
 }
@@ -65,7 +65,7 @@ def images(gathered: Gathered, roles: Roles, config: Config, name: Name) -> Iter
             "images",
             f"the images in {name(folder)} are trained as all others, though its name says regularisation",
             (),
-            f"set dataset.regularisation_path={readable(folder)}",
+            f"set {shell_quoted(f'dataset.regularisation_path={folder}')}",
         )
 
 
@@ -145,9 +145,10 @@ def files(gathered: Gathered, root: Path, masked: bool, name: Name) -> Iterator[
     kinds: dict[str, list[Path]] = defaultdict(list)
     for unused in gathered.unused:
         kinds[unused.kind].append(unused.path)
+    setting = shell_quoted(f"dataset.mask_path={root}")
     for kind, paths in sorted(kinds.items()):
         others = " and give the other images masks too" if len(paths) < len(gathered.images) else ""
-        cure = "" if masked and "masks" in kind else _CURES.get(kind, "").format(root=readable(root), others=others)
+        cure = "" if masked and "masks" in kind else _CURES.get(kind, "").format(setting=setting, others=others)
         yield Finding("not used", f"{kind} ({len(paths)})", tuple(Case(name(path)) for path in paths), cure)
     if gathered.skipped:
         yield Finding(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
@@ -15,6 +14,7 @@ from lorasweep.errors import UserError
 from lorasweep.export.alphas import alphas_in_file
 from lorasweep.export.layer_sizes import Size, rank_settings
 from lorasweep.export.layers import ALPHA, DORA, ENDS, PEFT_DORA, FileLayers, kind_of_end, rank_of
+from lorasweep.text import shell_quoted
 
 Problems = dict[tuple[str, str], list[str]]
 """What is wrong and the cure -> the names in the file that it is wrong with."""
@@ -114,7 +114,7 @@ def _size_cure(network: NetworkConfig, sizes: Mapping[str, Size]) -> str:
     given = [f"network.rank={settings['network.rank']}", f"network.alpha={settings['network.alpha']:g}"]
     if entries or network.ranks:
         listed = ",".join(f'"{entry}"' for entry in entries)
-        given.append(shlex.quote(f"network.ranks=[{listed}]"))
+        given.append(shell_quoted(f"network.ranks=[{listed}]"))
     return f": set {' '.join(given)}"
 
 

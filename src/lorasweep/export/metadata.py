@@ -9,7 +9,6 @@ there, and a fact that nobody knows is left out. `modelspec.*` follows version 1
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from lorasweep.config import Config
 from lorasweep.config.optimizer import CONSTANTS
 from lorasweep.export.network import network_metadata
+from lorasweep.text import all_readable, as_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -128,7 +128,7 @@ def metadata(config: Config, facts: TrainingFacts) -> dict[str, str]:
     """
     values = _run(config, facts) | _settings(config) | _dataset(config, facts) | _base(config, facts)
     known = {key: _text(value) for key, value in values.items()}
-    return known | _modelspec(config, facts) | _own(config, facts)
+    return all_readable(known | _modelspec(config, facts) | _own(config, facts))
 
 
 def hashes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> dict[str, str]:
@@ -286,10 +286,9 @@ def _modelspec(config: Config, facts: TrainingFacts) -> dict[str, str]:
 def _own(config: Config, facts: TrainingFacts) -> dict[str, str]:
     return {
         "lorasweep.version": facts.program_version,
-        "lorasweep.config": json.dumps(without_secrets(asdict(config)), ensure_ascii=False),
-        "lorasweep.overrides": json.dumps(
-            [given for given in facts.overrides if not SECRET.search(re.split(r"[=:@]", given)[0].strip("+~ "))],
-            ensure_ascii=False,
+        "lorasweep.config": as_json(without_secrets(asdict(config))),
+        "lorasweep.overrides": as_json(
+            [given for given in facts.overrides if not SECRET.search(re.split(r"[=:@]", given)[0].strip("+~ "))]
         ),
         "lorasweep.dataset_sha256": facts.dataset_sha256,
         "lorasweep.base_sha256": facts.base_sha256,
@@ -334,4 +333,4 @@ def _folders(folders: Mapping[str, Folder]) -> dict[str, dict[str, int]]:
 
 def _text(value: Any) -> str:
     """sd-scripts' spelling: JSON for dicts, else Python's str ("None", "True", "[1e-05, 0.0]")."""
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value)
+    return as_json(value) if isinstance(value, dict) else str(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from optuna.trial import TrialState
 from lorasweep.errors import UserError
 from lorasweep.sweeping.storage import journal_url, open_storage, resolved, shown
 from lorasweep.sweeping.study import FINALS, load_finals, retried
-from lorasweep.text import nearest
+from lorasweep.text import nearest, shell_quoted
 
 _TITLE = "There is no such study"
 
@@ -43,7 +42,7 @@ class Found:
         artifacts = Path(self.study.user_attrs.get("folder") or ".", "artifacts")
         if artifacts.is_dir():
             command += ["--artifact-dir", _near(artifacts)]
-        return shlex.join(command)
+        return " ".join(map(shell_quoted, command))
 
 
 def find(name: str, output_root: Path, url: str | None = None) -> Found:

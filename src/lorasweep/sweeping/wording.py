@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+from lorasweep.text import shell_quoted
 
 
 def score(value: float) -> str:
@@ -83,7 +84,7 @@ def trial_name(number: int, version: str | None) -> str:
 
 def overrides(params: Mapping[str, Any]) -> str:
     """Return parameters as Hydra's command line takes them, exact and quoted for a shell: `rank=8 lr=0.00031`."""
-    return " ".join(shlex.quote(f"{key}={_literal(value)}") for key, value in params.items())
+    return " ".join(shell_quoted(f"{key}={_literal(value)}") for key, value in params.items())
 
 
 def _literal(value: Any) -> str:

@@ -8,7 +8,6 @@ import logging
 import os
 import re
 import secrets
-import shlex
 import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +20,7 @@ from omegaconf import OmegaConf
 
 from lorasweep import files
 from lorasweep.config import Config, slug
+from lorasweep.text import all_readable, shell_quoted
 from lorasweep.tracking.tracker import split_key
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def open_wandb(
             # Offline W&B cannot look a run up: its parts are joined by their id at the sync.
             resume="allow" if mode == "online" else None,
             tags=_tags(config, trial),
-            config=dataclasses.asdict(config) | ({"trial": dict(trial)} if trial else {}),
+            config=all_readable(dataclasses.asdict(config) | ({"trial": dict(trial)} if trial else {})),
             dir=str(folder),
             mode=mode,
             reinit="create_new",
@@ -179,7 +179,7 @@ def open_wandb(
     if reason is None:
         say(f"W&B: {run.url}")
     else:
-        part = shlex.quote(os.path.relpath(Path(run.dir).parent))
+        part = shell_quoted(os.path.relpath(Path(run.dir).parent))
         say(f"W&B logs offline ({reason}). Read it at any time with: wandb leet {part}. Upload it later with: {sync}")
     return Wandb(run, slug(config.name), sync, say, in_study=trial is not None)
 
@@ -234,7 +234,7 @@ def _sync_command(folder: Path, run_id: str, *, offline: bool) -> str:
     """Return the command that uploads all parts of a run: one part per process that worked on the version."""
     parts = f"{'offline-run' if offline else 'run'}-*-{run_id}*"
     renamed = any(not part.name.endswith(run_id) for part in folder.glob(parts))
-    return f"wandb sync {f'--id {run_id} ' if renamed else ''}{shlex.quote(os.path.relpath(folder))}/{parts}"
+    return f"wandb sync {f'--id {run_id} ' if renamed else ''}{shell_quoted(os.path.relpath(folder))}/{parts}"
 
 
 def _tags(config: Config, trial: Mapping[str, Any] | None) -> list[str]:
