@@ -43,7 +43,7 @@ def test_the_bundle_gives_both_text_encoders_one_rate(tmp_path: Path) -> None:
 def test_a_way_can_be_left_out_of_the_bundle_and_chosen_by_itself(way: str) -> None:
     # what every way needs to act, so that it may be alone
     busy = ["lora=food", "training.gradient_accumulation=2", "loss.noise_offset_random=true", "dataset.max_tokens=225",
-            "dataset.alpha_mask=true"]  # fmt: skip
+            "dataset.path=.", "dataset.alpha_mask=true"]  # fmt: skip
     assert asdict(load(["lora=food", "compat=kohya", f"compat.{way}=false"]).compat) == {
         other: other != way for other in WAYS
     }
@@ -53,14 +53,18 @@ def test_a_way_can_be_left_out_of_the_bundle_and_chosen_by_itself(way: str) -> N
 @pytest.mark.parametrize(
     ("way", "settings", "because"),
     [
-        ("round_each_epoch", ["training.batch_size=1"], "while every step has one image"),
-        ("mean_of_batches", [], "without training.gradient_accumulation"),
+        ("round_each_epoch", ["training.batch_size=1"], "without training.batch_size above 1 or"),
+        ("mean_of_batches", [], "while training.gradient_accumulation is 1"),
         ("bucket_by_ratio", ["dataset.buckets=false"], "without dataset.buckets=true"),
         ("bucket_by_ratio", ["dataset.bucket_no_upscale=true"], "with dataset.bucket_no_upscale=true"),
-        ("pad_captions", ["dataset.max_tokens=75"], "with dataset.max_tokens=75"),
+        ("pad_captions", ["dataset.max_tokens=75"], "while dataset.max_tokens is 75"),
         ("noise_by_batch", [], "without loss.noise_offset_random"),
-        ("noise_by_batch", ["training.batch_size=1", "loss.noise_offset_random=true"], "while a batch has one image"),
-        ("undivided_masks", [], "without masks"),
+        (
+            "noise_by_batch",
+            ["training.batch_size=1", "loss.noise_offset_random=true"],
+            "while training.batch_size is",
+        ),
+        ("undivided_masks", [], "without dataset.mask_path=FOLDER or dataset.alpha_mask=true"),
     ],
 )
 def test_a_way_that_cannot_act_is_refused_by_itself_but_may_idle_in_the_bundle(

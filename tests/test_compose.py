@@ -103,9 +103,9 @@ def test_an_override_that_cannot_be_meant(override, expected):
 def test_a_full_fine_tune_leaves_a_recipes_rank_be_but_not_yours():
     assert load(["lora=fuzzybear", "network=full"]).network.rank == 8
     assert problems("network=full", "network.rank=8", "network.alpha=4", "network.attention=false") == [
-        "network.attention=false changes nothing with network.type=full; it is for lora, loha, lokr",
-        "network.rank=8 changes nothing with network.type=full: all weights are trained",
-        "network.alpha=4 changes nothing with network.type=full: all weights are trained",
+        "network.rank=8 changes nothing with network=full; it is for lora, loha, lokr",
+        "network.alpha=4 changes nothing with network=full; it is for lora, loha, lokr",
+        "network.attention=false changes nothing with network=full; it is for lora, loha, lokr",
     ]
 
 

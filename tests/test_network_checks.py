@@ -7,42 +7,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from lorasweep.checks.network import KINDS, RULES
+from lorasweep.checks.network import RULES
 from lorasweep.config import Config, NetworkConfig
 
 
 def problems(**network: Any) -> list[str]:
     config = Config(name="Sage", network=NetworkConfig(**network))
     return [line for rule in RULES for line in rule(config)]
-
-
-OTHER = {  # a value that is not the default
-    "network.attention": False,
-    "network.feed_forward": False,
-    "network.projections": False,
-    "network.convolutions": True,
-    "network.ranks": ["attn2:4"],
-    "network.rslora": True,
-    "network.dropout": 0.1,
-    "network.rank_dropout": 0.1,
-    "network.module_dropout": 0.1,
-    "network.max_norm": 1.0,
-    "network.dora": True,
-    "network.factor": 8,
-    "network.decompose_both": True,
-    "network.tucker": True,
-    "network.start_from": __file__,
-}
-
-
-@pytest.mark.parametrize("kind", ["lora", "loha", "lokr", "full"])
-@pytest.mark.parametrize("key", KINDS)
-def test_an_option_without_effect_is_refused(kind: str, key: str) -> None:
-    needed = {"convolutions": True} if key == "network.tucker" and kind != "full" else {}
-    found = problems(type=kind, **needed, **{key.partition(".")[2]: OTHER[key]})
-    inert = [line for line in found if f"changes nothing with network.type={kind}" in line]
-    assert len(inert) == (kind not in KINDS[key])
-    assert all(line.startswith(f"{key}=") for line in inert)
 
 
 def test_defaults_are_sound_with_every_kind() -> None:
@@ -60,7 +31,6 @@ def test_defaults_are_sound_with_every_kind() -> None:
         ({"ranks": ["attn2:0"]}, "expected a rank of at least 1"),
         ({"ranks": ["attn2:4/0"]}, "an alpha above 0"),
         ({"type": "lokr", "factor": 0}, "network.factor=0: expected a divisor"),
-        ({"type": "loha", "tucker": True}, "network.tucker=true changes nothing without network.convolutions=true"),
         ({"start_from": "missing.safetensors"}, "there is no such file"),
     ],
 )

@@ -125,6 +125,15 @@ def load(line: Sequence[str], config_name: str = "config") -> Config:
     Raises:
         UserError: everything that is wrong, whatever the stage it would have failed at.
     """
+    return load_both(line, config_name)[1]
+
+
+def load_both(line: Sequence[str], config_name: str = "config") -> tuple[DictConfig, Config]:
+    """Return the config of a command line as Hydra composes it, and as `load` returns it.
+
+    Raises:
+        UserError: as `load`.
+    """
     line = readable(line)
     config, problems = _compose_what_works(line, config_name)
     wrong = {key for problem in problems for key in problem.keys}
@@ -135,8 +144,8 @@ def load(line: Sequence[str], config_name: str = "config") -> Config:
         problems, ways = problems + error.problems, error.ways
     if problems:
         raise UserError(problems, ways=ways)
-    assert result is not None
-    return result
+    assert config is not None and result is not None
+    return config, result
 
 
 def searched(line: Sequence[str], config_name: str = "config") -> list[str]:
@@ -183,8 +192,13 @@ def settle(config: DictConfig, line: Sequence[str], config_name: str = "config",
     problems = _unresolved(config)
     if problems:
         raise UserError(problems)
-    given = {override.key_or_group for text in line if (override := parsed(text))}
-    return _checked(resumed(config, line, config_name) if config.resume is not None else config, given, wrong)
+    whole = resumed(config, line, config_name) if config.resume is not None else config
+    return _checked(whole, keys_given(line), wrong)
+
+
+def keys_given(line: Sequence[str]) -> set[str]:
+    """Return the keys and groups that overrides are for."""
+    return {override.key_or_group for text in line if (override := parsed(text))}
 
 
 def _compose_what_works(line: Sequence[str], config_name: str) -> tuple[DictConfig | None, list[Problem]]:

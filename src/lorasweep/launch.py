@@ -20,6 +20,7 @@ from omegaconf import DictConfig
 
 from lorasweep import arguments, compose, help, overrides, precedence
 from lorasweep.arguments import Arguments
+from lorasweep.checks import needs
 from lorasweep.config import Config
 from lorasweep.console import say, silenced
 from lorasweep.errors import Problem, UserError
@@ -93,7 +94,7 @@ def train(config: DictConfig) -> float | None:
         settled = compose.settle(config, line, name)
         choices = {group: choice for group, choice in choices.items() if not group.startswith("hydra/")}
         if job.mode is RunMode.RUN:
-            for text in opening(settled, precedence.given_way(line, config, name)):
+            for text in [opening(settled), *_remarks(config, settled, line, name)]:
                 say(text)
         return _run(settled, line, choices, told=job.mode is RunMode.MULTIRUN)
     except UserError as error:
@@ -102,16 +103,23 @@ def train(config: DictConfig) -> float | None:
         raise SystemExit(_told(error)) from error
 
 
-def opening(config: Config, given_way: Sequence[str] = ()) -> list[str]:
-    """Return what is said before anything heavy is loaded: what is trained on which base, and what that changes.
-
-    Args:
-        config: the checked config.
-        given_way: where a group of the command line wins over the recipe.
-    """
+def opening(config: Config) -> str:
+    """Return what is said before anything heavy is loaded: what is trained on which base."""
     recipe = f" (lora={config.recipe})" if config.recipe else ""
     version = f" {config.resume}" if config.resume else ""
-    return [f"{config.name}{version}{recipe} on {config.base_model.path or 'the toy base'}", *given_way]
+    return f"{config.name}{version}{recipe} on {config.base_model.path or 'the toy base'}"
+
+
+def _remarks(composed: DictConfig, config: Config, line: Sequence[str], name: str) -> list[str]:
+    """Return what a command line changes of its recipe besides what it says, and what of the recipe changes nothing.
+
+    Args:
+        composed: what Hydra composed.
+        config: the same, checked; of a resumed version its own.
+        line: the overrides. Hydra must be initialized.
+        name: the root config's name.
+    """
+    return [*precedence.given_way(line, composed, name), *needs.told(config, compose.keys_given(line))]
 
 
 def _run(config: Config, line: list[str], choices: dict[str, str], *, told: bool = False) -> float | None:
@@ -154,14 +162,18 @@ def _look_ahead(given: Arguments, conf: Path) -> list[Config]:
     problems: dict[Problem, None] = {}
     configs: list[Config] = []
     ways: dict[str, str] = {}
+    remarks: dict[str, None] = {}
     with compose.composing(conf):
         problems |= dict.fromkeys(overrides.options(given.foreign))
         for variant in overrides.variants([*line, *compose.searched(line, name)]) if several else [line]:
             try:
                 if args.cfg:
                     compose.compose(variant, name)
-                else:
-                    configs.append(compose.load(variant, name))
+                    continue
+                composed, config = compose.load_both(variant, name)
+                configs.append(config)
+                if several:  # a single run says them itself, below its opening line
+                    remarks |= dict.fromkeys(_remarks(composed, config, variant, name))
             except UserError as error:
                 problems |= dict.fromkeys(error.problems)
                 ways |= error.ways
@@ -170,6 +182,8 @@ def _look_ahead(given: Arguments, conf: Path) -> list[Config]:
         problems[Problem(why, "dry_run")] = None
     if problems:
         raise UserError(list(problems), ways=ways)
+    for text in remarks:
+        say(text)
     return configs
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lorasweep.config import SchedulerConfig
-from lorasweep.config.optimizer import SHAPES
+from lorasweep.config.optimizer import SCHEDULES
 from lorasweep.training.schedules import build_schedule, warmup_steps
 
 
@@ -140,7 +140,7 @@ def test_inverse_square_root():
     assert [rates_at(config, 100, step)[0] for step in (0, 10, 25, 36, 49, 100)] == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("name", SCHEDULES)
 @pytest.mark.parametrize("warmup", [9, 10, 12])
 def test_a_warmup_that_leaves_no_time_only_warms_up(name, warmup):
     config = SchedulerConfig(name=name, warmup_steps=warmup)
@@ -148,7 +148,7 @@ def test_a_warmup_that_leaves_no_time_only_warms_up(name, warmup):
     assert rates == pytest.approx([min(step / warmup, 1) for step in range(10)])
 
 
-@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("name", SCHEDULES)
 def test_resumed_schedule_goes_on_exactly_as_the_straight_one(name):
     config = SchedulerConfig(name=name, warmup_steps=3, cycles=3, power=1.5, min_lr_ratio=0.05)
     expected = straight(config, 37, 1e-4, 3e-5)

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from lorasweep.checks import base, compat, data, loss, measures, network, optimizer, run, training
+from lorasweep.checks import base, data, loss, measures, needs, network, optimizer, run, training
 from lorasweep.config import Config, schema_keys, value_at
 from lorasweep.config.limits import beyond_limits
 from lorasweep.errors import Problem
 
-_RULES = [
-    rule for part in (run, base, data, network, optimizer, loss, measures, training, compat) for rule in part.RULES
-]
+_RULES = [rule for part in (run, base, data, network, optimizer, loss, measures, training) for rule in part.RULES]
 
 
-def check(config: Config, given: Collection[str] = (), wrong: Collection[str] = ()) -> list[Problem]:
+def check(config: Config, given: Collection[str] | None = None, wrong: Collection[str] = ()) -> list[Problem]:
     """Return every problem of a config, one line each: what was given, what was expected, what to do.
 
     First each value by itself, against the limits of the schema; then values that must suit each other or the
@@ -25,11 +23,11 @@ def check(config: Config, given: Collection[str] = (), wrong: Collection[str] = 
 
     Args:
         config: a composed one.
-        given: the keys that its command line sets by themselves, not through a recipe.
+        given: the keys that its command line sets by themselves, not through a recipe; None where there is none.
         wrong: keys and groups whose values were refused before; the config has others in their places.
     """
     alone = {key.name: list(beyond_limits(key, value_at(config, key.name))) for key in schema_keys().values()}
     problems = [line for lines in alone.values() for line in lines]
     wrong = {*wrong, *(name for name, lines in alone.items() if lines)}
-    together = [*(line for rule in _RULES for line in rule(config)), *network.in_vain(config, given)]
+    together = [*needs.refused(config, given), *(problem for rule in _RULES for problem in rule(config))]
     return problems + [problem for problem in together if not problem.follows_from(wrong)]

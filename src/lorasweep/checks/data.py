@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lorasweep import weights
-from lorasweep.checks.wording import default, inert
-from lorasweep.config import Config, value_at
+from lorasweep.config import Config
 from lorasweep.errors import Problem
 
 
@@ -30,23 +29,12 @@ def _images(config: Config) -> Iterator[Problem]:
         elif not Path(folder).is_dir():
             held = "masks" if key == "mask_path" else "images and captions"
             yield Problem(f"dataset.{key}={folder}: this is a file; expected the folder of {held}", f"dataset.{key}")
-    if data.validation_path is not None and data.holdout not in (0, default("dataset.holdout")):
-        because = "while dataset.validation_path is set: take one of them away"
-        yield inert(config, "dataset.holdout", because, "dataset.validation_path")
     yield from _folds(config)
-    if data.regularisation_path is None:
-        for key in ("dataset.regularisation_repeats", "loss.prior_loss_weight"):
-            if value_at(config, key) != default(key):
-                yield inert(config, key, "without dataset.regularisation_path=FOLDER", "dataset.regularisation_path")
 
 
 def _masks(config: Config) -> Iterator[Problem]:
     data = config.dataset
-    if data.mask_path is None and not data.alpha_mask:
-        if config.loss.unmasked_weight != default("loss.unmasked_weight"):
-            because = "without masks: give dataset.mask_path=FOLDER or dataset.alpha_mask=true"
-            yield inert(config, "loss.unmasked_weight", because, "dataset.mask_path", "dataset.alpha_mask")
-    elif data.mask_path is not None and data.alpha_mask:
+    if data.mask_path is not None and data.alpha_mask:
         yield Problem(
             f"dataset.mask_path={data.mask_path} and dataset.alpha_mask=true both say what the masks are: take one "
             "of them away",
@@ -82,8 +70,6 @@ def _folds(config: Config) -> Iterator[Problem]:
             "dataset.folds",
             "dataset.validation_path",
         )
-    if data.holdout not in (0, default("dataset.holdout")):
-        yield inert(config, "dataset.holdout", "while dataset.folds is set: take one of them away", "dataset.folds")
 
 
 def _sizes(config: Config) -> Iterator[Problem]:
@@ -126,9 +112,6 @@ def _captions(config: Config) -> Iterator[Problem]:
     if not data.caption_separator:
         expected = "expected what separates tags, such as ','"
         yield Problem(f"dataset.caption_separator='': {expected}", "dataset.caption_separator")
-    if data.keep_tokens and not (data.shuffle_tags or data.tag_dropout):
-        needed = ("dataset.shuffle_tags", "dataset.tag_dropout")
-        yield inert(config, "dataset.keep_tokens", "without dataset.shuffle_tags=true or dataset.tag_dropout", *needed)
 
 
 def _is_color(text: str) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lorasweep import weights
-from lorasweep.checks.wording import inert
 from lorasweep.config import LAST, OBJECTIVES, Config, value_at
 from lorasweep.errors import Problem
 from lorasweep.text import did_you_mean
@@ -22,8 +21,6 @@ def _measures(config: Config) -> Iterator[Problem]:
         given = f"evaluation.clip_path={evaluation.clip_path}"
         problems = weights.clip_problems(evaluation.clip_path)
         yield from (Problem(f"{given}: {text}", "evaluation.clip_path") for text in problems)
-        if not evaluation.clip:
-            yield inert(config, "evaluation.clip_path", "while evaluation.clip is false", "evaluation.clip")
     wanted = [(key, value_at(config, key)) for key in ("objective", "evaluation.select_by")]
     for key, metric in [*wanted, *(("further_objectives", metric) for metric in config.further_objectives)]:
         if metric is None or (metric == LAST and key == "evaluation.select_by"):

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lorasweep.checks.wording import default, inert
 from lorasweep.config import Config, value_at
-from lorasweep.config.optimizer import CONSTANTS, SHAPES
+from lorasweep.config.optimizer import CONSTANTS
 from lorasweep.errors import Problem
 from lorasweep.text import written
-
-_PRODIGY_ONLY = ("d_coef", "d0", "use_bias_correction", "safeguard_warmup")
-_LOW_RANK = ("lora",)  # kinds of adapter that are a product of an A and a B
 
 
 def _constants(config: Config) -> Iterator[Problem]:
@@ -37,9 +33,6 @@ def _rates(config: Config) -> Iterator[Problem]:
 def _prodigy(config: Config) -> Iterator[Problem]:
     optimizer = config.optimizer
     if optimizer.name != "prodigy":
-        for key in (f"optimizer.{key}" for key in _PRODIGY_ONLY):
-            if value_at(config, key) != default(key):
-                yield inert(config, key, "without optimizer=prodigy", "optimizer.name")
         return
     keys = ("lr", "text_encoder_lr", "text_encoder_2_lr")
     rates = {f"optimizer.{key}": value_at(config, f"optimizer.{key}") for key in keys}
@@ -87,12 +80,6 @@ def _schedule_free(config: Config) -> Iterator[Problem]:
         yield Problem(f"training.ema_decay={written(decay)}: {own}", "training.ema_decay")
 
 
-def _lora_plus(config: Config) -> Iterator[Problem]:
-    if config.optimizer.lora_plus_ratio is not None and config.network.type not in _LOW_RANK:
-        because = f"with network.type={config.network.type}: it has no A and B"
-        yield inert(config, "optimizer.lora_plus_ratio", because, "network.type")
-
-
 def _scheduler(config: Config) -> Iterator[Problem]:
     scheduler, last = config.scheduler, config.training.max_steps
     steps, ratio = scheduler.warmup_steps, scheduler.warmup_ratio
@@ -116,10 +103,6 @@ def _scheduler(config: Config) -> Iterator[Problem]:
             "scheduler.warmup_ratio",
             "scheduler.decay_ratio",
         )
-    for key in sorted({key for keys in SHAPES.values() for key in keys}):
-        users = [name for name, keys in SHAPES.items() if key in keys]
-        if scheduler.name not in users and value_at(config, f"scheduler.{key}") != default(f"scheduler.{key}"):
-            yield inert(config, f"scheduler.{key}", f"without scheduler={' or '.join(users)}", "scheduler.name")
 
 
-RULES = (_constants, _rates, _prodigy, _schedule_free, _lora_plus, _scheduler)
+RULES = (_constants, _rates, _prodigy, _schedule_free, _scheduler)

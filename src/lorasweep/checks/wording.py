@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from lorasweep.config import Config, schema_keys, value_at
+from lorasweep.config import Config, value_at
 from lorasweep.errors import Problem
 from lorasweep.text import written
-
-
-def default(key: str) -> Any:
-    """Return the value of a key that nobody set."""
-    return schema_keys()[key].default
 
 
 def inert(config: Config, key: str, because: str, *others: str) -> Problem:

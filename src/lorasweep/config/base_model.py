@@ -48,7 +48,9 @@ class BaseModelConfig:
         aliases=("ztsnr", "rescale_betas_zero_snr"),
         measures=("val/",),
     )
-    variant: str | None = option(None, "weights variant of a diffusers folder or hub id, such as fp16")
+    variant: str | None = option(
+        None, "weights variant of a diffusers folder or hub id, such as fp16", needs="base_model.path"
+    )
     quantization: str | None = option(
         None,
         "the frozen UNet's attention blocks in 8 bit or in 4 (nf4), for less memory; null: as the rest of it",
@@ -60,5 +62,17 @@ class BaseModelConfig:
         "learning rate of a LoRA that suits this base; optimizer.lr follows it unless a recipe has its own",
         above=0,
     )
-    guidance: float = option(5.0, "guidance that suits this base; sampling.guidance follows it", at_least=1)
-    sample_steps: int = option(30, "sampler steps that suit this base; sampling.steps follows them", at_least=1)
+    guidance: float = option(
+        5.0,
+        "guidance that suits this base; sampling.guidance follows it",
+        at_least=1,
+        needs="sampling.every_epochs",
+        brought=True,
+    )
+    sample_steps: int = option(
+        30,
+        "sampler steps that suit this base; sampling.steps follows them",
+        at_least=1,
+        needs="sampling.every_epochs",
+        brought=True,
+    )

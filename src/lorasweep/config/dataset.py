@@ -22,7 +22,13 @@ class DatasetConfig:
         aliases=("data_dir", "image_dir", "instance_data_dir", "folder_path"),
         path=True,
     )
-    theme: str | None = option(None, "drawn stand-in used when path is null", choices=(None, *THEMES, HUMANOID))
+    theme: str | None = option(
+        None,
+        "drawn stand-in used when path is null",
+        choices=(None, *THEMES, HUMANOID),
+        needs="dataset.path=null",
+        brought=True,
+    )
     trigger: str = option(
         "",
         "trigger word(s), first in every caption; used in sample prompts and metadata",
@@ -35,19 +41,40 @@ class DatasetConfig:
         at_least=1,
         kohya="num_repeats",
     )
-    caption_extension: str = option(".txt", "extension of caption files")
+    caption_extension: str = option(".txt", "extension of caption files", needs="dataset.path")
     resolution: int = option(
         1024, "side of the square whose area every bucket has", at_least=8, measures=("val/", "image/")
     )
     buckets: bool = option(True, "group images by aspect ratio; false: one square bucket", kohya="enable_bucket")
-    bucket_min: int = option(512, "shortest side of a bucket in pixels", at_least=1, kohya="min_bucket_reso")
-    bucket_max: int = option(2048, "longest side of a bucket in pixels", at_least=1, kohya="max_bucket_reso")
-    bucket_step: int = option(
-        64, "bucket sides are multiples of this many pixels", at_least=1, kohya="bucket_reso_steps"
+    bucket_min: int = option(
+        512,
+        "shortest side of a bucket in pixels",
+        at_least=1,
+        kohya="min_bucket_reso",
+        needs=("dataset.buckets", "dataset.bucket_no_upscale=false"),
+        brought=True,
     )
-    bucket_no_upscale: bool = option(False, "never enlarge an image; small ones get a smaller bucket")
+    bucket_max: int = option(
+        2048,
+        "longest side of a bucket in pixels",
+        at_least=1,
+        kohya="max_bucket_reso",
+        needs=("dataset.buckets", "dataset.bucket_no_upscale=false"),
+        brought=True,
+    )
+    bucket_step: int = option(
+        64,
+        "bucket sides are multiples of this many pixels",
+        at_least=1,
+        kohya="bucket_reso_steps",
+        needs="dataset.buckets",
+        brought=True,
+    )
+    bucket_no_upscale: bool = option(
+        False, "never enlarge an image; small ones get a smaller bucket", needs="dataset.buckets"
+    )
     flip: bool = option(False, "mirror half of the draws left to right", kohya="flip_aug", aliases="random_flip")
-    background: str = option("#ffffff", "colour behind transparent pixels")
+    background: str = option("#ffffff", "colour behind transparent pixels", needs="dataset.path")
     caption_prefix: str = option("", "text put before every training caption")
     caption_suffix: str = option("", "text put after every training caption")
     caption_separator: str = option(",", "what separates the tags of a caption")
@@ -58,7 +85,12 @@ class DatasetConfig:
         0.0, "share of tags dropped (kept tokens never are)", at_least=0, at_most=1, kohya="caption_tag_dropout_rate"
     )
     shuffle_tags: bool = option(False, "shuffle the tags of a caption at every draw", kohya="shuffle_caption")
-    keep_tokens: int = option(0, "leading tags that are neither shuffled nor dropped", at_least=0)
+    keep_tokens: int = option(
+        0,
+        "leading tags that are neither shuffled nor dropped",
+        at_least=0,
+        needs="dataset.shuffle_tags or dataset.tag_dropout",
+    )
     max_tokens: int = option(
         75, "caption length in tokens", choices=(75, 150, 225), kohya="max_token_length", measures=("val/", "image/")
     )
@@ -68,9 +100,14 @@ class DatasetConfig:
         at_least=0,
         at_most=0.9,
         kohya="validation_split",
+        needs=("dataset.path", "dataset.validation_path=null", "dataset.folds=null"),
     )
     validation_path: str | None = option(
-        None, "folder of held-out images; then no training image is held out", resume="moved", path=True
+        None,
+        "folder of held-out images; then no training image is held out",
+        resume="moved",
+        path=True,
+        needs=("dataset.path", "evaluation.heldout_loss or evaluation.clip"),
     )
     folds: int | None = option(
         None,
@@ -88,8 +125,11 @@ class DatasetConfig:
         resume="moved",
         kohya="conditioning_data_dir",
         path=True,
+        needs="dataset.path",
     )
-    alpha_mask: bool = option(False, "use each image's transparency as its mask: opaque pixels count")
+    alpha_mask: bool = option(
+        False, "use each image's transparency as its mask: opaque pixels count", needs="dataset.path"
+    )
     regularisation_path: str | None = option(
         None,
         "folder of regularisation (class) images",
@@ -98,8 +138,12 @@ class DatasetConfig:
         aliases="class_data_dir",
         path=True,
     )
-    regularisation_repeats: int = option(1, "times each regularisation image is seen per epoch", at_least=1)
-    on_bad_file: str = option("stop", "what a damaged or incomplete file does", choices=("stop", "skip"))
+    regularisation_repeats: int = option(
+        1, "times each regularisation image is seen per epoch", at_least=1, needs="dataset.regularisation_path"
+    )
+    on_bad_file: str = option(
+        "stop", "what a damaged or incomplete file does", choices=("stop", "skip"), needs="dataset.path"
+    )
     cache: str | None = option(
         None, "folder of cached latents and text embeddings; null: <output_root>/.cache", resume="free", path=True
     )

@@ -23,10 +23,33 @@ class EvaluationConfig:
     )
     heldout_loss: bool = option(True, "measure the loss on held-out images, as a ratio to the base's", resume="free")
     timesteps: int = option(
-        8, "stratified timesteps per held-out image", at_least=1, at_most=1000, resume="measured", measures=("val/",)
+        8,
+        "stratified timesteps per held-out image",
+        at_least=1,
+        at_most=1000,
+        resume="measured",
+        measures=("val/",),
+        needs="evaluation.heldout_loss",
+        brought=True,
     )
-    bins: int = option(4, "timestep bins that are reported apart", at_least=1, resume="measured", measures=_BINS)
-    max_images: int = option(16, "held-out images used at most", at_least=1, resume="measured", measures=("val/",))
+    bins: int = option(
+        4,
+        "timestep bins that are reported apart",
+        at_least=1,
+        resume="measured",
+        measures=_BINS,
+        needs="evaluation.heldout_loss",
+        brought=True,
+    )
+    max_images: int = option(
+        16,
+        "held-out images used at most",
+        at_least=1,
+        resume="measured",
+        measures=("val/",),
+        needs="evaluation.heldout_loss",
+        brought=True,
+    )
     seed: int = option(
         0,
         "of the held-out split, timesteps and noise; apart from `seed`, so that repeats compare",
@@ -34,13 +57,21 @@ class EvaluationConfig:
         resume="measured",
         measures=("val/",),
     )
-    clip: bool = option(True, "CLIP similarity of samples to held-out images and to their prompts", resume="free")
+    clip: bool = option(
+        True,
+        "CLIP similarity of samples to held-out images and to their prompts",
+        resume="free",
+        needs="sampling.every_epochs",
+        brought=True,
+        may_be_off=True,
+    )
     clip_path: str | None = option(
         None,
         "transformers CLIP folder or hub id; null: the toy's on the toy base, else off",
         resume="measured",
         measures=("image/",),
         path=True,
+        needs="evaluation.clip",
     )
     select_by: str | None = option(None, "metric that chooses the epoch, or last; null: the objective", resume="free")
 
@@ -63,10 +94,35 @@ class SamplingConfig:
         measures=_PICTURES,
         kohya="sample_prompts",
         aliases=("validation_prompt", "validation_prompts"),
+        needs="sampling.every_epochs",
+        brought=True,
     )
-    negative_prompt: str = option("", "negative prompt", resume="measured", measures=_PICTURES)
-    seeds: list[int] = option([0], "one image per prompt and seed", at_least=0, resume="measured", measures=_PICTURES)
-    steps: int = option(30, "sampler steps", at_least=1, resume="measured", measures=_PICTURES)
+    negative_prompt: str = option(
+        "",
+        "negative prompt",
+        resume="measured",
+        measures=_PICTURES,
+        needs=("sampling.every_epochs", "sampling.guidance>1"),
+        brought=True,
+    )
+    seeds: list[int] = option(
+        [0],
+        "one image per prompt and seed",
+        at_least=0,
+        resume="measured",
+        measures=_PICTURES,
+        needs="sampling.every_epochs",
+        brought=True,
+    )
+    steps: int = option(
+        30,
+        "sampler steps",
+        at_least=1,
+        resume="measured",
+        measures=_PICTURES,
+        needs="sampling.every_epochs",
+        brought=True,
+    )
     guidance: float = option(
         5.0,
         "classifier-free guidance",
@@ -74,4 +130,6 @@ class SamplingConfig:
         resume="measured",
         measures=_PICTURES,
         aliases=("cfg", "cfg_scale", "guidance_scale"),
+        needs="sampling.every_epochs",
+        brought=True,
     )

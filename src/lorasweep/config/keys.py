@@ -28,6 +28,8 @@ class Key:
         path: it names a file or folder.
         needs: what must hold for it to change anything.
         brought: recipes and groups may bring it along where it changes nothing.
+        may_be_off: false asks for nothing, though it is on by default.
+        overruled: another key wins over it, which is told rather than refused.
         kohya: what kohya's sd-scripts call it.
         aliases: what others call it.
         meant: words that people give as its value -> the choice that is meant.
@@ -45,6 +47,8 @@ class Key:
     path: bool
     needs: tuple[Need, ...]
     brought: bool
+    may_be_off: bool
+    overruled: bool
     kohya: tuple[str, ...]
     aliases: tuple[str, ...]
     meant: Mapping[str, Any]

@@ -22,16 +22,15 @@ CONSTANTS: Mapping[str, Mapping[str, float | None]] = {
     "prodigy": _ADAM,
 }
 
-# Which keys give each schedule its shape, besides warmup.
-SHAPES: Mapping[str, tuple[str, ...]] = {
-    "cosine": ("min_lr_ratio",),
-    "cosine_with_restarts": ("cycles",),
-    "constant": (),
-    "inverse_sqrt": (),
-    "linear": (),
-    "polynomial": ("power", "min_lr_ratio"),
-    "warmup_stable_decay": ("decay_ratio", "decay_shape", "min_lr_ratio"),
-}
+SCHEDULES = (
+    "cosine",
+    "cosine_with_restarts",
+    "constant",
+    "inverse_sqrt",
+    "linear",
+    "polynomial",
+    "warmup_stable_decay",
+)
 
 
 @dataclass
@@ -76,6 +75,7 @@ class OptimizerConfig:
         "LoRA+: the rate of each adapter's B (lora_up) over that of its A, 16 as a rule; null: one rate",
         above=0,
         kohya="loraplus_lr_ratio",
+        needs="network.type=lora",
     )
     weight_decay: float = option(0.01, "decoupled weight decay", at_least=0)
     beta1: float | None = option(
@@ -90,13 +90,28 @@ class OptimizerConfig:
     eps: float | None = option(
         1e-8, "added to the denominator; null where the optimizer has none, or for its own", above=0
     )
-    d_coef: float = option(1.0, "prodigy: factor on the learning rate it finds, the knob to tune it by", above=0)
-    d0: float = option(1e-6, "prodigy: the learning rate it starts its search from, which only grows", above=0)
+    d_coef: float = option(
+        1.0,
+        "prodigy: factor on the learning rate it finds, the knob to tune it by",
+        above=0,
+        needs="optimizer.name=prodigy",
+    )
+    d0: float = option(
+        1e-6,
+        "prodigy: the learning rate it starts its search from, which only grows",
+        above=0,
+        needs="optimizer.name=prodigy",
+    )
     use_bias_correction: bool = option(
-        False, "prodigy: Adam's correction of the first steps' means, which are too near to zero"
+        False,
+        "prodigy: Adam's correction of the first steps' means, which are too near to zero",
+        needs="optimizer.name=prodigy",
     )
     safeguard_warmup: bool = option(
-        False, "prodigy: keep warmup, whose rates are small, from inflating the learning rate it finds"
+        False,
+        "prodigy: keep warmup, whose rates are small, from inflating the learning rate it finds",
+        needs=("optimizer.name=prodigy", "scheduler.warmup_steps or scheduler.warmup_ratio"),
+        brought=True,
     )
 
 
@@ -107,7 +122,7 @@ class SchedulerConfig:
     name: str = option(
         "cosine",
         "shape of the learning rate",
-        choices=tuple(SHAPES),
+        choices=SCHEDULES,
         kohya="lr_scheduler",
         meant={
             "constant_with_warmup": "constant",
@@ -118,18 +133,38 @@ class SchedulerConfig:
     )
     warmup_steps: int = option(0, "optimizer steps of linear warmup", at_least=0, kohya="lr_warmup_steps")
     warmup_ratio: float = option(0.0, "the same as a share of all steps; set one of the two", at_least=0, below=1)
-    cycles: int = option(1, "cycles of cosine_with_restarts", at_least=1, kohya="lr_scheduler_num_cycles")
+    cycles: int = option(
+        1,
+        "cycles of cosine_with_restarts",
+        at_least=1,
+        kohya="lr_scheduler_num_cycles",
+        needs="scheduler.name=cosine_with_restarts",
+    )
     min_lr_ratio: float = option(
         0.0,
         "where cosine, polynomial and warmup_stable_decay end, as a share of the rate; the last also begins there",
         at_least=0,
         below=1,
         kohya="lr_scheduler_min_lr_ratio",
+        needs="scheduler.name=cosine|polynomial|warmup_stable_decay",
     )
     power: float = option(
-        1.0, "polynomial: power of what is left of the run; 1 is a straight line", above=0, kohya="lr_scheduler_power"
+        1.0,
+        "polynomial: power of what is left of the run; 1 is a straight line",
+        above=0,
+        kohya="lr_scheduler_power",
+        needs="scheduler.name=polynomial",
     )
-    decay_ratio: float = option(0.2, "warmup_stable_decay: share of all steps that decay", above=0, at_most=1)
+    decay_ratio: float = option(
+        0.2,
+        "warmup_stable_decay: share of all steps that decay",
+        above=0,
+        at_most=1,
+        needs="scheduler.name=warmup_stable_decay",
+    )
     decay_shape: str = option(
-        "linear", "warmup_stable_decay: shape of its decay", choices=("linear", "cosine", "1-sqrt")
+        "linear",
+        "warmup_stable_decay: shape of its decay",
+        choices=("linear", "cosine", "1-sqrt"),
+        needs="scheduler.name=warmup_stable_decay",
     )

@@ -32,6 +32,8 @@ def option(
     path: bool = False,
     needs: str | Sequence[str] = (),
     brought: bool = False,
+    may_be_off: bool = False,
+    overruled: bool = False,
     kohya: str | Sequence[str] = (),
     aliases: str | Sequence[str] = (),
     meant: Mapping[str, Any] | None = None,
@@ -52,6 +54,8 @@ def option(
         needs: what must hold for the key to change anything, each as `need.Need` reads it; set on the command line
             where it does not hold, the key is refused.
         brought: recipes and groups may bring the key along where it changes nothing; else they are told of it.
+        may_be_off: false asks for nothing, though the key is on by default; so it need not act.
+        overruled: another key wins over it, by what the documents say; set on the command line too, that is told.
         kohya: what kohya's sd-scripts call the same thing, with the same values.
         aliases: what others call it.
         meant: words that people give as its value -> the choice that is meant.
@@ -66,6 +70,8 @@ def option(
         "path": path,
         "needs": tuple(map(Need.parse, _several(needs))),
         "brought": brought,
+        "may_be_off": may_be_off,
+        "overruled": overruled,
         "kohya": _several(kohya),
         "aliases": _several(aliases),
         "meant": dict(meant or {}),

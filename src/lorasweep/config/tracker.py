@@ -18,10 +18,31 @@ class WandbConfig:
         resume="free",
         meant={"on": "online", "off": "disabled", "none": "disabled", "dryrun": "offline"},
     )
-    project: str = option("lorasweep", "W&B project", resume="free", kohya="log_tracker_name")
-    entity: str | None = option(None, "W&B team or user; null: your default", resume="free")
-    group: str | None = option(None, "W&B group; null: the study's or the LoRA's name", resume="free")
-    tags: list[str] = option([], "further W&B tags", resume="free")
+    project: str = option(
+        "lorasweep",
+        "W&B project",
+        resume="free",
+        kohya="log_tracker_name",
+        needs="tracker.wandb.mode=auto|online|offline",
+        brought=True,
+    )
+    entity: str | None = option(
+        None,
+        "W&B team or user; null: your default",
+        resume="free",
+        needs="tracker.wandb.mode=auto|online|offline",
+        brought=True,
+    )
+    group: str | None = option(
+        None,
+        "W&B group; null: the study's or the LoRA's name",
+        resume="free",
+        needs="tracker.wandb.mode=auto|online|offline",
+        brought=True,
+    )
+    tags: list[str] = option(
+        [], "further W&B tags", resume="free", needs="tracker.wandb.mode=auto|online|offline", brought=True
+    )
 
 
 @dataclass

@@ -19,6 +19,9 @@ class TrainingConfig:
         resume="longer",
         kohya="max_train_epochs",
         aliases=("num_epochs", "num_train_epochs"),
+        needs="training.max_steps=null",
+        brought=True,
+        overruled=True,
     )
     max_steps: int | None = option(
         None,
@@ -57,6 +60,7 @@ class TrainingConfig:
         True,
         "on a GPU, keep the VAE and the cached text encoders in the CPU's memory while they are not needed",
         resume="free",
+        needs="training.device=auto|cuda",
     )
     compile: bool = option(
         False,
@@ -86,7 +90,10 @@ class TrainingConfig:
         resume="free",
     )
     diffusers_folder: bool = option(
-        True, "network=full: the selected checkpoint is written as a diffusers folder too", resume="free"
+        True,
+        "network=full: the selected checkpoint is written as a diffusers folder too",
+        resume="free",
+        needs="network.type=full",
     )
     state_every_steps: int = option(
         500,
