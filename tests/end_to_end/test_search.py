@@ -24,13 +24,13 @@ SHORT = [
     "dataset.repeats=1",
     "training.epochs=3",
     "training.max_steps=9",
-    "sampling.steps=2",
-    "sampling.every_epochs=1000",
     "evaluation.timesteps=4",
     "evaluation.max_images=4",
     "tracker.tensorboard=false",
     "hydra.sweeper.plots=false",
 ]
+FEW_SAMPLES = ["sampling.steps=2", "sampling.every_epochs=1000"]
+NO_SAMPLES = "sampling.every_epochs=0"
 SPACE = ["optimizer.lr=tag(log,interval(1e-4,1e-2))", "network.rank=2,4", "hydra.sweeper.sampler.seed=5"]
 
 
@@ -40,7 +40,8 @@ def environment() -> dict[str, str]:
 
 
 def command(root: Path, *line: str) -> list[str]:
-    return [sys.executable, "train.py", "-m", "hydra/sweeper=optuna", f"output_root={root}", *SHORT, *line]
+    short = SHORT if NO_SAMPLES in line else [*SHORT, *FEW_SAMPLES]
+    return [sys.executable, "train.py", "-m", "hydra/sweeper=optuna", f"output_root={root}", *short, *line]
 
 
 def search(root: Path, *line: str, code: int = 0) -> str:
@@ -163,7 +164,7 @@ def test_the_same_command_again_trains_nothing(root: Path, output: str) -> None:
 
 
 def test_a_version_that_falls_behind_is_stopped_and_recorded(tmp_path: Path) -> None:
-    search(tmp_path, "network.rank=choice(2)", "tracker=none", "sampling.every_epochs=0", "hydra.sweeper.n_trials=1",
+    search(tmp_path, "network.rank=choice(2)", "tracker=none", NO_SAMPLES, "hydra.sweeper.n_trials=1",
            "hydra/sweeper/pruner=threshold", "hydra.sweeper.pruner.upper=0.1")  # fmt: skip
     (trial,) = study_in(tmp_path).trials
     record = record_of(tmp_path, 6)
@@ -188,7 +189,7 @@ KILLED = [
     "tracker=none",
     "training.epochs=12",
     "training.max_steps=36",
-    "sampling.every_epochs=0",
+    NO_SAMPLES,
 ]
 
 

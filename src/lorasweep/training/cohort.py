@@ -107,8 +107,10 @@ def run_cohort(jobs: Sequence[Job], *, base: SDXL | None = None) -> list[Outcome
         try:
             _set_up(jobs, base, members)
             train(members, interruption, processes)
-        except KeyboardInterrupt:  # a second Ctrl-C
-            for member in members:
+        except KeyboardInterrupt:
+            if interruption.signal is None:  # nobody asked to stop: it is the caller's to know
+                raise
+            for member in members:  # a second Ctrl-C
                 member.abandon()
         finally:
             with contextlib.suppress(LostProcessError):

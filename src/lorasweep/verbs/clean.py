@@ -11,7 +11,6 @@ from typing import Any
 from lorasweep import ledger
 from lorasweep.cleaning import Rules, Surplus, look, remove
 from lorasweep.config import slug
-from lorasweep.console import say
 from lorasweep.errors import UserError
 from lorasweep.text import did_you_mean, size
 
@@ -61,6 +60,8 @@ def run(args: argparse.Namespace) -> None:
     if args.json:
         print(json.dumps([_plain(each, freed, gone) for each in found], indent=2, ensure_ascii=False))
         return
+    from lorasweep.console import say  # and with it rich
+
     for line in _lines(found, freed, gone):
         say(line)
     total = sum(freed[folder] for folder, done in gone.items() if done) if args.yes else sum(freed.values())

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lorasweep import ledger
-from lorasweep.comparison import groups, table
+from lorasweep.comparison import groups
 from lorasweep.config import slug
 from lorasweep.errors import UserError
 from lorasweep.text import did_you_mean
@@ -50,6 +50,8 @@ def run(args: argparse.Namespace) -> None:
         UserError: there are none, or they cannot be sorted or drawn so.
     """
     found = _chosen(args)
+    from lorasweep.comparison import table  # and with it rich
+
     compared = groups.compare(found)
     try:
         if args.picture is not None:
