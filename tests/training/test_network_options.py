@@ -71,10 +71,17 @@ def norms(tensors: dict[str, torch.Tensor]) -> list[float]:
     return found
 
 
-def test_no_update_grows_beyond_max_norm(config: Config, toy_base: SDXL) -> None:
+@pytest.mark.parametrize("average", [None, "ema", "schedule-free"])
+def test_no_update_grows_beyond_max_norm(average: str | None, config: Config, toy_base: SDXL) -> None:
+    if average == "ema":
+        config.training.ema_decay = 0.9
+    if average == "schedule-free":
+        config.optimizer.name, config.optimizer.lr, config.scheduler.name = "adamw_schedule_free", 1e-2, "constant"
+        config.training.batch_size = 2
     run(config, base=toy_base)
     free = norms(weights(config))
     config.network.max_norm = sorted(free)[len(free) // 2]
+    assert check(config) == []
     run(config, base=toy_base)
     capped = norms(weights(config, 7))
     assert max(capped) <= config.network.max_norm * 1.002 < max(free)  # fp16 rounds the file

@@ -13,6 +13,7 @@ from lorasweep.training.optimizers import (
     averaged,
     build_optimizer,
     current_rates,
+    everywhere,
     learning_rates,
     load_optimizer_state,
     optimizer_state,
@@ -310,6 +311,37 @@ def test_schedule_free_by_hand_and_what_is_for_use():
     with averaged(optimizer):
         assert parameter.item() == pytest.approx(x, rel=1e-9)
     assert abs(x - y) > 1e-3
+
+
+def test_a_limit_holds_for_all_that_schedule_free_keeps():
+    named = {"unet.weight": Parameter(torch.tensor([0.0, 0.0]))}
+    (parameter,) = named.values()
+    settings = OptimizerConfig(name="adamw_schedule_free", lr=1.0, weight_decay=0, beta1=0.8, beta2=0.9)
+    optimizer = build_optimizer(settings, named)
+
+    def limit() -> None:
+        with torch.no_grad():
+            parameter.clamp_(-0.5, 0.5)
+
+    everywhere(optimizer, limit)  # nothing is kept before the first step
+    for _ in range(20):
+        parameter.grad = torch.tensor([-1.0, 0.1])
+        optimizer.step()
+        everywhere(optimizer, limit)
+    z = optimizer.state[parameter]["z"]
+    assert z.abs().max() <= 0.5, "without the limit z would be at 20 by now, and x far on the other side"
+    with averaged(optimizer):
+        x = parameter.detach().clone()
+    assert x.abs().max() <= 0.5 and x[0] > 0 > x[1]
+    torch.testing.assert_close(parameter.detach(), 0.2 * z + 0.8 * x)
+
+
+def test_a_limit_is_applied_once_where_the_optimizer_keeps_no_weights():
+    named = parameters()
+    for name in ("adamw", "prodigy"):
+        calls: list[int] = []
+        everywhere(build_optimizer(CONFIGS[name], named), lambda calls=calls: calls.append(1))
+        assert len(calls) == 1
 
 
 def test_looking_at_the_average_changes_no_bit():

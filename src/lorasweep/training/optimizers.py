@@ -8,7 +8,7 @@ JSON).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 from typing import Any
@@ -129,6 +129,30 @@ def averaged(optimizer: Optimizer) -> Iterator[None]:
             torch._foreach_copy_(parameters, trained)
 
 
+@torch.no_grad()
+def everywhere(optimizer: Optimizer, change: Callable[[], None]) -> None:
+    """Apply a change of the parameters wherever the optimizer keeps weights.
+
+    Schedule-free AdamW trains at a point between its steps z and their average x, which is for use: both are changed,
+    and the point follows. Changed alone, it would leave z to run away, and x be dragged to the other side. Other
+    optimizers keep no weights: the parameters are all there is.
+
+    Args:
+        optimizer: in training mode.
+        change: changes the parameters in place.
+    """
+    if not hasattr(optimizer, "eval"):
+        change()
+        return
+    steps = [(parameter, state["z"]) for parameter, state in optimizer.state.items() if "z" in state]
+    optimizer.eval()
+    change()
+    _swap(steps)
+    change()
+    _swap(steps)
+    optimizer.train()
+
+
 def optimizer_state(
     optimizer: Optimizer, names: Mapping[str, Parameter]
 ) -> tuple[dict[str, Tensor], dict[str, dict[str, Any]]]:
@@ -204,6 +228,13 @@ def _groups(config: OptimizerConfig, named: Mapping[str, Parameter]) -> list[dic
             group, rate = component + UP, rate * ratio
         groups.setdefault(group, {"params": [], "lr": rate, "name": group})["params"].append(parameter)
     return list(groups.values())
+
+
+def _swap(pairs: Iterable[tuple[Tensor, Tensor]]) -> None:
+    for one, other in pairs:
+        before = one.clone()
+        one.copy_(other)
+        other.copy_(before)
 
 
 def _bitsandbytes() -> Any:

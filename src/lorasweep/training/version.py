@@ -219,7 +219,7 @@ class Version:
         self.scaled_optimizer.step()
         self.scaled_optimizer.zero_grad()
         if self.config.network.max_norm is not None:
-            self.adapter.limit_norms()
+            optimizers.everywhere(self.optimizer, self.adapter.limit_norms)
         if self.average is not None:
             self.average.step()
         self.schedule.step()
@@ -227,8 +227,13 @@ class Version:
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
-        """Give the weights that are measured, sampled and saved: the moving average, or the optimizer's, if any."""
+        """Give the weights that are measured, sampled and saved: the moving average, or the optimizer's, if any.
+
+        The cap on norms holds for them too: the product of averaged factors may be larger than every product averaged.
+        """
         with self.average.swapped_in() if self.average is not None else optimizers.averaged(self.optimizer):
+            if self.average is not None and self.config.network.max_norm is not None:
+                self.adapter.limit_norms()
             yield
 
     def embed(self, captions: list[str], company: Sequence[str] = ()) -> TextEmbeddings:
