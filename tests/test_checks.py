@@ -43,7 +43,7 @@ def test_a_sound_config_has_no_problems(config):
 
 ALONE = [
     ("network.rank", 0, "network.rank=0: expected at least 1"),
-    ("network.alpha", 0.5, "network.alpha=0.5: expected at least 1"),
+    ("network.alpha", 0, "network.alpha=0: expected more than 0"),
     ("network.dropout", 1.0, "network.dropout=1: expected at least 0 and less than 1"),
     ("optimizer.lr", -1e-4, "optimizer.lr=-0.0001: expected at least 0"),
     ("optimizer.lr", float("nan"), "optimizer.lr=nan: expected at least 0"),

@@ -32,12 +32,16 @@ def test_reference_writes_the_page(tmp_path):
 
 
 def test_recipe_prints_or_writes_and_says_what_is_wrong_with_a_file(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("lorasweep.export.recipe.recipe_from_file", lambda path: f"# from {path.name}\n")
+    def recipe_from_file(path, saved):
+        return f"# from {path.name}\n# On any base: python train.py lora={saved and saved.stem}\n"
+
+    monkeypatch.setattr("lorasweep.export.recipe.recipe_from_file", recipe_from_file)
     assert main(["recipe", "a.safetensors"]) == 0
-    assert capsys.readouterr().out == "# from a.safetensors\n"
-    out = tmp_path / "recipe.yaml"
+    assert capsys.readouterr().out == "# from a.safetensors\n# On any base: python train.py lora=None\n"
+    out = tmp_path / "sage.yaml"
     assert main(["recipe", "a.safetensors", "-o", str(out)]) == 0
-    assert out.read_text() == "# from a.safetensors\n"
+    assert out.read_text() == "# from a.safetensors\n# On any base: python train.py lora=sage\n"
+    assert capsys.readouterr().out.endswith("\nOn any base: python train.py lora=sage\n")
     monkeypatch.undo()
     missing = Path(tmp_path / "missing.safetensors")
     capsys.readouterr()

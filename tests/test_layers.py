@@ -25,8 +25,7 @@ FLOORS = [
         "closing",
         "retention",
     },
-    {"adapters", "evaluation", "export"},
-    {"training"},
+    {"adapters", "evaluation"},
     {
         "checks",
         "overrides",
@@ -38,6 +37,10 @@ FLOORS = [
         "preview",
         "arguments",
         "compose",
+    },
+    {"export"},
+    {"training"},
+    {
         "help",
         "reference",
         "launch",

@@ -84,11 +84,14 @@ def _parser() -> argparse.ArgumentParser:
 def _recipe(args: argparse.Namespace) -> None:
     from lorasweep.export.recipe import recipe_from_file
 
-    text = recipe_from_file(args.file)
+    text = recipe_from_file(args.file, args.out)
     if args.out is None:
         print(text, end="")
     else:
         _write(args.out, text)
+        for line in text.splitlines():
+            if "python train.py" in line:
+                print(line.removeprefix("# "))
 
 
 def _themes(args: argparse.Namespace) -> None:

@@ -9,10 +9,11 @@ import torch
 
 from lorasweep.adapters.adapter import build_adapter
 from lorasweep.config import NetworkConfig
+from lorasweep.export.layers import read_layers
 from lorasweep.export.metadata import metadata
 from lorasweep.export.network import network_metadata
+from lorasweep.export.recipe import SDXL_LAYOUT
 from lorasweep.export.sd_scripts import settings_of
-from lorasweep.export.sd_scripts_network import network_settings
 from lorasweep.export.weights import export_tensors
 
 from ..adapters.tiny_sdxl import tiny_base
@@ -21,7 +22,7 @@ from .test_metadata import FACTS, config
 NETWORKS: list[dict[str, Any]] = [
     {},
     {"rank_dropout": 0.1, "module_dropout": 0.2, "dropout": 0.3, "max_norm": 1.5},
-    {"convolutions": True, "ranks": [r"\.(resnets|downsamplers|upsamplers)\.:3/1"]},
+    {"convolutions": True, "ranks": [r"resnets.*\.conv[12]$|samplers:3/1"]},
     {"ranks": [r"\.attn[12]\.:2/4", "^text_encoder:8/2"]},
     {"dora": True},
     {"rslora": True, "ranks": [r"\.ff\.:9/3"]},
@@ -42,10 +43,10 @@ def test_what_is_written_reads_back(base: SimpleNamespace, network: dict[str, An
     adapter = build_adapter(base, settings.network, components=("unet", "text_encoder"), seed=0, name="v1")
     tensors = export_tensors(adapter.state(), settings.network, base.modules["unet"].config)
     adapter.remove()
-    read, notes = settings_of("file", metadata(settings, FACTS), tensors)
-    found = {key.removeprefix("network."): value for key, value in read.items() if key.startswith("network.")}
+    read = settings_of("file", metadata(settings, FACTS), read_layers(tensors, SDXL_LAYOUT))
+    found = {key.removeprefix("network."): value for key, value in read.settings.items() if key.startswith("network.")}
     assert NetworkConfig(**found) == settings.network
-    assert not any("network" in note for note in notes)
+    assert not any("network" in note for note in read.notes)
 
 
 def test_modules_and_arguments_have_their_names() -> None:
@@ -70,13 +71,14 @@ def test_what_is_not_done_here_becomes_a_note() -> None:
         "loraplus_lr_ratio": "4",
         "rank_dropout": "x",
     }
-    settings, notes = network_settings({"ss_network_args": json.dumps(arguments | {"rank_dropout": None})}, tensors, {})
-    assert settings["network.dora"] and "network.tucker" not in settings
-    assert (settings["network.rank"], settings["network.alpha"]) == (8, 8.0)
-    assert [note.split(":")[0] for note in notes] == [
+    told = {"ss_network_args": json.dumps(arguments | {"rank_dropout": None})}
+    about = settings_of("file", told, read_layers(tensors, SDXL_LAYOUT))
+    assert about.settings["network.dora"] and "network.tucker" not in about.settings
+    assert (about.settings["network.rank"], about.settings["network.alpha"]) == (8, 8.0)
+    assert [note.split(":")[0] for note in about.notes if "ss_network_args" in note or "DoRA" in note] == [
         "ss_network_args use_tucker=True",
         "ss_network_args train_norm=True",
         "its DoRA",
     ]
-    _, notes = network_settings({"ss_network_args": json.dumps(arguments)}, tensors, {})
-    assert "could not be read" in notes[0]
+    about = settings_of("file", {"ss_network_args": json.dumps(arguments)}, read_layers(tensors, SDXL_LAYOUT))
+    assert "could not be read" in about.notes[0]

@@ -2,8 +2,10 @@
 
 import json
 import math
+import re
+import shlex
 import shutil
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from omegaconf import OmegaConf
 
 from lorasweep.checks import check
 from lorasweep.compose import CONF, composing, load
-from lorasweep.config import CompatConfig, Config, schema_keys
+from lorasweep.config import CompatConfig, Config, schema_keys, value_at
 from lorasweep.config.optimizer import CONSTANTS
 from lorasweep.errors import UserError
 from lorasweep.export.metadata import metadata
@@ -95,20 +97,55 @@ def unusual() -> Config:
         ["{trigger} waving\nat night", "yes", "ä # b"],
         [1, 2],
     )
-    settings.optimizer.text_encoder_2_lr, settings.optimizer.beta2 = 1e-6, None
+    settings.optimizer.text_encoder_2_lr, settings.optimizer.eps = 1e-6, None
     settings.tracker.wandb.tags = ["null", "007"]
     return settings
 
 
-def test_our_file_gives_the_config_back(tmp_path: Path) -> None:
+def exact(recipe: str) -> list[str]:
+    """The overrides of the command that trains a recipe as its file was trained."""
+    [line] = re.findall(r"^# As it was trained: python train.py (.*)$", recipe, re.MULTILINE)
+    return shlex.split(line.replace("FILE", "org/model").replace("FOLDER", "."))
+
+
+def of_the_run(config: Config) -> dict[str, Any]:
+    """All that decides what a run learns and how it is measured; not where it is done and shown."""
+    keys = [key.name for key in schema_keys().values() if key.resume not in ("free", "which")]
+    return {key: value_at(config, key) for key in keys}
+
+
+def test_our_file_gives_its_recipe_back(tmp_path: Path) -> None:
     settings = unusual()
     recipe = recipe_from_file(written(tmp_path, metadata(settings, FACTS)))
-    again = OmegaConf.to_object(composed(recipe))
-    assert asdict(again) == asdict(replace(settings, resume=None))
+    again: Any = OmegaConf.to_object(composed(recipe))
+    same = ("network", "optimizer", "scheduler", "loss", "evaluation", "compat")
+    assert {part: asdict(getattr(again, part)) for part in same} == {
+        part: asdict(getattr(settings, part)) for part in same
+    }
+    assert (again.name, again.seed, again.dataset.path) == (settings.name, settings.seed, settings.dataset.path)
+    assert (again.dataset.trigger, again.dataset.caption_suffix) == ("1e5", "${oc.env:HOME}, 100%")
+    assert again.sampling.prompts == settings.sampling.prompts
     assert recipe.startswith("# @package _global_\n#")
     assert "conf/lora/fuzzybear.yaml" in comments(recipe)
-    assert "python train.py lora=fuzzybear\n" in recipe
+    assert "On any base: python train.py lora=fuzzybear\n" in recipe
     assert "d" * 64 in comments(recipe)
+
+
+def test_base_resolution_and_machine_are_no_part_of_a_recipe(tmp_path: Path) -> None:
+    with composing(CONF):
+        line = ["lora=food/v8", "base_model=sdxl", "dataset.resolution=768", "tracker=none", "training.device=cpu"]
+        settings = load([*line, "training.mixed_precision=bf16", "output_root=/tmp/elsewhere"])
+    file = written(tmp_path, metadata(settings, FACTS))
+    recipe = OmegaConf.create(recipe_from_file(file))
+    assert "base_model" not in recipe and "tracker" not in recipe and "output_root" not in recipe
+    assert not {"resolution", "bucket_step", "cache"} & recipe.dataset.keys()
+    assert not {"device", "mixed_precision", "compile"} & recipe.training.keys()
+    assert not {"steps", "guidance"} & recipe.sampling.keys()
+    assert exact(recipe_from_file(file))[1:] == [
+        "base_model=sdxl",
+        "dataset.resolution=768",
+        "training.mixed_precision=bf16",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -117,23 +154,65 @@ def test_our_file_gives_the_config_back(tmp_path: Path) -> None:
         ["lora=fuzzybear", "network.rank=8"],
         ["lora=food/v8", "base_model=sdxl"],
         ["lora=food/v2", "compat=kohya", "compat.pad_captions=false"],
+        [
+            "lora=starwars",
+            "base_model=sdxl",
+            "base_model.path=org/model",
+            "dataset.resolution=768",
+            "optimizer=lion",
+        ],
+        ["lora=fuzzybear", "base_model.guidance=2", "sampling.steps=7", "dataset.bucket_min=20", "scheduler=linear"],
     ],
 )
 def test_the_recipe_trains_the_same_run_again(tmp_path: Path, line: list[str]) -> None:
     with composing(CONF):
         settings = load(line)
-    recipe = recipe_from_file(written(tmp_path, metadata(settings, FACTS)))
     shutil.copytree(CONF, tmp_path / "conf")
-    (tmp_path / "conf" / "lora" / "again.yaml").write_text(recipe)
+    saved = tmp_path / "conf" / "lora" / "mine" / "again.yaml"
+    saved.parent.mkdir()
+    saved.write_text(recipe_from_file(written(tmp_path, metadata(settings, FACTS)), saved))
+    command = exact(saved.read_text())
+    assert command[0] == "lora=mine/again"
     with composing(tmp_path / "conf"):
-        assert asdict(load(["lora=again"])) == asdict(settings)
+        assert of_the_run(load(command)) == of_the_run(settings)
+        assert load(command).recipe == "mine/again"
+
+
+def test_a_recipe_of_a_toy_run_trains_sdxl_at_its_size(tmp_path: Path) -> None:
+    with composing(CONF):
+        settings = load(["lora=starwars", "optimizer.lr=2e-3", "tracker=none"])
+    assert settings.dataset.resolution == 64 and settings.dataset.bucket_max == 64
+    shutil.copytree(CONF, tmp_path / "conf")
+    saved = tmp_path / "conf" / "lora" / "sage.yaml"
+    saved.write_text(recipe_from_file(written(tmp_path, metadata(settings, FACTS)), saved))
+    with composing(tmp_path / "conf"):
+        large = load(["lora=sage", "base_model=sdxl"])
+        tracked = load(["lora=sage", "tracker=default"]).tracker.wandb.mode
+    assert large.base_model.path == "stabilityai/stable-diffusion-xl-base-1.0"
+    assert (large.dataset.resolution, large.dataset.bucket_min, large.dataset.bucket_max) == (1024, 512, 1024)
+    assert (large.dataset.bucket_step, large.sampling.guidance, large.sampling.steps) == (64, 5.0, 30)
+    assert large.optimizer.lr == 2e-3 and tracked == "auto"
+
+
+def test_a_config_of_another_release_loses_what_is_unknown(tmp_path: Path) -> None:
+    found = metadata(config(), FACTS)
+    about = json.loads(found["lorasweep.config"])
+    about["network"] |= {"spin": 3, "rank": "many", "alpha": 0}
+    about["old"] = {"key": [1]}
+    del about["loss"], about["compat"]
+    recipe = recipe_from_file(written(tmp_path, found | {"lorasweep.config": json.dumps(about)}))
+    told = comments(recipe)
+    assert "network.spin=3: there is no such key: left out" in told and "old.key=[1]: there is no such key" in told
+    assert "network.rank=many: expected a whole number" in told and "network.alpha=0: expected more than 0" in told
+    assert composed(recipe).network.convolutions
 
 
 def test_a_file_of_sd_scripts_gives_what_it_tells(tmp_path: Path) -> None:
     te = {f"lora_te{n}_text_model_encoder_layers_0_mlp_fc1.lora_down.weight": torch.zeros(16, 4) for n in (1, 2)}
-    recipe = recipe_from_file(written(tmp_path, KOHYA, TENSORS | te))
+    up = {name.replace("down", "up"): torch.zeros(4, 16) for name in te}
+    recipe = recipe_from_file(written(tmp_path, KOHYA, TENSORS | te | up))
     found = composed(recipe)
-    expected = Config(name="Food_v2", seed=1337)
+    expected = Config(name="Food_v2", seed=1337, recipe="food_v2")
     expected.network.rank, expected.network.alpha = 16, 8.0
     expected.network.ranks = [r"\.proj_(in|out)$:8/3", "^text_encoder:16/16"]  # of the tensors
     expected.network.attention = expected.network.feed_forward = False  # the file has proj_in alone
@@ -145,8 +224,7 @@ def test_a_file_of_sd_scripts_gives_what_it_tells(tmp_path: Path) -> None:
     )
     expected.scheduler.name, expected.scheduler.warmup_steps = "constant", 405
     expected.training.batch_size, expected.training.epochs, expected.training.max_steps = 4, 20, 4050
-    expected.training.mixed_precision = "bf16"
-    expected.dataset.keep_tokens, expected.dataset.max_tokens, expected.dataset.repeats = 1, 225, 30
+    expected.dataset.max_tokens, expected.dataset.repeats = 225, 30
     expected.dataset.trigger = "food thing"
     expected.loss.min_snr_gamma, expected.loss.noise_offset = 5.0, 0.0357
     expected.loss.input_perturbation = 0.1
@@ -160,10 +238,17 @@ def test_a_file_of_sd_scripts_gives_what_it_tells(tmp_path: Path) -> None:
         "a guess",
         "dataset.holdout=0 objective=train/loss evaluation.select_by=last",
         "in ways of its own: docs/coming-from-kohya.md",
+        "dataset.keep_tokens=1 changes nothing without dataset.shuffle_tags=true",
     ):
         assert note in comments(recipe)
     assert "multires" not in recipe
-    assert "base_model=sdxl base_model.path=<its base>" in comments(recipe)
+    assert exact(recipe) == [
+        "lora=food_v2",
+        "base_model=sdxl",
+        "base_model.path=org/model",
+        "dataset.path=.",
+        "training.mixed_precision=bf16",
+    ]
 
 
 def test_a_recipe_asks_for_kohyas_ways_of_kohyas_files_alone(tmp_path: Path) -> None:
@@ -221,7 +306,7 @@ def test_a_file_without_metadata_still_tells_rank_and_alpha(tmp_path: Path) -> N
 
 def test_a_vae_of_its_own_is_named(tmp_path: Path) -> None:
     used = {"ss_vae_name": "sdxl_vae.safetensors", "ss_new_vae_hash": "63ae"}
-    told = "where its VAE is: set base_model.vae_path (name sdxl_vae.safetensors, SHA-256 63ae)"
+    told = "where its VAE is: give base_model.vae_path=FILE (name sdxl_vae.safetensors, SHA-256 63ae)"
     assert told in comments(recipe_from_file(written(tmp_path, KOHYA | used)))
     assert "vae_path" not in comments(recipe_from_file(written(tmp_path, KOHYA)))
 
@@ -279,7 +364,12 @@ def test_damaged_or_foreign_values_become_notes(tmp_path: Path) -> None:
         (
             "transformers.optimization.Adafactor(relative_step=False)",
             {"name": "adafactor", "weight_decay": 0.0, "beta1": None, "beta2": None, "eps": None},
-            "{'relative_step': False}",
+            "{'scale_parameter': True}",
+        ),
+        (
+            "transformers.optimization.Adafactor(scale_parameter=False,relative_step=False,warmup_init=False)",
+            {"name": "adafactor", "weight_decay": 0.0, "beta1": None, "beta2": None, "eps": None},
+            None,
         ),
     ],
 )
@@ -316,7 +406,7 @@ def test_optimizers_that_we_write_are_read_in_sd_scripts_words(tmp_path: Path, c
         ("cosine_with_min_lr", "cosine", ["min_lr_ratio"]),
         ("polynomial", "polynomial", ["power"]),
         ("inverse_sqrt", "inverse_sqrt", []),
-        ("warmup_stable_decay", "warmup_stable_decay", ["decay_ratio", "decay_shape", "min_lr_ratio"]),
+        ("warmup_stable_decay", "warmup_stable_decay", ["decay_ratio", "min_lr_ratio"]),
     ],
 )
 def test_schedules_of_sd_scripts(tmp_path: Path, theirs: str, name: str, untold: list[str]) -> None:
@@ -344,11 +434,11 @@ def test_lora_plus_of_sd_scripts(tmp_path: Path) -> None:
 def test_a_strangers_metadata_stays_text(tmp_path: Path) -> None:
     evil = {
         "ss_sd_model_name": "x\nseed: 666\u2028seed: 667\x85seed: 668\x07",
-        "ss_output_name": "${oc.env:HOME}",
+        "modelspec.trigger_phrase": "${oc.env:HOME}",
     }
     found = composed(recipe_from_file(written(tmp_path, KOHYA | evil)))
     assert found.seed == 1337
-    assert found.name == "${oc.env:HOME}"
+    assert found.dataset.trigger == "${oc.env:HOME}"
 
 
 def test_what_holds_no_recipe_is_refused(tmp_path: Path) -> None:

@@ -6,16 +6,18 @@ from typing import Any
 
 import torch
 
+from lorasweep.export.layers import read_layers
+from lorasweep.export.recipe import SDXL_LAYOUT
 from lorasweep.export.sd_scripts import settings_of
 
-TENSORS = {"lora_unet_mid_block_1_proj_in.lora_down.weight": torch.zeros(4, 4)}
+LAYERS = read_layers({"lora_unet_middle_block_1_proj_in.lora_down.weight": torch.zeros(4, 4)}, SDXL_LAYOUT)
 
 
 def read(**metadata: str) -> tuple[dict[str, Any], str]:
     """The settings of loss and base, and the notes."""
-    settings, notes = settings_of("Bear", {f"ss_{key}": text for key, text in metadata.items()}, TENSORS)
-    ours = {key: value for key, value in settings.items() if key.startswith(("loss.", "base_model."))}
-    return ours, "\n".join(notes)
+    about = settings_of("Bear", {f"ss_{key}": text for key, text in metadata.items()}, LAYERS)
+    ours = {key: value for key, value in about.settings.items() if key.startswith(("loss.", "base_model."))}
+    return ours, "\n".join(about.notes)
 
 
 def test_every_kind_of_noise_with_its_companions() -> None:
@@ -67,6 +69,6 @@ def test_what_excludes_each_other_here_is_noted() -> None:
 
 def test_zero_terminal_snr_of_a_base_that_predicts_velocities() -> None:
     metadata = {"ss_zero_terminal_snr": "True", "modelspec.prediction_type": "v"}
-    settings, _ = settings_of("Bear", metadata, TENSORS)
+    settings = settings_of("Bear", metadata, LAYERS).settings
     assert settings["base_model.zero_terminal_snr"] is True
     assert settings["base_model.prediction_type"] == "v_prediction"

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from lorasweep.config import NetworkConfig
 
-ENTRY = re.compile(r"(?P<pattern>.+):(?P<rank>\d+)(/(?P<alpha>\d+(\.\d+)?))?")
+ENTRY = re.compile(r"(?P<pattern>.+):(?P<rank>\d+)(/(?P<alpha>\d+(\.\d+)?(e[+-]?\d+)?))?")
 
 
 class LayerRank(NamedTuple):

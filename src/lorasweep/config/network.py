@@ -31,7 +31,7 @@ class NetworkConfig:
     alpha: float = option(
         8.0,
         "the update is scaled by alpha / rank; by 1 in lokr's layers with whole factors",
-        at_least=1,
+        above=0,
         kohya="network_alpha",
         aliases="lora_alpha",
         needs="network.type=lora|loha|lokr",

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 # the other layers of a ResNet block have the common rank there.
 ATTENTION, FEED_FORWARD, PROJECTIONS = r"\.attn[12]\.", r"\.ff\.", r"\.proj_(in|out)$"
 KERNELS, OTHER_CONVOLUTIONS = r"resnets.*\.conv[12]$|samplers", r"conv_shortcut|time_emb_proj"
-TEXT_ENCODERS = (r"^text_encoder\.", r"^text_encoder_2\.")
-FAMILIES = (*TEXT_ENCODERS, ATTENTION, FEED_FORWARD, PROJECTIONS, KERNELS, OTHER_CONVOLUTIONS)
+TEXT_ENCODERS = "^text_encoder"
+FAMILIES = (TEXT_ENCODERS, ATTENTION, FEED_FORWARD, PROJECTIONS, KERNELS, OTHER_CONVOLUTIONS)
 MOST_ENTRIES = 60
 """Beyond, the layers were not given their sizes by anybody, but by a program that resizes files."""
 
@@ -36,10 +36,11 @@ def rank_settings(sizes: Mapping[str, Size], common: Size | None = None) -> dict
         sizes: by layer, such as `unet.mid_block.attentions.0.proj_in`; at least one.
         common: the rank and alpha to start from; None takes the most frequent.
     """
-    sizes = {layer: Size(rank, float(f"{alpha:.6g}")) for layer, (rank, alpha) in sizes.items()}
+    unet_first = sorted(sizes, key=lambda layer: layer.startswith("text_encoder"))
+    sizes = {layer: Size(sizes[layer].rank, float(f"{sizes[layer].alpha:.6g}")) for layer in unet_first}
     common = common or Counter(sizes.values()).most_common(1)[0][0]
     settings: dict[str, Any] = {"network.rank": common.rank, "network.alpha": common.alpha}
-    by_family = list(_entries(sizes, common, (_family, _attention, _role, _role_in_block, _layer)))
+    by_family = list(_entries(sizes, common, (_family, _half, _role, _role_in_block, _layer)))
     by_block = list(_entries(sizes, common, (_block, _family_in_block, _role_in_block, _layer)))
     entries = by_family if len(by_family) <= len(by_block) else by_block
     if len(entries) > MOST_ENTRIES:
@@ -65,16 +66,17 @@ def _family(layer: str) -> str:
     return next((pattern for pattern in FAMILIES if re.search(pattern, layer)), _layer(layer))
 
 
-def _attention(layer: str) -> str:
-    """Self-attention or cross-attention of a UNet; else the family."""
+def _half(layer: str) -> str:
+    """One of the text encoders, self-attention or cross-attention of the UNet; else the family."""
+    if match := re.match(r"text_encoder(_2)?\.", layer):
+        return f"^{re.escape(match[0])}"
     match = re.search(r"\.attn[12]\.", layer)
     return re.escape(match[0]) if match else _family(layer)
 
 
 def _role(layer: str) -> str:
     """What it is in its block, such as `attn2.to_q`; in all blocks of its component."""
-    encoder = next((pattern for pattern in TEXT_ENCODERS if re.search(pattern, layer)), "")
-    return f"{encoder}.*{_end(layer)}" if encoder else _end(layer)
+    return f"{_half(layer)}.*{_end(layer)}" if re.search(TEXT_ENCODERS, layer) else _end(layer)
 
 
 def _role_in_block(layer: str) -> str:

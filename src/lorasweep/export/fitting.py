@@ -1,0 +1,141 @@
+"""Settings of a file become a recipe that composes and passes every check; what does not is left out, and named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from lorasweep.checks import check
+from lorasweep.compose import composing
+from lorasweep.config import Config, schema_keys, value_at
+from lorasweep.config.limits import ill_typed
+from lorasweep.errors import Problem
+from lorasweep.export.formula import Formula, escaped
+
+# What belongs to the base or the machine, and not to a recipe, which trains any base on any machine.
+_ELSEWHERE = (
+    "base_model.",
+    "tracker.",
+    "output_root",
+    "resume",
+    "recipe",
+    "dataset.resolution",
+    "dataset.bucket_step",
+    "dataset.cache",
+    "sampling.steps",
+    "sampling.guidance",
+    "training.device",
+    "training.mixed_precision",
+    "training.gradient_checkpointing",
+    "training.offload_idle",
+    "training.compile",
+    "training.state_every_steps",
+    "training.diffusers_folder",
+)
+_SCALED = ("dataset.bucket_min", "dataset.bucket_max")
+"""Sizes in pixels that a recipe has at the scale of the base."""
+
+_LEAST = 64
+"""The least of them on a base of 1,024 pixels; what is less would be no whole step on a small base."""
+
+_PLACES = tuple(key.name for key in schema_keys().values() if key.path)
+"""Where something lay; it need not be on this machine."""
+
+
+@dataclass
+class Fitted:
+    """Settings that compose.
+
+    Attributes:
+        recipe: dotted keys -> values of the recipe.
+        elsewhere: those of the base and the machine that decide what is learnt, where the base's group has others.
+        notes: a line for each value that had to go.
+    """
+
+    recipe: dict[str, Any]
+    elsewhere: dict[str, Any]
+    notes: list[str] = field(default_factory=list)
+
+
+def fit(settings: Mapping[str, Any], base_model: str) -> Fitted:
+    """Return settings as a recipe, and what else its run was given.
+
+    Args:
+        settings: dotted keys -> values, of any release or program; lengths in pixels are those on their own base.
+        base_model: the choice of the group base_model that they are for.
+    """
+    groups = _groups(base_model)
+    known = {key: settings[key] for key in schema_keys() if key in settings}
+    gone = [Problem(f"{key}={value}: there is no such key") for key, value in settings.items() if key not in known]
+    gone += _drop_ill_typed(known, groups)
+    gone += _drop_refused(known, groups)
+    base = {key: value for key, value in known.items() if key.startswith("base_model.")}
+    on_base = _composed(groups, base)
+    recipe: dict[str, Any] = {}
+    for key, value in known.items():
+        if key in _SCALED:
+            pixels = value * 1024 / on_base.base_model.resolution
+            if value != value_at(on_base, key) and pixels >= _LEAST:
+                recipe[key] = Formula(f"${{native:{pixels:g}}}")
+        elif not key.startswith(_ELSEWHERE):
+            recipe[key] = value
+    bare, whole = _composed(groups, recipe), _composed(groups, {**recipe, **base})
+    elsewhere = {
+        key: value
+        for key, value in known.items()
+        if key.startswith((*_ELSEWHERE, *_SCALED))
+        and schema_keys()[key].resume not in ("free", "which")
+        and key != "base_model.lora_lr"  # the recipe has a rate of its own
+        and value != value_at(bare if key in base else whole, key)
+    }
+    return Fitted(recipe, elsewhere, [f"{problem}: left out" for problem in gone])
+
+
+def _drop_ill_typed(settings: dict[str, Any], groups: DictConfig) -> list[Problem]:
+    """Take out values that are not of their key's type."""
+    problems, config = [], groups.copy()
+    for key, value in list(settings.items()):
+        try:
+            OmegaConf.update(config, key, escaped(value))
+        except (OmegaConfBaseException, ValueError):
+            problems.append(ill_typed(schema_keys()[key], f"{key}={value}"))
+            del settings[key]
+    return problems
+
+
+def _drop_refused(settings: dict[str, Any], groups: DictConfig) -> list[Problem]:
+    """Take out, one after the other, values that a check refuses; files and folders may be elsewhere."""
+    dropped: list[Problem] = []
+    while True:
+        problems = check(_composed(groups, settings))
+        found = next(((problem, key) for problem in problems for key in _at_fault(problem, settings)), None)
+        if found is None:
+            return dropped
+        dropped.append(found[0])
+        del settings[found[1]]
+
+
+def _at_fault(problem: Problem, settings: Mapping[str, Any]) -> list[str]:
+    return [key for key in problem.keys if key in settings and key not in _PLACES]
+
+
+@lru_cache
+def _groups(base_model: str) -> DictConfig:
+    """What the groups of conf/ come to without a recipe."""
+    with composing():
+        return hydra.compose("config", ["~lora", f"base_model={base_model}"])
+
+
+def _composed(groups: DictConfig, settings: Mapping[str, Any]) -> Config:
+    config = groups.copy()
+    for key, value in {"name": "LoRA", **settings}.items():
+        OmegaConf.update(config, key, escaped(value))
+    result = OmegaConf.to_object(config)
+    assert isinstance(result, Config)
+    return result
