@@ -46,7 +46,7 @@ def test_it_says_first_what_would_go_and_removes_it_only_when_told(
 ) -> None:
     folder = version(tmp_path, 6)
     files.write_atomic(folder / "Bear_v6-000009.safetensors", b"w" * 1000)  # of no epoch of the record
-    (folder / ".Bear_v6-000004.safetensors.ab12.tmp").write_bytes(b"t" * 100)
+    (folder / ".Bear_v6-000004.safetensors.ab12cd34.tmp").write_bytes(b"t" * 100)
     before = content(tmp_path)
     clean(tmp_path)
     printed = capsys.readouterr().out
@@ -61,7 +61,7 @@ def test_it_says_first_what_would_go_and_removes_it_only_when_told(
     gone = {Path(name).name for name in before.keys() - after.keys()}
     assert gone == {
         "Bear_v6-000001.safetensors", "Bear_v6-000003.safetensors", "Bear_v6-000009.safetensors",
-        "step-00000009.safetensors", ".Bear_v6-000004.safetensors.ab12.tmp",
+        "step-00000009.safetensors", ".Bear_v6-000004.safetensors.ab12cd34.tmp",
     }  # fmt: skip
     record = json.loads((folder / "record.json").read_text())
     assert [bool(entry["file"]) for entry in record["epochs"]] == [False, True, False, True]
@@ -106,9 +106,87 @@ def test_what_is_being_trained_is_left_alone_also_where_it_was_taken_up_after_th
         assert "left alone, it is being trained" in capsys.readouterr().out
         monkeypatch.setattr(lock, "is_held", lambda folder: False)
         clean(tmp_path, "--yes")
-        assert "left alone, somebody trains it by now" in capsys.readouterr().out
+        assert "left alone, it is being trained, or was in the meantime" in capsys.readouterr().out
     after = content(tmp_path)
     assert {name for name in before if before[name] != after.get(name)} == set()
+
+
+def test_what_was_gone_on_with_between_the_look_and_the_removal_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its best epoch is another one by then: one that the look had given away."""
+    folder = version(tmp_path, 6)
+    take = lock.take
+
+    def late(place: Path) -> Any:
+        record = ledger.Record(folder)
+        record.update(selected_epoch=3)
+        return take(place)
+
+    monkeypatch.setattr(lock, "take", late)
+    clean(tmp_path, "--yes")
+    assert len(list(folder.glob("*-*.safetensors"))) == 4
+
+
+def test_what_is_not_its_own_stays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = version(tmp_path, 6)
+    elsewhere = tmp_path / "mine.safetensors"
+    elsewhere.write_bytes(b"m" * 9000)
+    (folder / "Bear_v6-000001.safetensors").unlink()
+    (folder / "Bear_v6-000001.safetensors").symlink_to(elsewhere)
+    mine = [
+        folder / name
+        for name in (
+            "Bear_v6-best.safetensors", "Bear_v6-000003 (copy).safetensors", "Bear_v60-000001.safetensors",
+            "Other_v6-000001.safetensors", "Bear_v6-000001.ckpt", ".mine.tmp", ".vimrc.backup.tmp", "notes.tmp",
+            "state/notes.txt", "state/mine.safetensors", "samples/000001_00_better.png", "Bear_v6_diffusers/unet.ckpt",
+            "../notes/Bear_v6-000001.safetensors", "../step-1.safetensors",
+        )
+    ]  # fmt: skip
+    for path in mine:
+        files.write_atomic(path, b"mine")
+    clean(tmp_path, "--json")
+    assert json.loads(capsys.readouterr().out)[0]["bytes"] < 7000, "a link's target is not freed"
+    clean(tmp_path, "--yes")
+    assert all(path.read_bytes() == b"mine" for path in mine) and elsewhere.stat().st_size == 9000
+    left = {path.name for path in folder.iterdir() if "-0" in path.name} - {path.name for path in mine}
+    assert left == {"Bear_v6-000002.safetensors", "Bear_v6-000004.safetensors"}
+
+
+@pytest.mark.parametrize("operations", range(6))
+def test_killed_between_any_two_removals_it_is_whole_and_the_next_clean_ends_it(
+    operations: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = version(tmp_path, 6)
+    files.write_atomic(folder / "Bear_v6-000009.safetensors", b"w" * 1000)
+    (folder / "samples" / ".000002_00.png.ab12cd34.tmp").write_bytes(b"t")
+    done = 0
+
+    def counted(action: Any) -> Any:
+        def act(*arguments: Any, **options: Any) -> None:
+            nonlocal done
+            if done == operations:
+                raise KeyboardInterrupt  # what a kill looks like from inside
+            done += 1
+            action(*arguments, **options)
+
+        return act
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", counted(Path.unlink))
+        patch.setattr(files, "write_json", counted(files.write_json))
+        with pytest.raises(KeyboardInterrupt):
+            main(["clean", "--yes", "--output-root", str(tmp_path)])
+    record = json.loads((folder / "record.json").read_text())
+    assert all((folder / entry["file"]).exists() for entry in record["epochs"] if entry["file"])
+    assert (folder / "Bear_v6.safetensors").read_bytes() == b"w" * 1000
+    clean(tmp_path, "--yes")
+    capsys.readouterr()
+    clean(tmp_path)
+    assert capsys.readouterr().out == "nothing can go\n"
+    assert {path.name for path in folder.glob("*-*.safetensors")} == {
+        "Bear_v6-000002.safetensors", "Bear_v6-000004.safetensors",
+    }  # fmt: skip
 
 
 def test_what_another_version_went_on_from_can_go_once_that_one_has_ended(tmp_path: Path) -> None:
@@ -133,16 +211,19 @@ def test_what_a_study_may_still_go_on_with_is_left_alone(tmp_path: Path, capsys:
     study = optuna.create_study(study_name="search", storage=storage)
     for state in (TrialState.COMPLETE, TrialState.RUNNING, TrialState.FAIL, TrialState.FAIL, TrialState.PRUNED):
         study.add_trial(create_trial(state=state, value=0.5 if state == TrialState.COMPLETE else None))
-    study.add_trial(create_trial(state=TrialState.WAITING, user_attrs={"retry_of": 3}))
+    study.add_trial(create_trial(state=TrialState.WAITING, user_attrs={"retry_of": 3}))  # 5
+    study.add_trial(create_trial(state=TrialState.FAIL))
+    study.add_trial(create_trial(state=TrialState.FAIL, user_attrs={"retry_of": 6}))
+    study.add_trial(create_trial(state=TrialState.COMPLETE, value=0.5, user_attrs={"retry_of": 7}))
     folders = {
         # Killed between the end of the training and the study's hearing of it: 1 is complete, but not told.
         number: version(tmp_path, 6 + number, "complete", trial={"study": "search", "number": number})
-        for number in range(5)
+        for number in (0, 1, 2, 3, 4, 6, 7, 8)
     }
     clean(tmp_path, "search", "--yes")
     kept = {number for number, folder in folders.items() if list(folder.glob("state/step*"))}
-    assert kept == {1, 2}, "running, and failed without a follower"
-    assert capsys.readouterr().out.count("study search may go on with it") == 2
+    assert kept == {1, 2, 3}, "running, failed without a follower, failed with one that has not begun"
+    assert capsys.readouterr().out.count("study search may go on with it") == 3
     elsewhere = version(tmp_path, 20, trial={"study": "far", "number": 0})
     clean(tmp_path, "far", "--yes")
     assert list(elsewhere.glob("state/step*")) and "--storage URL" in capsys.readouterr().out

@@ -53,7 +53,7 @@ def test_a_full_disk_is_an_oserror_for_safetensors_too(tmp_path: Path) -> None:
 
 
 def test_leftovers_of_a_killed_process_are_removed(tmp_path: Path) -> None:
-    (tmp_path / ".w.safetensors.123.tmp").write_text("half")
+    (tmp_path / ".w.safetensors.12345678.tmp").write_text("half")
     (tmp_path / "w.safetensors").write_text("whole")
     files.remove_leftovers(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["w.safetensors"]

@@ -12,6 +12,9 @@ from lorasweep.errors import UserError
 Trial = tuple[str, int]
 """Name of a study, number of a trial."""
 
+PLACES = ("", "state", "samples")
+"""Where in a version's folder a killed process leaves what it had not finished."""
+
 
 @dataclass(frozen=True)
 class Surplus:
@@ -40,9 +43,9 @@ class Surplus:
 
     @property
     def size(self) -> int:
-        """Return the bytes that removing it frees; a file that has another name stays under that."""
-        found = (each for path in self.paths for each in ([path] if path.is_file() else path.rglob("*")))
-        return sum(stat.st_size for path in found if path.is_file() and (stat := path.stat()).st_nlink == 1)
+        """Return the bytes that removing it frees; what has another name stays under that, as does a link's target."""
+        found = (each for path in self.paths for each in (path.rglob("*") if path.is_dir() else [path]))
+        return sum(stat.st_size for path in found if not path.is_dir() and (stat := path.lstat()).st_nlink == 1)
 
 
 @dataclass(frozen=True)
@@ -76,18 +79,21 @@ def look(versions: Iterable[ledger.Version], everything: Iterable[ledger.Version
 
 
 def remove(found: Surplus) -> bool:
-    """Remove what can go of one version; return whether that was possible: not if somebody trains it by now."""
+    """Remove what can go of one version; return whether that was possible: not if it was gone on with meanwhile."""
     folder = found.version.folder
     try:
         held = lock.take(folder)
     except UserError:
         return False
     with held:
-        retention.drop_epochs(ledger.Record(folder), found.epochs)
+        record = ledger.Record(folder)
+        if record.values != found.version.record:
+            return False
+        retention.drop_epochs(record, found.epochs)
         for path in found.state:
             path.unlink(missing_ok=True)
-        for place in (folder, folder / "state", folder / "samples"):
-            files.remove_leftovers(place)
+        for place in PLACES:
+            files.remove_leftovers(folder / place)
     return True
 
 
@@ -107,7 +113,7 @@ def _look(version: ledger.Version, superseded: bool, rules: Rules) -> Surplus:
         epochs=epochs,
         weights=[*(path for path in weights if path.exists()), *retention.nameless(folder, record)],
         state=[] if rules.keep_states else retention.states(folder),
-        leftovers=[path for place in ("", "state", "samples") for path in (folder / place).glob(".*.tmp")],
+        leftovers=[path for place in PLACES for path in files.leftovers(folder / place)],
     )
 
 

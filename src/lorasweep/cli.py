@@ -108,6 +108,7 @@ def _themes(args: argparse.Namespace) -> None:
 
 
 def _study(args: argparse.Namespace) -> None:
+    from lorasweep import studies
     from lorasweep.sweeping import leaderboard, lookup
 
     if args.name is None:
@@ -122,6 +123,8 @@ def _study(args: argparse.Namespace) -> None:
         print(leaderboard.as_csv(found.study, rows[:top]), end="")
     else:
         leaderboard.show(found.study, rows, top=top)
+        if equals := studies.as_good(found.study, rows):
+            print(f"As good as the best: {equals}.")
         dashboard = found.dashboard()
         more = {"dashboard": dashboard} if dashboard is not None else {}
         leaderboard.show_pairs("", leaderboard.next_steps(rows) | more)

@@ -141,9 +141,15 @@ def sha256_of(*paths: Path) -> str:
     return digest.hexdigest()
 
 
+def leftovers(folder: Path) -> list[Path]:
+    """Return the temporary files and folders that a killed process left in `folder`; nothing that is another's."""
+    pattern = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
+    return [path for path in folder.glob(".*.tmp") if pattern.fullmatch(path.name)]
+
+
 def remove_leftovers(folder: Path) -> None:
-    """Remove temporary files and folders that a killed process left in `folder`."""
-    for leftover in folder.glob(".*.tmp"):
+    """Remove what `leftovers` finds in `folder`."""
+    for leftover in leftovers(folder):
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
         else:

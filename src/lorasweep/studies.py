@@ -6,6 +6,7 @@ The search (`lorasweep.sweeping`) knows nothing of training, the training nothin
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from lorasweep import commands, ledger, retention
 from lorasweep.config import Config
+from lorasweep.config.measures import MARGINS, MEASURES, verdict
 from lorasweep.console import silenced
 from lorasweep.errors import UserError
 from lorasweep.text import size
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 
     from lorasweep.sweeping.job import Trial
     from lorasweep.sweeping.leaderboard import Row
+
+
+SHOWN = 5  # trials that are named as good as the best
 
 
 def train_trial(trial: Trial, config: Config, line: Sequence[str], choices: Mapping[str, str]) -> float | None:
@@ -182,19 +187,54 @@ def closing(config: DictConfig, study: optuna.Study, rows: Sequence[Row], best: 
         return [f"best      {row.version} in {row.folder}" for row in front] or ["best      none: no trial completed"]
     folder = Path(best.folder) if best.folder else None
     lines = [f"best      {best.version} in {folder}"]
+    if equals := as_good(study, rows):
+        lines.append(f"as good   {equals}")
     if best.refit:
         lines.append(f"refit     on all images in {best.refit}")
     if folder is not None and (folder / "record.json").exists():
         from lorasweep.tracking.wandb import crown
 
         crown(folder)
-        lines += [f"again     {best.command}", f"continue  {_continue(config, folder)}"]
+        lines.append(f"again     {best.command}")
+        if retention.states(folder):
+            lines.append(f"continue  {_continue(config, folder)}")
     from lorasweep.sweeping.storage import shown
 
     storage = config.hydra.sweeper.get("storage")
     kept = shown(storage) if storage else None
     lines.append(f"review    {commands.study(study.study_name, str(config.output_root), kept)}")
     return lines
+
+
+def as_good(study: optuna.Study, rows: Sequence[Row]) -> str:
+    """Return which trials are as good as the best within the noise, and what that means; "" without any.
+
+    Trials stand beside the best where they were trained as often: single trainings within the measure's margin, means
+    of several within twice the standard error of their difference.
+
+    Args:
+        study: whose.
+        rows: its leaderboard.
+    """
+    from lorasweep.sweeping import leaderboard
+
+    best, name = leaderboard.best(rows), leaderboard.value_names(study)[0]
+    if best is None or name not in MEASURES:
+        return ""
+    equals = [row for row in rows if row is not best and row.n == best.n and row.feasible and _near(name, row, best)]
+    if not equals:
+        return ""
+    names = [row.version or f"trial {row.number}" for row in equals]
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    single = f"{MARGINS}; hydra.sweeper.repeats=3 trains the best again to tell them apart"
+    noise = single if best.n == 1 else f"within twice the standard error of means of {best.n} trainings"
+    return f"{', '.join(names[:SHOWN])}{more}: {noise}"
+
+
+def _near(name: str, row: Row, best: Row) -> bool:
+    if row.n == 1:
+        return verdict(name, row.values[0], best.values[0]) == "same"
+    return abs(row.values[0] - best.values[0]) <= 2 * math.hypot(row.spread[0], best.spread[0]) / math.sqrt(row.n)
 
 
 def _continue(config: DictConfig, folder: Path) -> str:

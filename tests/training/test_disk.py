@@ -14,9 +14,11 @@ import torch
 from safetensors.torch import load_file
 
 from lorasweep.bases.sdxl import SDXL
+from lorasweep.cli import main
 from lorasweep.config import Config
 from lorasweep.errors import UserError
 from lorasweep.overrides import parsed
+from lorasweep.tracking.group import Trackers
 from lorasweep.training import disk
 from lorasweep.training.cohort import Job, run, run_cohort
 from lorasweep.training.member import Member
@@ -138,6 +140,30 @@ def test_a_state_that_is_not_wanted_goes_when_the_version_has_ended_and_not_befo
     assert failed.status == "failed" and states_in(failed.folder), "it can be gone on with"
     run(replace(config, resume=failed.folder.name), base=toy_base)
     assert record_of(failed.folder)["status"] == "complete" and not states_in(failed.folder)
+
+
+def test_what_goes_goes_after_the_trackers_have_taken_the_selected_file(
+    config: Config, toy_base: SDXL, worse_and_worse: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tracker may upload until it is closed, or at a later sync: it is given the one file that no removal takes."""
+    config.training.keep_state = False
+    told: list[str] = []
+    folder = folder_of(config)
+
+    def weights(self: Trackers, path: Path, aliases: Any, metadata: Any) -> None:
+        told.append(path.name)
+        assert path.exists() and states_in(folder)
+
+    def finish(self: Trackers, status: str, summary: Any) -> None:
+        told.append(status)
+        assert len(told) > 2 or states_in(folder), "an upload that fails can be made good by a resume"
+
+    monkeypatch.setattr(Trackers, "weights", weights)
+    monkeypatch.setattr(Trackers, "finish", finish)
+    run(config, base=toy_base)
+    assert told[:2] == ["FuzzyBear_v6.safetensors", "complete"] and not states_in(folder)
+    assert main(["clean", "--yes", "--keep-epochs", "0", "--output-root", config.output_root]) == 0
+    assert epochs_in(folder) == [1] and (folder / told[0]).exists()
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def places(output_root: Path, url: str | None = None) -> dict[str, str]:
 
 
 def settled(names: Iterable[str], output_root: Path, url: str | None = None) -> set[tuple[str, int]]:
-    """Return study and number of every trial that its study will not go on with: it has its result, or a follower.
+    """Return study and number of every trial that its study will not go on with: it, or who went on with it, has ended.
 
     Args:
         names: of studies; those of repeats and folds end in `FINALS`. Of studies that are not found, none is settled.
@@ -98,9 +98,12 @@ def settled(names: Iterable[str], output_root: Path, url: str | None = None) -> 
         known = _open(search, there[search])
         study = known.study if name == search else known.finals
         trials = study.get_trials(deepcopy=False) if study is not None else []
-        followed = retried(trials)
-        ended = (TrialState.COMPLETE, TrialState.PRUNED)
-        found |= {(name, trial.number) for trial in trials if trial.state in ended or trial.number in followed}
+        followers = retried(trials)
+        ended = {trial.number for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)}
+        for trial in reversed(trials):  # a follower comes after whom it follows
+            if followers.get(trial.number) in ended:
+                ended.add(trial.number)
+        found |= {(name, number) for number in ended}
     return found
 
 

@@ -117,7 +117,7 @@ def _lines(found: Sequence[Surplus], freed: dict[str, int], gone: dict[str, bool
             what.append(f"{len(each.weights)} weights file{'s' if len(each.weights) > 1 else ''} of epochs")
         what += ["the state"] if each.state else []
         what += ["what a killed process left"] if each.leftovers else []
-        left = each.left or ("somebody trains it by now" if gone.get(folder) is False else "")
+        left = each.left or ("it is being trained, or was in the meantime" if gone.get(folder) is False else "")
         if left:
             lines.append(f"{folder}: left alone, {left}")
         elif what:
