@@ -19,7 +19,7 @@ class Key:
 
     Attributes:
         name: dotted, such as network.rank.
-        kind: the value's type without null: bool, int, float, str or list.
+        kind: the value's type without null: bool, int, float, str, list or dict; Any where there are several.
         item: the type of a list's items; None for anything but a list.
         nullable: whether null is a value of it.
         default: the value when nobody sets it; MISSING (`???`) where there is none.
@@ -72,7 +72,7 @@ def keys_of(schema: type, prefix: str = "") -> Mapping[str, Key]:
         is_list = typing.get_origin(plain) is list
         found[name] = Key(
             name=name,
-            kind=list if is_list else plain,
+            kind=typing.get_origin(plain) or plain,
             item=typing.get_args(plain)[0] if is_list else None,
             nullable=nullable,
             default=entry.default if entry.default_factory is NO_DEFAULT else entry.default_factory(),

@@ -17,7 +17,7 @@ _BOUNDS = (
     ("below", "less than", operator.lt),
     ("at_most", "at most", operator.le),
 )
-_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", dict: "keys with values"}
 
 
 def beyond_limits(key: Key, value: Any) -> Iterator[Problem]:

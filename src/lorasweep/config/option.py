@@ -43,7 +43,7 @@ def option(
     """Declare one key: its default, its meaning, the values it takes, and all else that is known of it.
 
     Args:
-        default: the value when nobody sets it; a list is copied per instance.
+        default: the value when nobody sets it; a list or dict is copied per instance.
         doc: one sentence for the config reference.
         choices: the only values allowed.
         above: exclusive lower limit.
@@ -78,8 +78,8 @@ def option(
         "resume": resume,
         "measures": tuple(measures),
     }
-    if isinstance(default, list):
-        return field(default_factory=lambda: list(default), metadata=metadata)
+    if isinstance(default, list | dict):
+        return field(default_factory=default.copy, metadata=metadata)
     return field(default=default, metadata=metadata)
 
 
