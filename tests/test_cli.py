@@ -172,13 +172,33 @@ def test_a_storage_is_served(capsys, monkeypatch):
     from lorasweep.sweeping import storage
 
     served = []
-    monkeypatch.setattr(storage, "serve", lambda *where: served.append(where))
+
+    def serve(*where):
+        assert capsys.readouterr().out == ""  # nothing is said before it is so
+        where[-1]()
+        served.append(where[:-1])
+
+    monkeypatch.setattr(storage, "serve", serve)
     assert main(["storage", "postgresql://me:secret@db/studies", "--host", "0.0.0.0", "--port", "7"]) == 0
     assert served == [("postgresql://me:secret@db/studies", "0.0.0.0", 7)]
-    assert "secret" not in capsys.readouterr().out
+    assert capsys.readouterr().out == ("serving postgresql://me:***@db/studies as grpc://0.0.0.0:7 (Ctrl-C ends it)\n")
     assert main(["storage", "study.log"]) == 0 and served[-1] == ("study.log", "localhost", storage.PORT)
-    assert main(["storage", "study.log", "--port", "70000"]) == 2
-    assert "expected 1 to 65535" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (["study.log", "--port", "70000"], "--port 70000: expected 1 to 65535"),
+        (["mongodb://host/x"], "not a known form; expected one of journal:///study.log"),
+        (["grpc://host:1"], "a proxy in front of a proxy"),
+        (["postgresql://me:secret@127.0.0.1:1/studies"], "storage=postgresql+psycopg://me:***@127.0.0.1:1/studies: "),
+    ],
+)
+def test_a_storage_that_cannot_be_served_is_refused_before_anything_is_said_of_serving(line, told, capsys):
+    assert main(["storage", *line]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and told in err and "secret" not in err
+    assert len(err.splitlines()) == 2  # a title and one line
 
 
 def test_the_command_line_opens_without_the_heavy_libraries():

@@ -171,8 +171,11 @@ def _storage(args: argparse.Namespace) -> None:
 
     if not 1 <= args.port <= 65535:
         raise UserError(f"--port {args.port}: expected 1 to 65535", title="The storage cannot be served")
-    print(f"serving {storage.shown(args.url)} as grpc://{args.host}:{args.port} (Ctrl-C ends it)", flush=True)
-    storage.serve(args.url, args.host, args.port)
+
+    def ready() -> None:
+        print(f"serving {storage.shown(args.url)} as grpc://{args.host}:{args.port} (Ctrl-C ends it)", flush=True)
+
+    storage.serve(args.url, args.host, args.port, ready)
 
 
 def _reference(args: argparse.Namespace) -> None:

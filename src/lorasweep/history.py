@@ -18,6 +18,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 
 from lorasweep.compose import composing
 from lorasweep.config import Config, schema_keys
+from lorasweep.sweeping.distributions import contains
 from lorasweep.sweeping.space import Space
 from lorasweep.text import written
 
@@ -93,7 +94,7 @@ def _point(version: DictConfig, choices: Mapping[str, str], space: Space) -> tup
         if fits:
             params[key] = fits[0]
         else:
-            misfits.append(f"{key}={written(given)} is not in {space.describe()[key]}")
+            misfits.append(f"{key}={written(given)} is not in {space.in_words(key)}")
     return params, misfits
 
 
@@ -109,10 +110,7 @@ def _value(version: DictConfig, name: str, given: Any, distribution: BaseDistrib
 
 
 def _among(distribution: BaseDistribution, given: Any) -> list[Any]:
-    try:
-        return [given] if distribution._contains(distribution.to_internal_repr(given)) else []
-    except (TypeError, ValueError):  # not one of the choices, not a number
-        return []
+    return [given] if contains(distribution, given) else []
 
 
 def _gives(version: DictConfig, name: str, choice: Any, value: Any) -> bool:

@@ -18,15 +18,20 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra._internal.callbacks import Callbacks
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
-from hydra.types import HydraContext
+from hydra.types import HydraContext, RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from lorasweep.sweeping.storage import open_storage
+from lorasweep.sweeping.sweeper import sweep
 
 APP = """
 import json, os, signal, sys, time
 from pathlib import Path
 import hydra
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def main(cfg: DictConfig):
@@ -101,12 +106,61 @@ def app(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 @pytest.fixture
 def study_of(tmp_path: Path) -> Callable[[str], optuna.Study]:
     """Open the study that the foreign app has left behind."""
-    from lorasweep.sweeping.storage import open_storage
 
     def load(name: str = "app") -> optuna.Study:
         return optuna.load_study(study_name=name, storage=open_storage(f"{tmp_path}/swept/journal.log"))
 
     return load
+
+
+@dataclass
+class Search:
+    """A search of a task in this process: the keys x, n, top, kind, layers and seed, and one folder per job.
+
+    Attributes:
+        folder: where the study and the jobs' folders go.
+        task: what each trial runs; it gets the config.
+        ran: x and n of every job that ran.
+    """
+
+    folder: Path
+    task: Callable[[DictConfig], Any]
+    ran: list[tuple[Any, Any]]
+
+    def __call__(self, *line: str) -> float | None:
+        """Search as a command line says, and return the best value."""
+        loader = GlobalHydra.instance().config_loader()
+        quiet = ["hydra/sweeper=optuna", "hydra/job_logging=none", "hydra/hydra_logging=none"]
+        config = loader.load_configuration(
+            "config", [*quiet, "hydra.sweeper.plots=false", *line], run_mode=RunMode.MULTIRUN
+        )
+        context = HydraContext(config_loader=loader, callbacks=Callbacks(config))
+        HydraConfig.instance().set_config(config)
+
+        def task(job: DictConfig) -> Any:
+            self.ran.append((job.x, job.n))
+            return self.task(job)
+
+        arguments = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
+        assert isinstance(arguments, list)
+        return sweep(context, task, config, [str(text) for text in arguments])
+
+    def study(self, name: str = "app") -> optuna.Study:
+        """Return the study that was left behind."""
+        return optuna.load_study(study_name=name, storage=open_storage(f"{self.folder}/journal.log"))
+
+
+@pytest.fixture
+def search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Search]:
+    """A search whose trials return (x - 1) squared, kept in the folder `swept`."""
+    conf = tmp_path / "conf"
+    conf.mkdir()
+    (conf / "config.yaml").write_text(
+        "x: 1.0\nn: 3\ntop: 4\nkind: plain\nlayers: [1, 2]\nseed: 7\nhydra: {sweep: {dir: swept}}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    with initialize_config_dir(str(conf), version_base="1.3", job_name="app"):
+        yield Search(tmp_path / "swept", lambda job: (job.x - 1) ** 2, [])
 
 
 @dataclass

@@ -78,10 +78,11 @@ def test_the_defaults_and_their_names(composed: Callable[..., dict[str, Any]]) -
 def test_each_sampler_draws(name: str, composed: Callable[..., dict[str, Any]]) -> None:
     """Built from its file, it asks for trials inside the space; its arguments are Optuna's defaults."""
     spec = composed(f"hydra/sweeper/sampler={name}", "hydra.sweeper.sampler.seed=3")["sampler"]
-    sampler = choices.sampler(spec, SPACE, ["minimize"])
+    space = parse_space({"x": "range(1,4)", "y": "a,b"}, []) if name == "cmaes" else SPACE  # it needs a number
+    sampler = choices.sampler(spec, space, ["minimize"])
     study = optuna.create_study(sampler=sampler)
     for _ in range(3):
-        trial = study.ask(SPACE.distributions)
+        trial = study.ask(space.distributions)
         assert trial.params["x"] in (1, 2, 3)
         assert trial.params["y"] in ("a", "b")
     _holds_optunas_defaults(name, {**spec, "seed": None})
@@ -155,17 +156,37 @@ def test_a_resumed_study_does_not_repeat_its_draws() -> None:
 
 
 def test_an_unknown_argument_names_the_nearest() -> None:
-    told = problem(lambda: choices.build({"_target_": "optuna.samplers.TPESampler", "n_startup_trial": 3}))
-    assert "n_startup_trial is unknown (did you mean n_startup_trials?)" in told
+    told = problem(
+        lambda: choices.build({"_target_": "optuna.samplers.TPESampler", "n_startup_trial": 3}, "hydra.sweeper.sampler")
+    )
+    assert "hydra.sweeper.sampler.n_startup_trial: there is no such key; did you mean n_startup_trials?" in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"seed": "abc"}, "hydra.sweeper.sampler.seed=abc: expected a whole number or null"),
+        ({"seed": 1.5}, "hydra.sweeper.sampler.seed=1.5: expected a whole number or null"),
+        ({"n_startup_trials": "few"}, "hydra.sweeper.sampler.n_startup_trials=few: expected a whole number"),
+        ({"multivariate": 3}, "hydra.sweeper.sampler.multivariate=3: expected true or false or null"),
+    ],
+)
+def test_an_argument_of_another_type_is_named(arguments: dict[str, Any], told: str) -> None:
+    spec = {"_target_": "optuna.samplers.TPESampler"} | arguments
+    assert problem(lambda: choices.sampler(spec, SPACE, ["minimize"])) == told
 
 
 def test_a_missing_argument_is_named() -> None:
-    told = problem(lambda: choices.build({"_target_": "optuna.pruners.PercentilePruner"}))
+    told = problem(lambda: choices.build({"_target_": "optuna.pruners.PercentilePruner"}, "hydra.sweeper.pruner"))
     assert "percentile is missing" in told
 
 
 def test_a_value_that_optuna_refuses_is_quoted() -> None:
-    told = problem(lambda: choices.build({"_target_": "optuna.pruners.MedianPruner", "n_startup_trials": -1}))
+    told = problem(
+        lambda: choices.build(
+            {"_target_": "optuna.pruners.MedianPruner", "n_startup_trials": -1}, "hydra.sweeper.sampler"
+        )
+    )
     assert "MedianPruner(n_startup_trials=-1): " in told
     assert "negative" in told
 
@@ -180,7 +201,7 @@ def test_a_value_that_optuna_refuses_is_quoted() -> None:
     ],
 )
 def test_a_wrong_target(target: str | None, told: str) -> None:
-    assert told in problem(lambda: choices.build({"_target_": target}))
+    assert told in problem(lambda: choices.build({"_target_": target}, "hydra.sweeper.sampler"))
 
 
 def test_a_pruner_is_no_sampler_and_the_other_way_round() -> None:
@@ -196,8 +217,9 @@ def test_a_missing_package_comes_with_the_command_that_installs_it(monkeypatch: 
     assert told == "CmaEsSampler needs a package that is not installed: pip install cmaes"
 
 
-def test_cmaes_has_one_objective() -> None:
+def test_cmaes_has_one_objective_and_needs_a_number() -> None:
     spec = {"_target_": "optuna.samplers.CmaEsSampler"}
+    assert "all parameters are choices" in problem(lambda: choices.sampler(spec, SPACE, ["minimize"]))
     assert "one objective, not 2" in problem(lambda: choices.sampler(spec, SPACE, ["minimize", "maximize"]))
 
 
@@ -209,4 +231,4 @@ def test_a_grid_of_an_endless_space_is_refused() -> None:
 
 def test_hydras_own_words_are_no_arguments() -> None:
     spec = {"_target_": "optuna.samplers.RandomSampler", "_convert_": "all", "_recursive_": True, "seed": 1}
-    assert isinstance(choices.build(spec), optuna.samplers.RandomSampler)
+    assert isinstance(choices.build(spec, "hydra.sweeper.sampler"), optuna.samplers.RandomSampler)

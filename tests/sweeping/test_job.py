@@ -59,7 +59,7 @@ def test_an_identity_survives_the_way_through_hydra(tmp_path):
 
 
 def test_a_result_with_everything(study, job, tmp_path):
-    asked = job(artifacts=str(tmp_path / "artifacts"))
+    asked = job(folder=str(tmp_path))
     (tmp_path / "grid.png").write_bytes(b"picture")
     with sweeping.trial() as trial:
         assert trial.params == asked.params and trial.predecessor is None
@@ -164,3 +164,43 @@ def test_a_trial_that_was_given_up_is_told_to_stop(study, job):
         trial.note(version="x")
         trial.finish(1.0)
     assert study.trials[0].state is TrialState.FAIL
+
+
+def test_a_retry_that_died_before_it_could_say_anything_hides_nothing(study, job):
+    """What the first attempt noted and reported reaches the third."""
+    job()
+    with pytest.raises(SystemExit), sweeping.trial() as trial:
+        trial.note(folder="outputs/bear/v6")
+        trial.report(8, 0.5)
+        raise SystemExit(143)
+    second = study.ask({"x": optuna.distributions.FloatDistribution(0, 1)})
+    second.set_user_attr("retry_of", 0)
+    study.tell(1, state=TrialState.FAIL)
+    job()
+    study._storage.set_trial_user_attr(2, "retry_of", 1)
+    with sweeping.trial() as trial:
+        assert trial.predecessor["folder"] == "outputs/bear/v6" and trial.predecessor["retry_of"] == 0
+        assert [attempt.number for attempt in trial.attempts] == [1, 0]
+        trial.finish(1.0)
+    assert study.trials[2].intermediate_values == {8: 0.5}
+
+
+def test_numbers_of_any_kind_are_reported_noted_and_finished(study, job):
+    import numpy as np
+    import torch
+
+    job()
+    with sweeping.trial() as trial:
+        trial.report(np.int64(1), np.float32(0.5))
+        trial.note(metrics={"size": np.float32(2.5), "counts": torch.tensor([1, 2])}, folder=Path("there"))
+        trial.finish(torch.tensor(0.25))
+    (told,) = study.trials
+    assert told.value == 0.25 and told.intermediate_values == {1: 0.5}
+    assert told.user_attrs["metrics"] == {"size": 2.5, "counts": [1, 2]} and told.user_attrs["folder"] == "there"
+
+
+def test_the_traceback_of_a_failed_job_is_kept_in_the_studys_folder(study, job, tmp_path):
+    job(folder=str(tmp_path))
+    with pytest.raises(KeyError), sweeping.trial():
+        raise KeyError("injected")
+    assert 'raise KeyError("injected")' in (tmp_path / "failed" / "0.txt").read_text()

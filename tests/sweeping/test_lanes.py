@@ -13,7 +13,8 @@ from hydra.errors import CompactHydraException
 
 from lorasweep.errors import UserError
 from lorasweep.sweeping.lanes import Batches, Ended, Lanes, OneAfterAnother, Work, in_a_line, open_lanes
-from lorasweep.sweeping.launcher import share, visible_gpus
+from lorasweep.sweeping.launcher import share
+from lorasweep.sweeping.launchers import visible_gpus
 from lorasweep.sweeping.processes import Processes
 
 
@@ -319,7 +320,7 @@ def test_stop_lets_work_save_and_leave(
     ended = {one.number: one for one in lanes.wait(0)}
     assert ended[0] == Ended(0, error="SystemExit: 130")
     assert (toy_app.job(0) / "saved").read_text() == "2"
-    assert ended[1] == Ended(1, error="interrupted")
+    assert ended[1] == Ended(1, error="interrupted", outside=True)
     assert ended[2].error == "interrupted" and not ended[2].crashed
     assert not any(alive(int((toy_app.job(number) / "began").read_text())) for number in (0, 1))
 
@@ -363,8 +364,11 @@ def test_an_app_that_cannot_be_loaded_fails_its_jobs_with_the_reason(
 
 def test_impossible_settings_are_told_together(toy_app: Any) -> None:
     with pytest.raises(UserError) as wrong:
-        open_lanes(toy_app.launcher("lanes", "hydra.launcher.grace_s=-1"), 0)
-    assert [problem.split("=")[0] for problem in wrong.value.problems] == ["n_jobs", "hydra.launcher.grace_s"]
+        open_lanes(toy_app.launcher("lanes", "hydra.launcher.grace_s=-1", "hydra.launcher.n_jobs=two"), None)
+    assert [problem.split(":")[0] for problem in wrong.value.problems] == [
+        "hydra.launcher.n_jobs=two",
+        "hydra.launcher.grace_s=-1",
+    ]
 
 
 # The machine's parts

@@ -105,20 +105,24 @@ def test_a_grid_runs_on_the_lanes(grid: Callable[..., Grid]) -> None:
     output = run.finish()
     assert run.process.returncode == 0, output
     assert [line.rpartition(" : ")[2] for line in output.splitlines() if " : " in line] == ["x=4", "x=5", "x=6"]
-    assert [line.rpartition(" ")[2] for line in output.splitlines() if "returned" in line] == ["8", "10", "12"]
+    assert [line.partition(" returned ")[2] for line in output.splitlines() if "returned" in line] == [
+        "8 (x=4)",
+        "10 (x=5)",
+        "12 (x=6)",
+    ]
     log = (run.folder / "lanes" / "lane-0.log").read_text()
     assert "value 8 extra 10 resolved 5" in log and "value 12 extra 10 resolved 7" in log
     assert (run.folder / "2" / ".hydra" / "overrides.yaml").read_text() == "- x=6\n"
 
 
 def test_a_grid_says_how_it_goes_where_hydras_logging_is_off(grid: Callable[..., Grid]) -> None:
-    output = grid("x=4,5", "hydra.launcher.n_jobs=1", "hydra/hydra_logging=none", "hydra/job_logging=none").finish()
-    assert output.splitlines() == [
-        "Launching 2 jobs on 1 lane",
+    run = grid("x=4,5", "hydra.launcher.n_jobs=1", "hydra/hydra_logging=none", "hydra/job_logging=none")
+    assert run.finish().splitlines() == [
+        f"Launching 2 jobs on 1 lane, whose output goes to {run.folder}/lanes",
         "#0 : x=4",
-        "#0 returned 8",
+        "#0 returned 8 (x=4)",
         "#1 : x=5",
-        "#1 returned 10",
+        "#1 returned 10 (x=5)",
     ]
 
 
@@ -126,8 +130,9 @@ def test_a_failed_job_and_a_dead_lane_end_the_grid_last(grid: Callable[..., Grid
     run = grid("do=raise,kill,double", "hydra.launcher.n_jobs=1")
     output = run.finish()
     assert run.process.returncode == 1
-    assert "#0 failed: ValueError: x is bad" in output
-    assert "#1 failed: lane 0 (pid" in output and "killed by signal 9 (SIGKILL)" in output
+    assert f"#0 (do=raise) failed: ValueError: x is bad; its output is in {run.folder}/lanes/lane-0.log" in output
+    assert "#1 (do=kill) failed: lane 0 (pid" in output and "killed by signal 9 (SIGKILL)" in output
+    assert "2 of 3 jobs failed: #0, #1" in output
     assert "value 2" in (run.folder / "lanes" / "lane-0.log").read_text()
     assert "Error executing job with overrides: ['do=raise']" in output
 

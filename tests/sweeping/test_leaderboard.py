@@ -178,7 +178,7 @@ def test_next_steps(study):
     assert next_steps([bare]) == {
         "best": "trial 4",
         "refit": "on all images in outputs/bear/v12",
-        "parameters": "x=1e-05 'kind='\"'\"'a b'\"'\"''",
+        "parameters": "x=1e-05 'kind=a b'",
     }
     front = [Row(1, "complete", values=(1.0, 2.0), pareto=True, folder="a"), Row(2, "complete", values=(3.0, 3.0))]
     assert next_steps(front) == {"trial 1": "a"}

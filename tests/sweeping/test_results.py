@@ -25,7 +25,7 @@ def test_one_objective_in_the_plugins_format(tmp_path):
     study.add_trial(create_trial(value=0.7, params={"lr": 1e-3, "kind": "null"}, distributions=SPACE))
     written = write_results(study, rows(study), tmp_path / "new")
     assert [path.name for path in written] == ["leaderboard.csv", "optimization_results.yaml"]
-    found = {"name": "optuna", "best_params": {"lr": 1e-5, "kind": "${nothing}"}, "best_value": 0.5}
+    found = {"name": "optuna", "best_params": {"lr": 1e-5, "kind": "${nothing}"}, "best_value": 0.5, "best_trial": 0}
     assert yaml.safe_load(written[1].read_text()) == found
     # Read as Hydra's users do; the text of the parameter is not taken for an interpolation when written.
     assert OmegaConf.load(written[1]).best_params.lr == 1e-5
@@ -48,8 +48,8 @@ def test_several_objectives_list_the_front(tmp_path):
     assert yaml.safe_load((tmp_path / "optimization_results.yaml").read_text()) == {
         "name": "optuna",
         "solutions": [
-            {"params": {"lr": 0.004}, "values": [0.4, 0.5]},
-            {"params": {"lr": 0.005}, "values": [0.5, 1.0]},
+            {"params": {"lr": 0.004}, "values": [0.4, 0.5], "trial": 1},
+            {"params": {"lr": 0.005}, "values": [0.5, 1.0], "trial": 0},
         ],
     }
 

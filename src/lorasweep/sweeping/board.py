@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from types import TracebackType
 
 import optuna
@@ -20,8 +21,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from lorasweep.sweeping.budget import counted, retried
+from lorasweep.sweeping.grammar import readable_text
 from lorasweep.sweeping.ranking import STATES, is_feasible, pareto_front, reason_of, seconds_of
-from lorasweep.sweeping.study import FINALS, counted, retried
+from lorasweep.sweeping.settings import FINALS
+from lorasweep.sweeping.tracebacks import file_of
 from lorasweep.sweeping.wording import duration, roughly, score, settings, short_names, trial_name
 
 COLOURS = {"complete": "green", "pruned": "yellow", "failed": "red", "running": "cyan"}
@@ -168,7 +172,8 @@ class Board:
             what.append(" " + ", ".join(map(score, trial.values)))
             if is_best:
                 what.append(" (best)", style="bold green")
-        parts = [reason_of(trial, self._standing.followers.get(trial.number)), settings(trial.params, self._names)]
+        parts = [reason_of(trial, self._standing.followers.get(trial.number)), self._trace(trial)]
+        parts += [settings(trial.params, self._names)]
         seconds = seconds_of(trial)
         parts += [duration(seconds)] if seconds is not None else []
         what.append("".join(f", {part}" for part in parts if part))
@@ -200,12 +205,18 @@ class Board:
             )
         return Group(*lines, table) if now.running else Group(*lines)
 
+    def _trace(self, trial: FrozenTrial) -> str:
+        """Return where the traceback of a failed trial is, if it has one."""
+        folder = self._study.user_attrs.get("folder") if trial.state == TrialState.FAIL else None
+        trace = None if folder is None else file_of(Path(folder), self._study.study_name, trial.number)
+        return f"traceback in {trace}" if trace is not None and trace.exists() else ""
+
     def _opening(self) -> list[str | Text]:
         facts = [f"{self._total} trials" if self._total is not None else "until the time is over"]
         facts += [f"{self._standing.done} finished already"] if self._standing.done else []
         facts += [f"{self._capacity} at a time"] if self._capacity > 1 else []
         width = max(map(len, self._space), default=0)
-        space = [f"  {key.ljust(width)}  {sweep}" for key, sweep in self._space.items()]
+        space = [f"  {key.ljust(width)}  {readable_text(sweep)}" for key, sweep in self._space.items()]
         return [Text.assemble((self._title, "bold"), ": " + ", ".join(facts)), *space]
 
     def _progress(self) -> str:

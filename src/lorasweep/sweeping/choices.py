@@ -6,50 +6,73 @@ import importlib
 import importlib.util
 import inspect
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from optuna.distributions import CategoricalDistribution
 from optuna.exceptions import ExperimentalWarning
-from optuna.pruners import BasePruner
+from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import BaseSampler
 
-from lorasweep.errors import UserError
+from lorasweep.errors import Problem, UserError
+from lorasweep.sweeping.grid import Grid
+from lorasweep.sweeping.settings import PREFIX
 from lorasweep.sweeping.space import TITLE, Space
-from lorasweep.text import nearest
+from lorasweep.text import did_you_mean, nearest, written
 
 # A config may carry Hydra's own words beside `_target_`; they say nothing here.
-_HYDRAS = {"_target_", "_convert_", "_recursive_"}
+_HYDRAS = {"_target_", "_convert_", "_recursive_", "_partial_"}
 # Their order of trials hangs on the seed: a resumed study must go on in the same order.
 _SAME_ORDER = ("GridSampler", "QMCSampler")
 _ONE_OBJECTIVE = ("CmaEsSampler",)
+_NUMBERS_ONLY = ("CmaEsSampler",)
 # Optuna itself asks for these only at the first draw.
 _PACKAGES = {"CmaEsSampler": ("cmaes",), "GPSampler": ("scipy", "torch"), "QMCSampler": ("scipy",)}
 _EXAMPLE = "optuna.samplers.TPESampler"
+# The plain types of Optuna's signatures: in words, and whether a value is one.
+_KINDS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    "int": ("a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool)),
+    "float": ("a number", lambda value: isinstance(value, int | float) and not isinstance(value, bool)),
+    "bool": ("true or false", lambda value: isinstance(value, bool)),
+    "str": ("text", lambda value: isinstance(value, str)),
+    "None": ("null", lambda value: value is None),
+}
+SAMPLER = f"{PREFIX}sampler"
+PRUNER = f"{PREFIX}pruner"
 
 
-def build(spec: Mapping[str, Any]) -> Any:
+def build(spec: Mapping[str, Any], key: str, kind: type = object) -> Any:
     """Return the object that a dict describes: `_target_` is called with the other entries, dicts within first.
 
+    Args:
+        spec: the dict.
+        key: where it stands in the config, for what is wrong with it.
+        kind: what it must be.
+
     Raises:
-        UserError: no such class, an argument or a value that it does not take, an optional package that it needs.
+        UserError: no such class, one of another kind, an argument or a value that it does not take, an optional
+            package that it needs.
     """
     target = spec.get("_target_")
     if not isinstance(target, str):
-        raise UserError(f"{dict(spec)}: expected _target_, the dotted name of a class such as {_EXAMPLE}", TITLE)
-    made = _located(target)
-    arguments = {key: _built(value) for key, value in spec.items() if key not in _HYDRAS}
-    problem = _ill_called(target, made, arguments)
-    if problem:
-        raise UserError(problem, TITLE)
+        said = f"{key}={written(dict(spec))}: expected _target_, the dotted name of a class such as {_EXAMPLE}"
+        raise UserError(Problem(said, key), TITLE)
+    made = _located(target, key)
+    if inspect.isclass(made) and not issubclass(made, kind):
+        raise UserError(Problem(f"{key}: {target} is no {key.rpartition('.')[2]} of Optuna's", key), TITLE)
+    arguments = {name: _built(value, f"{key}.{name}") for name, value in spec.items() if name not in _HYDRAS}
+    problems = _ill_called(target, made, arguments, key)
+    if problems:
+        raise UserError(problems, TITLE)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             return made(**arguments)
     except ImportError as error:
-        raise UserError(_missing(target, error), TITLE) from error
+        raise UserError(Problem(_missing(target, error), key), TITLE) from error
     except (TypeError, ValueError) as error:
-        given = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
-        raise UserError(f"{target}({given}): {error}", TITLE) from error
+        given = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+        raise UserError(Problem(f"{key}: {target}({given}): {error}", key), TITLE) from error
 
 
 def sampler(spec: Mapping[str, Any], space: Space, directions: Sequence[str], trials_so_far: int = 0) -> BaseSampler:
@@ -62,78 +85,102 @@ def sampler(spec: Mapping[str, Any], space: Space, directions: Sequence[str], tr
         trials_so_far: trials that a resumed study has; the seed moves on by as many, so that draws do not repeat.
 
     Raises:
-        UserError: as `build`; a sampler of one objective for several; no finite grid.
+        UserError: as `build`; a sampler of one objective for several, or of numbers for none; no finite grid.
     """
-    name = str(spec.get("_target_", "")).rpartition(".")[2]
-    if name in _ONE_OBJECTIVE and len(directions) > 1:
-        raise UserError(
-            f"{name} minimises one objective, not {len(directions)}: choose hydra/sweeper/sampler=tpe", TITLE
-        )
-    absent = [package for package in _PACKAGES.get(name, ()) if importlib.util.find_spec(package) is None]
-    if absent:
-        raise UserError(f"{name} needs a package that is not installed: pip install {' '.join(absent)}", TITLE)
+    name = _class_name(spec)
+    problem = _unfit(name, space, directions)
+    if problem:
+        raise UserError(Problem(problem, SAMPLER), TITLE)
     filled = dict(spec)
-    if name == "GridSampler" and filled.get("search_space") is None:
-        filled["search_space"] = space.grid()
-    if filled.get("seed") is not None and name not in _SAME_ORDER:
-        filled["seed"] = int(filled["seed"]) + trials_so_far
-    result = build(filled)
-    if not isinstance(result, BaseSampler):
-        raise UserError(f"hydra.sweeper.sampler: {spec.get('_target_')} is no sampler of Optuna's", TITLE)
+    if name == "GridSampler":
+        filled |= {"_target_": f"{Grid.__module__}.{Grid.__qualname__}"}
+        if filled.get("search_space") is None:
+            filled["search_space"] = space.grid()
+    seed = filled.get("seed")
+    if isinstance(seed, int) and name not in _SAME_ORDER:
+        filled["seed"] = seed + trials_so_far
+    result: BaseSampler = build(filled, SAMPLER, BaseSampler)
     return result
 
 
-def pruner(spec: Mapping[str, Any]) -> BasePruner:
-    """Return the pruner of a dict with `_target_` and arguments.
+def pruner(spec: Mapping[str, Any] | None) -> BasePruner:
+    """Return the pruner of a dict with `_target_` and arguments; null prunes nothing.
 
     Raises:
         UserError: as `build`.
     """
-    result = build(spec)
-    if not isinstance(result, BasePruner):
-        raise UserError(f"hydra.sweeper.pruner: {spec.get('_target_')} is no pruner of Optuna's", TITLE)
+    if spec is None:
+        return NopPruner()
+    result: BasePruner = build(spec, PRUNER, BasePruner)
     return result
 
 
-def _built(value: Any) -> Any:
+def _class_name(spec: Mapping[str, Any]) -> str:
+    return str(spec.get("_target_", "")).rpartition(".")[2]
+
+
+def _unfit(name: str, space: Space, directions: Sequence[str]) -> str | None:
+    """Return why a sampler cannot search this space, or None."""
+    absent = [package for package in _PACKAGES.get(name, ()) if importlib.util.find_spec(package) is None]
+    if absent:
+        return f"{name} needs a package that is not installed: pip install {' '.join(absent)}"
+    if name in _ONE_OBJECTIVE and len(directions) > 1:
+        return f"{name} minimises one objective, not {len(directions)}: choose hydra/sweeper/sampler=tpe"
+    choices = [isinstance(found, CategoricalDistribution) for found in space.distributions.values()]
+    if name in _NUMBERS_ONLY and choices and all(choices):
+        return f"{name} learns about numbers, and all parameters are choices: choose hydra/sweeper/sampler=tpe"
+    return None
+
+
+def _built(value: Any, key: str) -> Any:
     if isinstance(value, Mapping):
-        return build(value) if "_target_" in value else {key: _built(item) for key, item in value.items()}
-    return [_built(item) for item in value] if isinstance(value, (list, tuple)) else value
+        if "_target_" in value:
+            return build(value, key)
+        return {name: _built(item, f"{key}.{name}") for name, item in value.items()}
+    return [_built(item, key) for item in value] if isinstance(value, (list, tuple)) else value
 
 
-def _located(target: str) -> Any:
+def _located(target: str, key: str) -> Any:
     module_name, _, name = target.rpartition(".")
     try:
         module = importlib.import_module(module_name) if module_name else None
     except ImportError as error:
         missing = isinstance(error, ModuleNotFoundError) and module_name.startswith(str(error.name))
-        raise UserError(
-            f"{target}: there is no module {error.name}" if missing else _missing(target, error), TITLE
-        ) from error
+        said = f"{target}: there is no module {error.name}" if missing else _missing(target, error)
+        raise UserError(Problem(f"{key}._target_={said}", key), TITLE) from error
     if module is None or not callable(getattr(module, name, None)):
         near = nearest(name, dir(module)) if module else None
         hint = f"; did you mean {module_name}.{near}?" if near else f"; expected a name such as {_EXAMPLE}"
-        raise UserError(f"{target}: there is no such class{hint}", TITLE)
+        raise UserError(Problem(f"{key}._target_={target}: there is no such class{hint}", key), TITLE)
     return getattr(module, name)
 
 
-def _ill_called(target: str, made: Any, arguments: Mapping[str, Any]) -> str | None:
-    """Return which arguments are unknown or missing, or None."""
+def _ill_called(target: str, made: Any, arguments: Mapping[str, Any], key: str) -> list[Problem]:
+    """Return which arguments are unknown or missing, and which are not of the type that the signature names."""
     accepted = inspect.signature(made).parameters
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted.values()):
-        return None
-    unknown = [key for key in arguments if key not in accepted]
-    missing = [key for key, p in accepted.items() if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
-    missing = [key for key in missing if key not in arguments]
-    if not unknown and not missing:
-        return None
-    ails = [f"{key} is unknown{_near(key, accepted)}" for key in unknown] + [f"{key} is missing" for key in missing]
-    return f"{target}: {', '.join(ails)}; it takes {', '.join(accepted)}"
+    takes = f"{target.rpartition('.')[2]} takes {', '.join(accepted) or 'nothing'}"
+    problems = []
+    for name, value in arguments.items():
+        at = f"{key}.{name}"
+        if name not in accepted:
+            if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in accepted.values()):
+                hint = did_you_mean(name, accepted)
+                problems.append(Problem(f"{at}: there is no such key{hint}; {takes}", at))
+        elif expected := _other_type(str(accepted[name].annotation), value):
+            problems.append(Problem(f"{at}={written(value)}: expected {expected}", at))
+    for name, parameter in accepted.items():
+        several = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        if parameter.default is parameter.empty and not several and name not in arguments:
+            problems.append(Problem(f"{key}.{name} is missing; {takes}", f"{key}.{name}"))
+    return problems
 
 
-def _near(key: str, accepted: Mapping[str, Any]) -> str:
-    near = nearest(key, accepted)
-    return f" (did you mean {near}?)" if near else ""
+def _other_type(annotation: str, value: Any) -> str | None:
+    """Return in words what an annotation of plain types asks for where a value is nothing of it, or None."""
+    kinds = [part.strip() for part in annotation.split("|")]
+    if not all(kind in _KINDS for kind in kinds) or any(_KINDS[kind][1](value) for kind in kinds):
+        return None
+    return " or ".join(_KINDS[kind][0] for kind in kinds)
 
 
 def _missing(target: str, error: ImportError) -> str:

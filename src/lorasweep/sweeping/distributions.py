@@ -37,6 +37,28 @@ def from_override(override: Override) -> BaseDistribution:
     raise ValueError("a glob is not a search space: name the choices, as in a,b,c")
 
 
+def end_left_out(override: Override) -> str | None:
+    """Return in words that a range stops short of its end, where its steps would reach it; None for all other sweeps.
+
+    hydra-optuna-sweeper up to 1.3 takes the end in (but for its grid sampler), so that a space that was written for
+    it would lose its last value in silence.
+    """
+    sweep = override.value()
+    if not isinstance(sweep, RangeSweep) or sweep.shuffle:
+        return None
+    found = _range(sweep)
+    start, stop, step = (_exact(end) for end in (sweep.start, sweep.stop, sweep.step) if end is not None)
+    if (stop - start) % step:
+        return None
+    kind = type(found[-1])
+    further = ",".join(element(kind(end)) for end in (start, stop + step, step))
+    few = [*found[:3], "...", found[-1]] if len(found) > 4 else found
+    return (
+        f"{override.input_line}: {', '.join(map(str, few))}; as everywhere in Hydra, a range's end is not part of it "
+        f"(hydra-optuna-sweeper 1.3 takes it in: range({further}) does)"
+    )
+
+
 def from_choices(found: Sequence[Any]) -> CategoricalDistribution:
     """Return a choice between values, each in its stored form; ValueError where there are none or two the same."""
     if not found:
@@ -68,7 +90,11 @@ def from_legacy(spec: Mapping[str, Any]) -> BaseDistribution:
         return from_choices(list(given["choices"]))
     low, high, step = given["low"], given["high"], given.get("step")
     cast = int if kind == "int" else float
-    numbers = [cast(low), cast(high), None if step is None else cast(step)]
+    try:
+        numbers = [cast(low), cast(high), None if step is None else cast(step)]
+    except (TypeError, ValueError):
+        shown = ", ".join(f"{key}: {element(given[key])}" for key in ("low", "high", "step") if key in given)
+        raise ValueError(f"expected numbers, got {shown}") from None
     if numbers[2] is not None and numbers[2] <= 0:
         raise ValueError(f"step: expected more than 0, got {element(step)}")
     return _numbers(numbers[0], numbers[1], numbers[2], bool(given.get("log", False)))  # type: ignore[arg-type]
@@ -93,6 +119,14 @@ def ends(distribution: BaseDistribution) -> list[Any]:
         return list(distribution.choices)
     assert isinstance(distribution, (IntDistribution, FloatDistribution))
     return list(dict.fromkeys([distribution.low, distribution.high]))
+
+
+def contains(distribution: BaseDistribution, value: Any) -> bool:
+    """Return whether a value, as a trial stores it, lies within a distribution."""
+    try:
+        return bool(distribution._contains(distribution.to_internal_repr(value)))
+    except (TypeError, ValueError):  # not one of the choices, not a number
+        return False
 
 
 def in_words(distribution: BaseDistribution) -> str:

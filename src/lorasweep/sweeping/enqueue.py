@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,32 +11,36 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lorasweep.errors import UserError
+from lorasweep.sweeping.distributions import contains
 from lorasweep.sweeping.settings import Settings, function
 from lorasweep.sweeping.space import Space
 
 
-def enqueue(study: optuna.Study, settings: Settings, config: DictConfig, space: Space) -> list[str]:
-    """Queue what `hydra.sweeper.enqueue` names, once in a study's life; return remarks for the user.
+def wanted(settings: Settings, config: DictConfig, space: Space) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the parameters that `hydra.sweeper.enqueue` names, as trials store them, and remarks for the user.
 
     Raises:
         UserError: unknown word or file, parameters that are not searched, values outside of the space.
     """
     if settings.enqueue is None:
-        return []
+        return [], []
     found, remarks = _given(settings, config, space)
-    wanted = [space.stored(params) for params in found]
-    problems = [problem for number, params in enumerate(wanted) for problem in _misfits(number, params, space)]
+    stored = [space.stored(params) for params in found]
+    problems = [problem for number, params in enumerate(stored) for problem in _misfits(number, params, space)]
     if problems:
         raise UserError(problems, title="The trials to begin with do not fit the search space")
-    before = list(study.user_attrs.get("enqueued") or [])
-    known = {json.dumps(params, sort_keys=True) for params in before}
-    new = [params for params in wanted if json.dumps(params, sort_keys=True) not in known]
-    for params in new:
-        study.enqueue_trial(params)
+    return stored, remarks
+
+
+def enqueue(study: optuna.Study, params: Sequence[dict[str, Any]], space: Space) -> list[str]:
+    """Queue parameters, each once in a study's life; return a remark on how many come first."""
+    before = [space.stored(known) for known in study.user_attrs.get("enqueued") or []]
+    new = [one for one in params if one not in before]
+    for one in new:
+        study.enqueue_trial(one)
     if new:
         study.set_user_attr("enqueued", before + new)
-        remarks.append(f"{len(new)} known configurations come first")
-    return remarks
+    return [f"{len(new)} known configurations come first"] if new else []
 
 
 def _given(settings: Settings, config: DictConfig, space: Space) -> tuple[list[dict[str, Any]], list[str]]:
@@ -67,10 +70,6 @@ def _misfits(number: int, params: Mapping[str, Any], space: Space) -> list[str]:
         if distribution is None:
             problems.append(f"enqueue[{number}]: {key} is not searched; searched are {', '.join(space.distributions)}")
             continue
-        try:
-            fits = distribution._contains(distribution.to_internal_repr(value))
-        except (TypeError, ValueError):
-            fits = False
-        if not fits:
-            problems.append(f"enqueue[{number}]: {key}={value} is outside of {space.describe()[key]}")
+        if not contains(distribution, value):
+            problems.append(f"enqueue[{number}]: {key}={value} is outside of {space.in_words(key)}")
     return problems

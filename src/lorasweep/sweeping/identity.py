@@ -46,10 +46,14 @@ class Identity:
     """All that a job must know to report to its study from anywhere.
 
     Attributes:
-        storage: URL of the study's storage. study: its name. trial_id, number: the trial in it.
-        pruner: the pruner as a plain dict with `_target_`; None prunes never. lease_s: seconds that a sign of life
-            is good for. constraints: texts such as `seconds <= 600`, checked when the trial finishes.
-        artifacts: folder of the pictures that trials attach, or None.
+        storage: URL of the study's storage, without a password: this ends up in files.
+        study: its name.
+        trial_id: the trial's in its storage.
+        number: the trial's in its study.
+        pruner: the pruner as a plain dict with `_target_`; None prunes never.
+        lease_s: seconds that a sign of life is good for.
+        constraints: texts such as `seconds <= 600`, checked when the trial finishes.
+        folder: the study's, for pictures that trials attach and tracebacks; None keeps none.
     """
 
     storage: str
@@ -59,7 +63,7 @@ class Identity:
     pruner: dict[str, Any] | None
     lease_s: float
     constraints: tuple[str, ...] = ()
-    artifacts: str | None = None
+    folder: str | None = None
 
     def override(self) -> str:
         """Return the override that puts this identity into a job's environment; the job's own config has no trace."""

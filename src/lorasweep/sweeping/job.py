@@ -5,34 +5,36 @@ from __future__ import annotations
 
 import math
 import operator
-import re
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.exceptions import ExperimentalWarning, StorageInternalError
+from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from lorasweep.errors import UserError
 from lorasweep.interruption import EXIT_CODES
-from lorasweep.sweeping.choices import build
+from lorasweep.sweeping import choices
+from lorasweep.sweeping.budget import INTERRUPTED, RETRY_OF
+from lorasweep.sweeping.constraint import parse_constraint
 from lorasweep.sweeping.identity import Identity
 from lorasweep.sweeping.lease import LEASE, LeaseKeeper, signature
-from lorasweep.sweeping.storage import open_storage
+from lorasweep.sweeping.place import whole
+from lorasweep.sweeping.plain import as_number, as_numbers, as_plain
+from lorasweep.sweeping.storage import is_outage, open_storage
+from lorasweep.sweeping.tracebacks import formatted, keep
 
 _ATTACHED: ContextVar[tuple[str, optuna.Study] | None] = ContextVar("study", default=None)
 
 OUTAGE_WAITS = (1.0, 4.0, 15.0, 40.0)
 """Seconds between tries when the storage does not answer."""
-
-_CONSTRAINT = re.compile(r"\s*([\w./-]+)\s*(<=|>=)\s*([-+0-9.eE]+)\s*")
 
 
 @contextmanager
@@ -56,7 +58,7 @@ def opened() -> Iterator[Trial | None]:
     try:
         yield trial
     except Exception as error:
-        trial.fail(one_line(error))
+        trial.fail(one_line(error), error)
         raise
     except SystemExit as leaving:
         if leaving.code in EXIT_CODES:
@@ -118,15 +120,30 @@ class Trial:
 
     @property
     def predecessor(self) -> Mapping[str, Any] | None:
-        """Attributes (`folder` among them) of the trial that this one retries; None for a first attempt."""
-        found = self._predecessor()
-        return None if found is None else found.user_attrs
+        """What earlier attempts at this trial noted (`folder` and whatever else), the latest last; None for a first.
+
+        An attempt that was killed before it noted anything hides nothing of those before it.
+        """
+        noted: dict[str, Any] = {}
+        for attempt in reversed(self.attempts):
+            noted |= attempt.user_attrs
+        return noted if self.attempts else None
 
     @property
     def retry_of(self) -> int | None:
         """Number of the trial that this one retries; None for a first attempt."""
-        number: int | None = self._frozen().user_attrs.get("retry_of")
+        number: int | None = self._frozen().user_attrs.get(RETRY_OF)
         return number
+
+    @cached_property
+    def attempts(self) -> list[FrozenTrial]:
+        """The earlier attempts at this trial, the latest first."""
+        found: list[FrozenTrial] = []
+        current, study_id = self._frozen(), self._study._study_id
+        while (number := current.user_attrs.get(RETRY_OF)) is not None:
+            current = self._storage.get_trial(self._storage.get_trial_id_from_study_id_trial_number(study_id, number))
+            found.append(current)
+        return found
 
     def report(self, step: int, value: float | None) -> str | None:
         """Report an intermediate value; return why to stop now, or None to go on.
@@ -135,30 +152,37 @@ class Trial:
 
         Args:
             step: what the value belongs to, ascending; a step reported before is ignored.
-            value: None is not reported.
+            value: a number of any kind; None is not reported.
+
+        Raises:
+            ValueError: the value is no number.
         """
         if self._frozen().state.is_finished():
             return "the study has given this trial up: it had shown no sign of life"
         if value is None or len(self._study.directions) > 1:
             return None
+        number = as_number(value)
         if step not in self._frozen().intermediate_values:
-            through_outages(lambda: self._trial.report(value, step))
+            through_outages(lambda: self._trial.report(number, int(step)))
         if self._identity.pruner is None or not self._trial.should_prune():
             return None
         kind = str(self._identity.pruner["_target_"]).rpartition(".")[2]
-        return f"pruned by the study: {value:.4g} at step {step} ({kind})"
+        return f"pruned by the study: {number:.4g} at step {step} ({kind})"
 
     def note(self, **attributes: Any) -> None:
-        """Keep facts with the trial: `version`, `folder`, `seconds`, `metrics`, and whatever JSON can hold."""
+        """Keep facts with the trial: `version`, `folder`, `seconds`, `metrics`, and whatever else there is to say.
+
+        Numbers and arrays of NumPy, PyTorch and their like are kept as plain ones, what JSON cannot hold as text.
+        """
         if not self._frozen().state.is_finished():
             for key, value in attributes.items():
-                through_outages(partial(self._trial.set_user_attr, key, value))
+                through_outages(partial(self._trial.set_user_attr, key, as_plain(value)))
 
     def attach(self, path: Path) -> None:
-        """Attach a picture, for optuna-dashboard; without a folder for artifacts it does nothing."""
-        if self._identity.artifacts is None or self._frozen().state.is_finished() or not path.is_file():
+        """Attach a picture, for optuna-dashboard; without a folder of the study it does nothing."""
+        if self._identity.folder is None or self._frozen().state.is_finished() or not path.is_file():
             return
-        folder = Path(self._identity.artifacts)
+        folder = Path(self._identity.folder, "artifacts")
         folder.mkdir(parents=True, exist_ok=True)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
@@ -167,16 +191,19 @@ class Trial:
                 artifact_store=store, file_path=str(path), study_or_trial=self._trial, storage=self._storage
             )
 
-    def finish(self, value: float | Sequence[float | None] | None) -> None:
-        """Tell the study the result; a value that is no finite number fails the trial, never scores it."""
-        values = list(value) if isinstance(value, Sequence) else [value]
-        wanted = len(self._study.directions)
-        if len(values) != wanted:
-            self.fail(f"{len(values)} values for {wanted} objectives")
+    def finish(self, value: Any) -> None:
+        """Tell the study the result; a value that is no finite number fails the trial, never scores it.
+
+        Args:
+            value: a number of any kind, an array or tensor of one included; of several objectives a list of these.
+        """
+        try:
+            found = as_numbers(value, len(self._study.directions))
+        except ValueError as error:
+            self.fail(str(error).replace("it returned", "its result is", 1))
             return
-        found = [v for v in values if v is not None and math.isfinite(v)]
-        if len(found) < wanted:
-            self.fail(f"the objective is {', '.join(str(v) for v in values)}, not a number")
+        if not all(map(math.isfinite, found)):
+            self.fail(f"the objective is {', '.join(map(str, found))}, not a number")
             return
         if self._finished():
             return
@@ -190,13 +217,21 @@ class Trial:
         """Tell the study that this trial stopped early, and why."""
         self._close_with(TrialState.PRUNED, reason=reason)
 
-    def fail(self, reason: str) -> None:
-        """Tell the study that this trial has no result, and why."""
+    def fail(self, reason: str, error: BaseException | None = None) -> None:
+        """Tell the study that this trial has no result, and why.
+
+        Args:
+            reason: one line.
+            error: what was raised; where it was is kept in the study's folder.
+        """
+        trace = None if error is None else formatted(error)
+        if trace is not None and self._identity.folder is not None:
+            keep(Path(self._identity.folder), self.study_name, self.number, trace)
         self._close_with(TrialState.FAIL, reason=reason)
 
     def interrupt(self) -> None:
         """Tell the study that this trial was interrupted; the sweeper queues it again."""
-        self._close_with(TrialState.FAIL, reason="interrupted", interrupted=True)
+        self._close_with(TrialState.FAIL, reason="interrupted", **{INTERRUPTED: True})
 
     def close(self) -> None:
         """Stop signing for the trial."""
@@ -221,22 +256,16 @@ class Trial:
         found: FrozenTrial = through_outages(lambda: self._storage.get_trial(self._identity.trial_id))
         return found
 
-    def _predecessor(self) -> FrozenTrial | None:
-        number = self.retry_of
-        if number is None:
-            return None
-        study_id = self._study._study_id
-        return self._storage.get_trial(self._storage.get_trial_id_from_study_id_trial_number(study_id, number))
-
     def _go_on_from_predecessor(self) -> None:
-        """Take over the values that the failed attempt reported: the continuation will not report them again."""
-        found = self._predecessor()
-        if found is None or self._told or len(self._study.directions) > 1:
+        """Take over the values that earlier attempts reported: the continuation will not report them again."""
+        if self._told or len(self._study.directions) > 1:
             return
-        mine = self._frozen().intermediate_values
-        for step, value in sorted(found.intermediate_values.items()):
-            if step not in mine:
-                self._trial.report(value, step)
+        known = set(self._frozen().intermediate_values)
+        for attempt in self.attempts:
+            for step, value in sorted(attempt.intermediate_values.items()):
+                if step not in known:
+                    known.add(step)
+                    self._trial.report(value, step)
 
     def _set_constraints(self) -> str | None:
         """Set every constraint of the study from the noted metrics; return what is missing, if anything."""
@@ -262,23 +291,10 @@ def through_outages(action: Callable[[], Any]) -> Any:
         try:
             return action()
         except Exception as error:
-            lost = isinstance(error, StorageInternalError | OSError)
-            if not lost and all(kind.__name__ != "RpcError" for kind in type(error).__mro__):  # gRPC's
+            if not is_outage(error):
                 raise
             time.sleep(wait)
     return action()
-
-
-def parse_constraint(text: str) -> tuple[str, str, float]:
-    """Return metric, comparison (`<=` or `>=`) and limit of a constraint such as `seconds <= 600`.
-
-    Raises:
-        ValueError: it reads otherwise.
-    """
-    found = _CONSTRAINT.fullmatch(text)
-    if found is None:
-        raise ValueError(f"{text!r}: expected a metric, <= or >=, and a number, such as 'seconds <= 600'")
-    return found[1], found[2], float(found[3])
 
 
 def _study(identity: Identity) -> optuna.Study:
@@ -286,8 +302,8 @@ def _study(identity: Identity) -> optuna.Study:
     if held is not None and held[0] == identity.storage and held[1].study_name == identity.study:
         return held[1]
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    pruner = build(identity.pruner) if identity.pruner else optuna.pruners.NopPruner()
+    pruner = choices.pruner(identity.pruner)
     # The job draws nothing: the sweeper asked, with the real sampler.
     return optuna.load_study(
-        study_name=identity.study, storage=open_storage(identity.storage), sampler=RandomSampler(), pruner=pruner
+        study_name=identity.study, storage=open_storage(whole(identity.storage)), sampler=RandomSampler(), pruner=pruner
     )

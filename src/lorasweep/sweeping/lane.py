@@ -12,7 +12,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -24,7 +24,7 @@ from omegaconf import DictConfig, open_dict
 
 from lorasweep.interruption import SIGNALS, listening
 from lorasweep.sweeping.identity import VARIABLE
-from lorasweep.sweeping.lanes import Ended, Work, in_a_line, outcome
+from lorasweep.sweeping.lanes import Ended, Work, failed, in_a_line, outcome
 
 IDLE_S = 0.5  # how often an idle lane looks whether it was asked to stop
 
@@ -156,17 +156,23 @@ def run(app: App, work: Work, requests: Requests) -> Ended:
                 job_subdir_key="hydra.sweep.subdir",
             )
     except KeyboardInterrupt:
-        return Ended(work.number, error="interrupted")
+        return Ended(work.number, error="interrupted", outside=True)
     except BaseException as error:  # SystemExit too: it is the job that leaves, not the lane
         if not isinstance(error, SystemExit):
             traceback.print_exc()
-        return Ended(work.number, error=in_a_line(error))
+        return failed(work.number, error)
     finally:
         app.configure_log()  # the job had its own
     ended = outcome(work.number, returned)
     if ended.error is not None:
         traceback.print_exception(returned._return_value)
-    return ended
+        returned._return_value = None  # what was raised may not be fit to be sent; it is told in words
+    return replace(ended, job=returned) if work.whole else replace(ended, value=_small(ended.value))
+
+
+def _small(value: Any) -> Any:
+    """Return an objective's value as plain numbers, so that nobody needs a GPU, or PyTorch, to read it."""
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _packed(ended: Ended) -> bytes:

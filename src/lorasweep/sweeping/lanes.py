@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lorasweep.errors import UserError
 from lorasweep.interruption import EXIT_CODES
+from lorasweep.sweeping.tracebacks import formatted
 
 LONGEST_ERROR = 500  # characters
 RAISED = re.compile(r"[\w.]+(Error|Exception|Interrupt|Exit)\b")
@@ -31,10 +32,17 @@ SUBMITIT = "hydra_plugins.hydra_submitit_launcher.submitit_launcher"
 
 @dataclass(frozen=True)
 class Work:
-    """One job to run: its number (hydra.job.num) and all of its overrides, the trial's identity included."""
+    """One job to run.
+
+    Attributes:
+        number: hydra.job.num.
+        overrides: all of its overrides, a trial's identity included.
+        whole: whether all that Hydra says of a finished job is wanted back.
+    """
 
     number: int
     overrides: tuple[str, ...]
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,14 +53,22 @@ class Ended:
         number: the work's.
         value: what the task returned.
         error: one line that says why the task did not return; None if it did.
+        trace: where it was raised, as text; None where nobody knows.
         crashed: the lane died, or the launcher failed, before it could say how the task ended. The task may have
             told its trial all the same, and a job of a batch launcher may even be running still.
+        outside: it was stopped or killed by somebody else, which says nothing about the work.
+        log: where the lane's output is.
+        job: what Hydra says of the job, where it was asked for.
     """
 
     number: int
     value: Any = None
     error: str | None = None
+    trace: str | None = field(default=None, compare=False)
     crashed: bool = False
+    outside: bool = False
+    log: Path | None = field(default=None, compare=False)
+    job: JobReturn | None = field(default=None, compare=False)
 
 
 class Lanes(Protocol):
@@ -80,6 +96,9 @@ def open_lanes(launcher: Launcher, n_jobs: int | None) -> Lanes:
         launcher: one that has been set up: `lanes` (its own processes), `basic` (this process), `submitit_slurm` and
             `submitit_local` (a job per trial), or any other, which is handed whole batches.
         n_jobs: how many trials at once; None lets the launcher decide. The basic launcher always runs one.
+
+    Raises:
+        UserError: the launcher cannot run as many, or cannot be opened.
     """
     if hasattr(launcher, "open"):
         lanes: Lanes = launcher.open(n_jobs)
@@ -127,7 +146,7 @@ class OneAfterAnother:
         except SystemExit as leaving:
             if leaving.code in EXIT_CODES:
                 raise
-            return [Ended(work.number, error=in_a_line(leaving))]
+            return [Ended(work.number, error=in_a_line(leaving), trace=formatted(leaving))]
         except Exception as error:  # the job could not even be composed
             return [failed(work.number, error)]
         return [outcome(work.number, returned)]
@@ -218,7 +237,7 @@ def outcome(number: int, returned: JobReturn) -> Ended:
 def failed(number: int, error: BaseException) -> Ended:
     """Return that a task failed with `error`; HYDRA_FULL_ERROR=1 shows where it was raised."""
     _show(error)
-    return Ended(number, error=in_a_line(error))
+    return Ended(number, error=in_a_line(error), trace=formatted(error))
 
 
 def in_a_line(error: BaseException) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import subprocess
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,67 +18,61 @@ from omegaconf import DictConfig
 from lorasweep.errors import UserError
 from lorasweep.interruption import leave, listening
 from lorasweep.sweeping.lane import App, pack
-from lorasweep.sweeping.lanes import Ended, Lanes, Work, in_a_line
+from lorasweep.sweeping.lanes import Ended, Work, in_a_line
+from lorasweep.sweeping.launchers import lane_settings, visible_gpus
 from lorasweep.sweeping.processes import Processes
 
 log = logging.getLogger(__name__)
 
 LANES_WITHOUT_GPU = 2
+TITLE = "The lanes cannot be opened"
 
 
 def open_processes(
-    task: TaskFunction,
-    context: HydraContext,
-    config: DictConfig,
-    *,
-    n_jobs: int | None,
-    gpus: Sequence[int | str] | None,
-    grace_s: float,
-    folder: str,
+    task: TaskFunction, context: HydraContext, config: DictConfig, n_jobs: int | None = None
 ) -> Processes:
     """Return lanes for an app; no process is started yet.
 
     Args:
-        task: what hydra.main decorated. context, config: what Hydra set the launcher up with.
-        n_jobs: number of lanes; None = one per GPU, or 2 without any.
-        gpus: the GPUs to deal out (indices or UUIDs), [] = leave CUDA_VISIBLE_DEVICES alone, None = all visible ones.
-        grace_s: seconds that interrupted work has before it is killed. folder: of the lanes' logs.
+        task: what hydra.main decorated.
+        context: what Hydra set the launcher up with.
+        config: likewise; `hydra.launcher` says how many lanes there are, and on which GPUs.
+        n_jobs: number of lanes where `hydra.launcher` does not say; None = one per GPU, or 2 without any.
 
     Raises:
         UserError: a setting has an impossible value, or the app cannot be sent to another process.
     """
-    problems = []
-    if n_jobs is not None and n_jobs < 1:
-        problems.append(f"n_jobs={n_jobs}: at least one lane is needed; null lets the launcher decide")
-    if not grace_s >= 0:
-        problems.append(f"hydra.launcher.grace_s={grace_s}: give the seconds that interrupted work has to save itself")
+    settings, problems = lane_settings(config)
     if problems:
-        raise UserError(problems, title="The lanes cannot be opened")
-    devices = visible_gpus(os.environ) if gpus is None else [str(gpu) for gpu in gpus]
-    capacity = n_jobs or len(devices) or LANES_WITHOUT_GPU
+        raise UserError(problems, TITLE)
+    devices = visible_gpus(os.environ) if settings.gpus is None else settings.gpus
+    capacity = settings.n_jobs or n_jobs or len(devices) or LANES_WITHOUT_GPU
     try:
         parcel = pack(App(task, context, config, Singleton.get_state()))
     except Exception as error:
         raise UserError(
             f"the app cannot be sent to a lane's process: {in_a_line(error)}; something it holds in a global variable "
             "or a resolver cannot be pickled. hydra/launcher=basic runs the trials in this process",
-            title="The lanes cannot be opened",
+            TITLE,
         ) from error
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     shares = [share(index, capacity, devices, cores, os.environ) for index in range(capacity)]
-    return Processes(parcel, capacity, Path(folder).absolute(), shares.__getitem__, grace_s)
+    folder = Path(settings.folder or Path(str(config.hydra.sweep.dir), "lanes")).expanduser()
+    return Processes(parcel, capacity, folder.absolute(), shares.__getitem__, settings.grace_s)
 
 
 def launch(
-    open_lanes: Callable[[], Lanes], config: DictConfig, batch: Sequence[Sequence[str]], first: int
+    open_lanes: Callable[[], Processes], config: DictConfig, batch: Sequence[Sequence[str]], first: int
 ) -> list[JobReturn]:
     """Run the jobs of a plain grid on lanes, each as soon as one is free, and return them in the order given.
 
-    A job that failed, or whose lane died, does not stop the others. The jobs' configs stay in the lanes' processes:
-    `cfg` and `hydra_cfg` of what is returned are None.
+    A job that failed, or whose lane died, does not stop the others.
 
     Args:
-        open_lanes: opens the lanes. config: of the multirun. batch: each job's overrides. first: its first number.
+        open_lanes: opens the lanes.
+        config: of the multirun.
+        batch: each job's overrides.
+        first: its first number.
 
     Raises:
         KeyboardInterrupt, SystemExit: interrupted; what was running has ended.
@@ -87,46 +80,32 @@ def launch(
     setup_globals()
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
     Path(str(config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
-    waiting = deque(Work(number, tuple(overrides)) for number, overrides in enumerate(batch, first))
+    waiting = deque(Work(number, tuple(overrides), whole=True) for number, overrides in enumerate(batch, first))
+    started: dict[int, Work] = {}
     ended: dict[int, Ended] = {}
     lanes = open_lanes()
-    _say(f"Launching {len(batch)} jobs on {lanes.capacity} lane{'s' if lanes.capacity > 1 else ''}")
+    many = f"{lanes.capacity} lane{'s' if lanes.capacity > 1 else ''}"
+    _say(f"Launching {len(batch)} jobs on {many}, whose output goes to {lanes.folder}")
     try:
         with listening(leave):
-            running = 0
-            while waiting or running:
-                while waiting and running < lanes.capacity:
+            while waiting or len(ended) < len(started):
+                while waiting and len(started) - len(ended) < lanes.capacity:
                     work = waiting.popleft()
-                    _say(f"\t#{work.number} : {' '.join(filter_overrides(work.overrides))}")
+                    _say(f"\t#{work.number} : {_shown(work)}")
                     lanes.start(work)
-                    running += 1
+                    started[work.number] = work
                 for one in lanes.wait(1.0):
                     ended[one.number] = one
-                    running -= 1
-                    # Of failures Hydra tells only the first, and at the end.
-                    _say(f"\t#{one.number} " + (f"failed: {one.error}" if one.error else f"returned {one.value!r}"))
+                    _say(f"\t#{one.number} {_told(one, started[one.number])}")
     except (KeyboardInterrupt, SystemExit):
         lanes.stop()
         raise
     finally:
         lanes.close()
-    return [_job_return(ended[number], list(overrides)) for number, overrides in enumerate(batch, first)]
-
-
-def visible_gpus(environment: Mapping[str, str]) -> list[str]:
-    """Return the GPUs that this process may use: those of CUDA_VISIBLE_DEVICES, or all that nvidia-smi lists."""
-    listed = environment.get("CUDA_VISIBLE_DEVICES")
-    if listed is not None:
-        devices = [device.strip() for device in listed.split(",")]
-        # As CUDA reads it: what follows an invalid entry (-1, empty) is not visible.
-        end = next((place for place, device in enumerate(devices) if device in ("", "-1")), len(devices))
-        return devices[:end]
-    try:
-        answer = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20, check=True).stdout
-    except (OSError, subprocess.SubprocessError):
-        return []
-    count = sum(line.startswith("GPU ") for line in answer.splitlines())
-    return [str(index) for index in range(count)]
+    failed = [f"#{number}" for number, one in sorted(ended.items()) if one.error]
+    if failed:
+        _say(f"{len(failed)} of {len(batch)} jobs failed: {', '.join(failed)}")
+    return [_job_return(ended[number], overrides) for number, overrides in enumerate(batch, first)]
 
 
 def share(index: int, lanes: int, gpus: Sequence[str], cores: int, environment: Mapping[str, str]) -> dict[str, str]:
@@ -143,9 +122,26 @@ def share(index: int, lanes: int, gpus: Sequence[str], cores: int, environment: 
     return part
 
 
-def _job_return(ended: Ended, overrides: list[str]) -> JobReturn:
-    returned = JobReturn(overrides=list(filter_overrides(overrides)), working_dir=str(Path.cwd()))
-    returned.task_name = str(HydraConfig.get().job.name) if HydraConfig.initialized() else None
+def _shown(work: Work) -> str:
+    return " ".join(filter_overrides(work.overrides))
+
+
+def _told(ended: Ended, work: Work) -> str:
+    """Return in words how a job ended, and where to read on."""
+    which = f"({_shown(work)})"
+    if ended.error is None:
+        return f"returned {ended.value!r} {which}"
+    where = "" if ended.crashed or ended.log is None else f"; its output is in {ended.log}"  # a crash's error names it
+    return f"{which} failed: {ended.error}{where}"
+
+
+def _job_return(ended: Ended, overrides: Sequence[str]) -> JobReturn:
+    """Return what Hydra is to know of a job; of one whose lane died that is how it was started."""
+    if ended.job is not None:
+        returned = ended.job
+    else:
+        returned = JobReturn(overrides=list(filter_overrides(overrides)), working_dir=str(Path.cwd()))
+        returned.task_name = str(HydraConfig.get().job.name) if HydraConfig.initialized() else None
     returned.status = JobStatus.COMPLETED if ended.error is None else JobStatus.FAILED
     returned.return_value = ended.value if ended.error is None else CompactHydraException(ended.error)
     return returned

@@ -15,6 +15,7 @@ import optuna
 from rich.console import Console
 from rich.text import Text
 
+from lorasweep.sweeping.grammar import readable
 from lorasweep.sweeping.ranking import Row, best, remarks, rows
 from lorasweep.sweeping.wording import duration, number, overrides, score, settings, short_names
 
@@ -48,7 +49,7 @@ def as_json(study: optuna.Study, ranked: Sequence[Row]) -> dict[str, Any]:
                 "version": row.version,
                 "state": row.state,
                 "values": _plain(row.values),
-                "params": _plain(row.params),
+                "params": _plain({key: readable(value) for key, value in row.params.items()}),
                 "seconds": _plain(row.seconds),
                 "reason": row.reason or None,
             }
@@ -80,7 +81,7 @@ def as_csv(study: optuna.Study, ranked: Sequence[Row]) -> str:
         pairs = zip(values, row.spread or (None,) * len(names), strict=True)
         cells = [row.number, row.version, row.state, *(cell for pair in pairs for cell in pair)]
         cells += [row.n or None, row.feasible, row.pareto]
-        cells += [row.params.get(key, "") for key in params] + [row.metrics.get(name, "") for name in metrics]
+        cells += [readable(row.params.get(key, "")) for key in params] + [row.metrics.get(name, "") for name in metrics]
         table.writerow([*cells, row.seconds, row.folder, row.refit, row.reason])
     return out.getvalue()
 

@@ -11,8 +11,10 @@ from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
 
 from lorasweep.errors import UserError
+from lorasweep.sweeping.budget import retried
+from lorasweep.sweeping.settings import FINALS
 from lorasweep.sweeping.storage import journal_url, open_storage, resolved, shown
-from lorasweep.sweeping.study import FINALS, load_finals, retried
+from lorasweep.sweeping.study import load_finals
 from lorasweep.text import nearest, shell_quoted
 
 _TITLE = "There is no such study"

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for
 from pathlib import Path
@@ -20,6 +20,8 @@ from typing import Any
 from lorasweep.interruption import SIGNALS
 from lorasweep.sweeping.lanes import Ended, Work, last_words
 
+FROM_OUTSIDE = (signal.SIGKILL, *SIGNALS)
+"""What kills a process that has done nothing wrong; others (SIGSEGV, SIGABRT) it draws on itself."""
 LOOK_S = 0.25  # how often a busy lane's process is looked at: a grandchild may hold a dead lane's connection open
 LEAVE_S = 5.0  # how long an idle lane may take to leave
 
@@ -55,6 +57,10 @@ class Processes:
 
     They run in sessions of their own, so a Ctrl-C in the terminal reaches only this process, whose `stop` passes it
     on. If this process dies, each lane finishes its work and leaves.
+
+    Attributes:
+        capacity: the largest number of processes.
+        folder: where their output goes.
     """
 
     def __init__(
@@ -76,7 +82,7 @@ class Processes:
         """
         self.capacity = capacity
         self._parcel = parcel
-        self._folder = folder
+        self.folder = folder
         self._environment = environment
         self._grace_s = grace_s
         self._lanes: dict[int, Lane] = {}
@@ -122,7 +128,7 @@ class Processes:
             for lane in self._busy():
                 lane.kill()
                 reason = f"{lane} did not stop within {self._grace_s:g} s of being interrupted and was killed"
-                self._end(lane, Ended(lane.work.number, error=reason, crashed=True))  # type: ignore[union-attr]
+                self._end(lane, Ended(lane.work.number, error=reason, crashed=True, outside=True))  # type: ignore[union-attr]
                 del self._lanes[lane.index]
             self._ended = ended + self._ended
             self.close()
@@ -157,8 +163,8 @@ class Processes:
         return lane
 
     def _open(self, index: int) -> Lane:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        log = self._folder / f"lane-{index}.log"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        log = self.folder / f"lane-{index}.log"
         ours, theirs = multiprocessing.Pipe()
         with open(log, "ab") as output, _signals_blocked():
             process = subprocess.Popen(
@@ -196,12 +202,13 @@ class Processes:
         lane.kill()
         del self._lanes[lane.index]
         if lane.work is not None:
-            reason = f"{lane} {_death(lane.process.returncode)}; {last_words(lane.log)}"
-            self._end(lane, Ended(lane.work.number, error=reason, crashed=True))
+            code = lane.process.returncode
+            reason = f"{lane} {_death(code)}; {last_words(lane.log)}"
+            self._end(lane, Ended(lane.work.number, error=reason, crashed=True, outside=-code in FROM_OUTSIDE))
 
     def _end(self, lane: Lane, ended: Ended) -> None:
         lane.work = None
-        self._ended.append(ended)
+        self._ended.append(replace(ended, log=lane.log))
 
 
 @contextmanager

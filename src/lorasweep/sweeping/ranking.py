@@ -24,7 +24,7 @@ import optuna
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from lorasweep.sweeping.study import retried
+from lorasweep.sweeping.budget import retried
 from lorasweep.sweeping.wording import score, trial_name
 
 STATES = {  # in the order of the leaderboard

@@ -10,6 +10,7 @@ import optuna
 import yaml
 
 from lorasweep import files
+from lorasweep.sweeping.grammar import readable
 from lorasweep.sweeping.leaderboard import as_csv
 from lorasweep.sweeping.ranking import Row, best
 
@@ -17,15 +18,19 @@ from lorasweep.sweeping.ranking import Row, best
 def results(ranked: Sequence[Row]) -> dict[str, Any] | None:
     """Return what the search found, in the keys of Hydra's Optuna plugin; None where no trial is good.
 
-    One objective: `name`, `best_params`, `best_value`. Several: `name` and `solutions`, each with `params` and
-    `values`, the Pareto front. Values of finalists are means over their trainings.
+    One objective: `name`, `best_params`, `best_value`, and besides `best_trial`, its number. Several: `name` and
+    `solutions`, the Pareto front, each with `params`, `values` and `trial`. Values of finalists are means over their
+    trainings.
     """
     top = best(ranked)
     if top is not None:
-        return {"name": "optuna", "best_params": _listed(top.params), "best_value": top.values[0]}
+        params = _readable(top.params)
+        return {"name": "optuna", "best_params": params, "best_value": top.values[0], "best_trial": top.number}
     front = [row for row in ranked if row.pareto]
     if front:
-        solutions = [{"params": _listed(row.params), "values": list(row.values)} for row in front]
+        solutions = [
+            {"params": _readable(row.params), "values": list(row.values), "trial": row.number} for row in front
+        ]
         return {"name": "optuna", "solutions": solutions}
     return None
 
@@ -49,5 +54,5 @@ def write_results(study: optuna.Study, ranked: Sequence[Row], folder: Path) -> l
     return [table, summary]
 
 
-def _listed(params: dict[str, Any]) -> dict[str, Any]:
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in params.items()}
+def _readable(params: dict[str, Any]) -> dict[str, Any]:
+    return {key: readable(value) for key, value in params.items()}

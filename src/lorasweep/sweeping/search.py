@@ -10,21 +10,24 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from lorasweep.errors import UserError
-from lorasweep.sweeping import study as studies
+from lorasweep.sweeping.budget import DIED, INTERRUPTED, KILLED, counted, failures
 from lorasweep.sweeping.database import read_once
 from lorasweep.sweeping.identity import Identity
 from lorasweep.sweeping.job import attached
 from lorasweep.sweeping.lanes import Ended, Lanes, Work
-from lorasweep.sweeping.lease import LeaseKeeper
+from lorasweep.sweeping.lease import LEASE, LeaseKeeper, holder
+from lorasweep.sweeping.place import Place
+from lorasweep.sweeping.plain import as_numbers
+from lorasweep.sweeping.retrying import STOPPED_BY, bury, reap, requeue
 from lorasweep.sweeping.settings import Settings
+from lorasweep.sweeping.tracebacks import file_of, keep
 
 REAP_S = 5.0
 """Seconds between two looks for trials whose process is gone."""
@@ -48,26 +51,36 @@ class Search:
     """One sweeper's part in a study.
 
     Attributes:
-        study: opened with its sampler and pruner. url: where it is kept. settings: the sweeper's.
-        lanes: where trials run. teller: who is told.
+        study: opened with its sampler and pruner.
+        place: where it is.
+        settings: the sweeper's.
+        lanes: where trials run.
+        teller: who is told.
         next_trial: asks for the next trial; None when there is nothing more to start (for now).
         overrides: a trial's overrides without its identity.
+        budget: how many trials there are to be in all.
         prunes: whether trials may be pruned.
+        stopped: why no further trials are started; None as long as some are.
+        timed_out: whether that is because the time was over.
     """
 
     study: optuna.Study
-    url: str
+    place: Place
     settings: Settings
     lanes: Lanes
     teller: Teller
     next_trial: Callable[[], optuna.Trial | None]
     overrides: Callable[[optuna.Trial], Sequence[str]]
+    budget: int
     prunes: bool
     stopped: str | None = None
+    timed_out: bool = False
     _running: dict[int, int] = field(default_factory=dict)  # number -> trial id
     _began: float = field(default_factory=time.monotonic)
     _looked: float = field(default_factory=time.monotonic)
-    _failed: bool = True  # whether a trial has failed since failures were last counted; earlier ones may have, too
+    _failed: bool = False  # whether a trial has failed since failures were last counted
+    _before: frozenset[int] = frozenset()  # the numbers of those that had failed before this run
+    _left: int = 0  # trials of the budget that this run may still end
 
     def __post_init__(self) -> None:
         """Keep samplers from stopping the study: Optuna knows that in its own loop only, and raises elsewhere."""
@@ -77,32 +90,45 @@ class Search:
         """Run trials until there are no more to start and none is running, here or in another process.
 
         Raises:
-            UserError: more trials failed than `max_failure_rate` allows.
+            UserError: no trial can be asked for; or more failed than `max_failure_rate` allows, which the next run
+                tries again.
             KeyboardInterrupt, SystemExit: interrupted; what ran has saved its state and is queued again.
         """
-        for line in studies.reap(self.study, self.settings, self._running):
+        for line in reap(self.study, self.settings, self._running):
             self.teller.say(line)
-        studies.requeue(self.study, self.settings)
+        requeue(self.study, self.settings)
+        trials = self.study.get_trials(deepcopy=False)
+        self._before = frozenset(trial.number for trial in failures(trials))
+        self._left = self.budget - len(counted(trials))
         keeper = LeaseKeeper(self.study._storage, self.settings.lease_s)
         try:
-            with attached(self.url, self.study):
-                while True:
-                    self._start_what_fits(keeper)
-                    if self._running:
-                        for ended in self.lanes.wait(POLL_S):
-                            self._settle(ended, keeper)
-                    elif self._others_run():
-                        time.sleep(POLL_S)
-                    else:
-                        break
-                    self._reap_now_and_then()
-        except (KeyboardInterrupt, SystemExit):
-            self._interrupt(keeper)
+            with attached(self.place.shown, self.study):
+                self._loop(keeper)
+        except (KeyboardInterrupt, SystemExit, UserError):
+            self._interrupt()
             raise
         finally:
             keeper.close()
-        if self._too_many_failures():
-            raise UserError(self._failures_in_words(), title=f"Study {self.study.study_name} stopped")
+        failed = self._failures()
+        if self._too_many(failed):
+            self.study.set_user_attr(STOPPED_BY, [trial.number for trial in failed])
+            raise UserError(self._in_words(failed), title=f"Study {self.study.study_name} stopped")
+
+    def _loop(self, keeper: LeaseKeeper) -> None:
+        waits = False
+        while True:
+            self._start_what_fits(keeper)
+            if self._running:
+                for ended in self.lanes.wait(POLL_S):
+                    self._settle(ended, keeper)
+            elif others := self._others():
+                if not waits:
+                    self.teller.say(f"waiting for {others}")
+                waits = True
+                time.sleep(POLL_S)
+            else:
+                return
+            self._reap_now_and_then()
 
     def _start_what_fits(self, keeper: LeaseKeeper) -> None:
         while len(self._running) < self.lanes.capacity and self._goes_on():
@@ -112,14 +138,14 @@ class Search:
                 return
             keeper.take(trial._trial_id)
             identity = Identity(
-                storage=self.url,
+                storage=self.place.shown,
                 study=self.study.study_name,
                 trial_id=trial._trial_id,
                 number=trial.number,
                 pruner=self.settings.pruner if self.prunes else None,
                 lease_s=self.settings.lease_s,
                 constraints=tuple(self.settings.constraints),
-                artifacts=str(Path(self.settings.folder).absolute() / "artifacts"),
+                folder=str(self.place.folder.absolute()),
             )
             self._running[trial.number] = trial._trial_id
             self.lanes.start(Work(trial.number, (*self.overrides(trial), identity.override())))
@@ -128,15 +154,16 @@ class Search:
         """Look for dead trials, but not between any two trials: each look reads the study."""
         if time.monotonic() - self._looked > REAP_S:
             self._looked = time.monotonic()
-            for line in studies.reap(self.study, self.settings, self._running):
+            for line in reap(self.study, self.settings, self._running):
                 self.teller.say(line)
 
     def _goes_on(self) -> bool:
         """Return whether new trials may be started."""
         timeout = self.settings.timeout
         if self.stopped is None and timeout is not None and time.monotonic() - self._began > timeout:
+            self.timed_out = True
             self.stop(f"the timeout of {timeout:g} s is over")
-        if self.stopped is None and self._failed and self._too_many_failures():
+        if self.stopped is None and self._failed and self._too_many(self._failures()):
             self.stop(f"more than max_failure_rate={self.settings.max_failure_rate:g} of the trials failed")
         return self.stopped is None
 
@@ -149,17 +176,22 @@ class Search:
     def _settle(self, ended: Ended, keeper: LeaseKeeper) -> None:
         trial_id = self._running.pop(ended.number)
         keeper.drop(trial_id)
-        if ended.crashed:
-            trial = self.study._storage.get_trial(trial_id)
-            if not trial.state.is_finished():
-                studies.bury(self.study, trial, ended.error or "its lane died", self.settings, interrupted=False)
-            told = self.study._storage.get_trial(trial_id)
-        else:
-            told = self._told(trial_id, ended)
-        if told.user_attrs.get("interrupted"):
-            studies.requeue(self.study, self.settings)
+        if ended.trace is not None:
+            keep(self.place.folder, self.study.study_name, ended.number, ended.trace)
+        told = self._buried(trial_id, ended) if ended.crashed or ended.outside else self._told(trial_id, ended)
+        if told.user_attrs.get(INTERRUPTED):
+            requeue(self.study, self.settings)
         self._failed = self._failed or told.state is TrialState.FAIL
         self.teller.finished(told)
+
+    def _buried(self, trial_id: int, ended: Ended) -> FrozenTrial:
+        """Return a trial whose lane died, or that was asked to stop: as its job told it, or told for it."""
+        storage = self.study._storage
+        trial = storage.get_trial(trial_id)
+        if not trial.state.is_finished():
+            lost = None if not ended.crashed else KILLED if ended.outside else DIED
+            bury(self.study, trial, ended.error or "its lane died", self.settings, lost=lost)
+        return storage.get_trial(trial_id)
 
     def _told(self, trial_id: int, ended: Ended) -> FrozenTrial:
         """Return the trial as its job told it, or tell it for an app that only returns a number.
@@ -167,49 +199,62 @@ class Search:
         Reading a trial is dear on a server, so it is told without a look first; `Study.tell` would look twice.
         """
         storage, state = self.study._storage, TrialState.COMPLETE
-        values = list(ended.value) if isinstance(ended.value, list | tuple) else [ended.value]
-        reason = ended.error or self._why_no_result(values, ended.value)
+        values, reason = self._result(ended)
         try:
             if reason is not None:
                 state = TrialState.FAIL
                 storage.set_trial_user_attr(trial_id, "reason", reason)
-            storage.set_trial_state_values(trial_id, state, None if reason else [float(v) for v in values])
+            storage.set_trial_state_values(trial_id, state, values)
         except UpdateFinishedTrialError:  # the job told it itself
             return storage.get_trial(trial_id)
         told = storage.get_trial(trial_id)
         self.study.sampler.after_trial(self.study, told, state, told.values)
         return told
 
-    def _why_no_result(self, values: Sequence[Any], returned: Any) -> str | None:
-        if len(values) != len(self.study.directions):
-            return f"it returned {returned!r}, not {len(self.study.directions)} number(s)"
-        wrong = [v for v in values if not isinstance(v, int | float) or not math.isfinite(v)]
-        return f"it returned {', '.join(map(repr, wrong))}, not a finite number" if wrong else None
+    def _result(self, ended: Ended) -> tuple[list[float] | None, str | None]:
+        """Return the values of a job that ended, or why it has none."""
+        if ended.error is not None:
+            return None, ended.error
+        try:
+            values = as_numbers(ended.value, len(self.study.directions))
+        except ValueError as error:
+            return None, str(error)
+        wrong = [value for value in values if not math.isfinite(value)]
+        return (None, f"it returned {', '.join(map(str, wrong))}, not a finite number") if wrong else (values, None)
 
-    def _others_run(self) -> bool:
-        """Return whether trials of other processes are still running."""
-        return bool(self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
+    def _others(self) -> str | None:
+        """Return in words which trials other processes run; None if there are none."""
+        running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        leases = [(trial.number, trial.user_attrs.get(LEASE)) for trial in running]
+        told = [f"trial {number}" + (f" ({holder(lease)})" if lease else "") for number, lease in leases]
+        return ", ".join(told) or None
 
-    def _too_many_failures(self) -> bool:
+    def _failures(self) -> list[FrozenTrial]:
+        """Return the trials that failed in this run."""
         self._failed = False
-        failed = studies.failures(self.study.get_trials(deepcopy=False))
-        return len(failed) > self.settings.max_failure_rate * self.settings.n_trials
+        found = failures(self.study.get_trials(deepcopy=False))
+        return [trial for trial in found if trial.number not in self._before]
 
-    def _failures_in_words(self) -> list[str]:
-        failed = studies.failures(self.study.get_trials(deepcopy=False))
-        return [
-            f"{len(failed)} trials failed, more than hydra.sweeper.max_failure_rate={self.settings.max_failure_rate:g}"
-            f" of n_trials={self.settings.n_trials} allows",
-            *(f"trial {trial.number}: {trial.user_attrs.get('reason', 'no reason known')}" for trial in failed[-5:]),
+    def _too_many(self, failed: Sequence[FrozenTrial]) -> bool:
+        return len(failed) > self.settings.max_failure_rate * self._left
+
+    def _in_words(self, failed: Sequence[FrozenTrial]) -> list[str]:
+        lines = [
+            f"{len(failed)} trials failed, more than hydra.sweeper.max_failure_rate={self.settings.max_failure_rate:g} "
+            f"of {self._left} allows; once the cause is put right, the same command tries them again"
         ]
+        for trial in failed[-5:]:
+            trace = file_of(self.place.folder, self.study.study_name, trial.number)
+            where = f"; traceback in {trace}" if trace.exists() else ""
+            lines.append(f"trial {trial.number}: {trial.user_attrs.get('reason', 'no reason known')}{where}")
+        return lines
 
-    def _interrupt(self, keeper: LeaseKeeper) -> None:
+    def _interrupt(self) -> None:
         """Let what runs save its state and leave, then queue it again."""
         self.lanes.stop()
-        for ended in self.lanes.wait(0):
-            self._running.pop(ended.number, None)
-        for trial in self.study.get_trials(deepcopy=False):
-            mine = trial._trial_id in self._running.values() or trial.number in self._running
-            if mine and not trial.state.is_finished():
-                studies.bury(self.study, trial, "interrupted", self.settings, interrupted=True)
-        studies.requeue(self.study, self.settings)
+        self.lanes.wait(0)
+        for trial_id in self._running.values():
+            trial = self.study._storage.get_trial(trial_id)
+            if not trial.state.is_finished():
+                bury(self.study, trial, "interrupted", self.settings)
+        requeue(self.study, self.settings)

@@ -11,9 +11,18 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import BaseDistribution, FloatDistribution
 
-from lorasweep.errors import UserError
-from lorasweep.sweeping.distributions import as_stored, ends, from_choices, from_legacy, from_override, in_words, values
-from lorasweep.sweeping.grammar import element, parsed, stored_text
+from lorasweep.errors import Problem, UserError
+from lorasweep.sweeping.distributions import (
+    as_stored,
+    end_left_out,
+    ends,
+    from_choices,
+    from_legacy,
+    from_override,
+    in_words,
+    values,
+)
+from lorasweep.sweeping.grammar import element, parsed, readable_text, stored_text
 from lorasweep.text import nearest
 
 TITLE = "This search cannot start"
@@ -26,10 +35,12 @@ class Space:
     Attributes:
         distributions: of the parameters, by their keys as in an override: `network.rank`, `scheduler`, `+extra`.
         fixed: overrides that every trial gets, in the order given.
+        remarks: what is to be said as the search begins.
     """
 
     distributions: dict[str, BaseDistribution]
     fixed: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def overrides(self, params: Mapping[str, Any]) -> list[str]:
         """Return a trial's parameters as overrides, in the order of `params`; keys beyond the space are welcome."""
@@ -61,59 +72,49 @@ class Space:
         counts = [values(distribution) for distribution in self.distributions.values()]
         return None if None in counts else math.prod(len(found) for found in counts if found is not None)
 
+    def in_words(self, key: str) -> str:
+        """Return one parameter's sweep as it reads: `choice(0,0.5 x lr)`."""
+        return readable_text(in_words(self.distributions[key]))
+
     def describe(self) -> dict[str, str]:
         """Return each parameter's sweep in Hydra's grammar; `parse_space` makes the same space of it."""
         return {key: in_words(distribution) for key, distribution in self.distributions.items()}
 
 
-def parse_space(params: Mapping[str, Any], arguments: Sequence[str]) -> Space:
+def parse_space(
+    params: Mapping[str, Any], arguments: Sequence[str], resolve: Callable[[str], Any] | None = None
+) -> Space:
     """Return the space of `hydra.sweeper.params` and a command line.
 
     Args:
         params: by key a sweep in Hydra's grammar (`tag(log, interval(1e-5, 1e-3))`), a list of choices, a dict in the
             official plugin's older form (`type: float, low: 0, high: 1`), a single value for all trials, or null for
-            a parameter that an earlier config searched and this one does not.
+            a parameter that an earlier config searched and this one does not. Interpolations in it are left to the
+            trials, unless it is only with their values that it is a sweep.
         arguments: the command line's overrides. A sweep among them is a parameter and wins over `params`; any other
             is fixed and takes a parameter of the same key out of `params`.
+        resolve: returns the value of a key of `params` with its interpolations resolved; None where there are none.
 
     Raises:
         UserError: everything that is wrong, one line each.
     """
-    problems: list[str] = []
-    given: dict[str, BaseDistribution] = {}
-    fixed: list[str] = []
-    seen: dict[str, bool] = {}  # by key, whether it was a sweep
-    for text in arguments:
-        override = parsed(text)
-        if isinstance(override, str):
-            problems.append(f"{text}: {override}")
-            continue
-        name, sweep = _name(override), override.is_sweep_override()
-        if name in seen and (sweep or seen[name]):
-            problems.append(f"{text}: {name} is given twice; leave one of them out")
-        seen[name] = sweep
-        if not sweep:
-            fixed.append(text)
-            continue
-        try:
-            given[override.get_key_element()] = from_override(override)
-        except ValueError as error:
-            problems.append(f"{text}: {error}")
-
+    problems: list[Problem] = []
+    remarks: list[str] = []
+    given, fixed, seen = _from_arguments(arguments, problems, remarks)
     kept: dict[str, BaseDistribution] = {}
     always: list[str] = []
     mentioned: set[str] = set()
     for key, value in params.items():
-        name = str(key).lstrip("+")
+        name, where = str(key).lstrip("+"), f"hydra.sweeper.params.{key}"
         if name in mentioned:
-            problems.append(f"hydra.sweeper.params.{key}: {name} is given twice; leave one of them out")
+            problems.append(Problem(f"{where}: {name} is given twice; leave one of them out", where))
         mentioned.add(name)
         if name in seen or value is None:
             continue
         try:
-            found = _param(str(key), value)
+            found = _param(str(key), value, resolve, remarks)
         except ValueError as error:
-            problems.append(f"hydra.sweeper.params.{key}: {error}")
+            problems.append(Problem(f"{where}: {error}", where))
             continue
         if isinstance(found, str):
             always.append(found)
@@ -121,7 +122,41 @@ def parse_space(params: Mapping[str, Any], arguments: Sequence[str]) -> Space:
             kept[str(key)] = found
     if problems:
         raise UserError(problems, TITLE)
-    return Space({**kept, **given}, (*always, *fixed))
+    return Space({**kept, **given}, (*always, *fixed), tuple(remarks))
+
+
+def _from_arguments(
+    arguments: Sequence[str], problems: list[Problem], remarks: list[str]
+) -> tuple[dict[str, BaseDistribution], list[str], dict[str, bool]]:
+    """Return the parameters of a command line, its fixed overrides, and of each key whether it was a sweep."""
+    given: dict[str, BaseDistribution] = {}
+    fixed: list[str] = []
+    seen: dict[str, bool] = {}
+    for text in arguments:
+        override = parsed(text)
+        if isinstance(override, str):
+            problems.append(Problem(f"{text}: {override}", text.partition("=")[0].lstrip("+~")))
+            continue
+        name, sweep = _name(override), override.is_sweep_override()
+        if name in seen and (sweep or seen[name]):
+            problems.append(Problem(f"{text}: {name} is given twice; leave one of them out", name))
+        seen[name] = sweep
+        if not sweep:
+            fixed.append(text)
+            continue
+        try:
+            given[override.get_key_element()] = _swept(override, remarks)
+        except ValueError as error:
+            problems.append(Problem(f"{text}: {error}", name))
+    return given, fixed, seen
+
+
+def _swept(override: Override, remarks: list[str]) -> BaseDistribution:
+    """Return the distribution of a sweep, having noted what is to be said of it."""
+    found = from_override(override)
+    remark = end_left_out(override)
+    remarks += [] if remark is None else [remark]
+    return found
 
 
 def check_space(
@@ -149,7 +184,7 @@ def check_space(
             continue
         near = nearest(name, candidates) or _same_leaf(name, candidates)
         hint = f"; did you mean {near}?" if near else ""
-        problems.append(f"{key}={in_words(space.distributions[key])}: there is no key {name}{hint}")
+        problems.append(f"{key}={space.in_words(key)}: there is no key {name}{hint}")
     if problems:
         raise UserError(problems, TITLE)
     tried = {key: ends(distribution) for key, distribution in space.distributions.items()}
@@ -167,8 +202,12 @@ def _name(override: Override) -> str:
     return override.get_key_element().lstrip("+~")
 
 
-def _param(key: str, value: Any) -> BaseDistribution | str:
+def _param(key: str, value: Any, resolve: Callable[[str], Any] | None, remarks: list[str]) -> BaseDistribution | str:
     """Return a parameter's distribution, or the override of a single value."""
+    if resolve is not None and _is_whole_only_resolved(key, value):
+        found = resolve(key)
+        if isinstance(found, (list, tuple, Mapping)) or _is_sweep(key, found):
+            value = found
     if isinstance(value, Mapping):
         return from_legacy(value)
     if isinstance(value, (list, tuple)):
@@ -183,9 +222,19 @@ def _param(key: str, value: Any) -> BaseDistribution | str:
     if isinstance(override, str):
         raise ValueError(f"{value}: {override}")
     try:
-        return from_override(override) if override.is_sweep_override() else f"{key}={value}"
+        return _swept(override, remarks) if override.is_sweep_override() else f"{key}={value}"
     except ValueError as error:
         raise ValueError(f"{value}: {error}") from error
+
+
+def _is_whole_only_resolved(key: str, value: Any) -> bool:
+    """Return whether a value has interpolations and is no sweep yet, or a dict of ends, which must be numbers."""
+    return "${" in str(value) and not isinstance(value, (list, tuple)) and not _is_sweep(key, value)
+
+
+def _is_sweep(key: str, value: Any) -> bool:
+    override = parsed(f"{key}={value}") if isinstance(value, str) else ""
+    return isinstance(override, Override) and override.is_sweep_override()
 
 
 def _few(distribution: BaseDistribution) -> str:

@@ -16,10 +16,11 @@ import re
 import socket
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from optuna.exceptions import ExperimentalWarning
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import (
     BaseStorage,
     GrpcStorageProxy,
@@ -120,7 +121,15 @@ def shown(url: str) -> str:
     return re.sub(r"([?&]\w*passw(?:or)?d=)[^&]*", r"\1***", url)
 
 
-def serve(url: str, host: str = "localhost", port: int = PORT) -> None:
+def is_outage(error: BaseException) -> bool:
+    """Return whether an error says that a storage, which was opened, does not answer any more."""
+    return isinstance(error, StorageInternalError | OSError) or any(
+        kind.__name__ == "RpcError"
+        for kind in type(error).__mro__  # gRPC's, which may not be installed
+    )
+
+
+def serve(url: str, host: str = "localhost", port: int = PORT, ready: Callable[[], None] = lambda: None) -> None:
     """Serve the storage at `url` to other machines as grpc://host:port; blocks until interrupted.
 
     The proxy asks nobody who they are: it belongs on a network where all may write to the study.
@@ -129,6 +138,7 @@ def serve(url: str, host: str = "localhost", port: int = PORT) -> None:
         url: where the study is kept, in any other form of `open_storage`.
         host: address to listen on; 0.0.0.0 for all of this machine's.
         port: 1 to 65535.
+        ready: called when the storage is open and nothing stands in the way of serving it.
 
     Raises:
         UserError: the storage cannot be opened, grpcio is missing, or the port is taken.
@@ -140,6 +150,7 @@ def serve(url: str, host: str = "localhost", port: int = PORT) -> None:
     try:
         # gRPC would share the port with a proxy that is there already, and deal the clients out between the two.
         socket.create_server((host, port)).close()
+        ready()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             run_grpc_proxy_server(storage, host=host, port=port)

@@ -110,7 +110,7 @@ class Submissions:
         """Cancel what is still waiting or running."""
         for running in self._running:
             running.job.cancel(check=False)
-            self._ended.append(Ended(running.work.number, error=f"{running} was cancelled", crashed=True))
+            self._ended.append(Ended(running.work.number, error=f"{running} was cancelled", crashed=True, outside=True))
         self._running = []
 
     def _executor(self) -> Any:
@@ -183,9 +183,11 @@ def _result(running: Submission) -> Ended:
     try:
         return outcome(running.work.number, running.job.result())
     except Exception as error:
-        return Ended(running.work.number, error=f"{running} failed: {in_a_line(error)}")
+        said = f"{running} failed: {in_a_line(error)}"
+        return Ended(running.work.number, error=said, trace=str(error))  # submitit's report has the traceback in it
 
 
 def _lost(running: Submission) -> Ended:
     reason = f"{running} left without a result: it was killed, or its task left by itself"
-    return Ended(running.work.number, error=f"{reason}; {last_words(running.job.paths.stderr)}", crashed=True)
+    said = f"{reason}; {last_words(running.job.paths.stderr)}"
+    return Ended(running.work.number, error=said, crashed=True, outside=True)

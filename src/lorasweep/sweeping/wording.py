@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from lorasweep.sweeping.grammar import readable, stored_text
 from lorasweep.text import shell_quoted
 
 
@@ -16,7 +16,8 @@ def score(value: float) -> str:
 
 
 def number(value: Any) -> str:
-    """Return a parameter's value: `8`, `3.1e-4`, `0.25`, `cosine`, `true`, `null`, `[1, 2]`."""
+    """Return a parameter's value as stored: `8`, `3.1e-4`, `0.25`, `cosine`, `true`, `null`, `[1, 2]`, `0.5 x lr`."""
+    value = readable(value)
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, list | tuple):
@@ -84,19 +85,4 @@ def trial_name(number: int, version: str | None) -> str:
 
 def overrides(params: Mapping[str, Any]) -> str:
     """Return parameters as Hydra's command line takes them, exact and quoted for a shell: `rank=8 lr=0.00031`."""
-    return " ".join(shell_quoted(f"{key}={_literal(value)}") for key, value in params.items())
-
-
-def _literal(value: Any) -> str:
-    """Return `value` in Hydra's grammar of overrides, such that it is read back with the same type."""
-    if value is None or isinstance(value, bool):
-        return number(value)
-    if isinstance(value, list | tuple):
-        return f"[{','.join(map(_literal, value))}]"
-    if not isinstance(value, str):
-        return repr(value)
-    # A bare word; anything that could be read as a number, a sweep or an interpolation is quoted.
-    if re.fullmatch(r"[A-Za-z_][\w./-]*", value) and value.lower() not in ("true", "false", "null", "nan", "inf"):
-        return value
-    escaped = re.sub(r"(\\*)'", lambda match: match[1] * 2 + "\\'", re.sub(r"(\\+)$", r"\1\1", value))
-    return f"'{escaped}'"
+    return " ".join(shell_quoted(f"{key}={stored_text(value)}") for key, value in params.items())

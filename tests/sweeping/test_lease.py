@@ -1,8 +1,7 @@
-"""Leases, what counts, and what is tried again."""
+"""Leases: who is dead."""
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -14,12 +13,8 @@ from optuna.distributions import IntDistribution
 from optuna.trial import TrialState
 
 from lorasweep.sweeping import lease
-from lorasweep.sweeping import study as studies
 from lorasweep.sweeping.lease import LeaseKeeper, dead
-from lorasweep.sweeping.settings import Settings
 from lorasweep.sweeping.storage import open_storage
-
-SETTINGS = Settings(sampler={}, pruner={}, retries=1, lease_s=3.0)
 
 
 @pytest.fixture
@@ -77,35 +72,3 @@ def test_a_keeper_renews_until_dropped_or_outlived(study):
         time.sleep(0.05)
     assert keeper.lost == {trial._trial_id}
     keeper.close()
-
-
-def test_a_dead_trial_is_buried_once_and_tried_again_once(study):
-    trial = sign(study, asked(study), pid=2**22 + 1)
-    lines = studies.reap(study, SETTINGS, {})
-    assert len(lines) == 1 and "goes on as trial 1" in lines[0]
-    first, again = study.trials
-    assert first.state is TrialState.FAIL and "is gone" in first.user_attrs["reason"]
-    assert again.state is TrialState.WAITING and again.user_attrs["retry_of"] == 0
-    assert studies.bury(study, trial, "late", SETTINGS, interrupted=False) == ""  # somebody else was faster
-    assert studies.requeue(study, SETTINGS) == {}
-    assert studies.counted(study.trials) == [] and studies.failures(study.trials) == []
-    retry = study.ask({"n": IntDistribution(1, 9)})
-    assert retry.number == 1 and retry.params == first.params
-    sign(study, study.trials[1], pid=2**22 + 1)
-    assert "goes on" not in studies.reap(study, SETTINGS, {})[0]  # one retry, no more
-    assert [t.number for t in studies.failures(study.trials)] == [1]
-
-
-def test_an_interruption_costs_no_retry(study):
-    for number in range(3):
-        trial = asked(study)
-        assert trial.number == number
-        studies.bury(study, trial, "interrupted", SETTINGS, interrupted=True)
-    assert study.trials[3].state is TrialState.WAITING and study.trials[3].user_attrs["attempt"] == 0
-    assert len(study.trials) == 4
-
-
-def test_what_its_own_sweeper_runs_is_not_reaped(study):
-    sign(study, asked(study), pid=2**22 + 1)
-    assert studies.reap(study, SETTINGS, {0: 0}) == []
-    assert os.getpid() > 0

@@ -1,0 +1,206 @@
+"""What a search is to do, settled and checked as a whole before anything is opened: every problem at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.types import HydraContext, RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from lorasweep.errors import Problem, UserError
+from lorasweep.sweeping import choices, enqueue, finals, launchers
+from lorasweep.sweeping.options import plain
+from lorasweep.sweeping.place import hydras_own
+from lorasweep.sweeping.settings import PREFIX, Settings, function, hook, settle
+from lorasweep.sweeping.space import TITLE, Space, check_space, parse_space
+from lorasweep.sweeping.storage import resolved
+from lorasweep.text import did_you_mean
+
+Compose = Callable[[list[str]], DictConfig]
+"""Composes one job's config from its overrides."""
+NOTHING = (
+    "there is nothing to search: give parameters on the command line, such as 'network.rank=choice(4,8,16)', or in "
+    "hydra.sweeper.params"
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a search is to do.
+
+    Attributes:
+        settings: the sweeper's.
+        space: what is searched.
+        config: the multirun's; where the command line searches nothing, with the fallback of `when_empty`.
+        first: parameters that are tried first.
+        remarks: what is to be said as the search begins.
+    """
+
+    settings: Settings
+    space: Space
+    config: DictConfig
+    first: list[dict[str, Any]]
+    remarks: list[str]
+
+
+def make(context: HydraContext, config: DictConfig, arguments: Sequence[str]) -> Plan:
+    """Return what a multirun's config and command line ask for.
+
+    Args:
+        context: Hydra's.
+        config: the multirun's.
+        arguments: the command line's overrides.
+
+    Raises:
+        UserError: everything that is wrong with it.
+    """
+    problems: list[Problem] = []
+    settings, space, wrong = _read(config, arguments)
+    if space is not None and not _searches(settings, space) and settings.when_empty:
+        arguments = [*arguments, *settings.when_empty]
+        config = _with(context, config, arguments)
+        settings, space, wrong = _read(config, arguments)
+    problems += wrong
+    problems += launchers.problems(config, settings.n_jobs)
+    problems += _pruning_in_vain(config, settings)
+    first: list[dict[str, Any]] = []
+    remarks: list[str] = []
+    with _collecting(problems):
+        choices.pruner(settings.pruner)
+    with _collecting(problems):
+        resolved(settings.storage or "unused.log")
+    with _collecting(problems):
+        for name in ("opening", "closing"):
+            hook(settings, name)
+    with _collecting(problems):
+        if settings.custom_search_space:
+            function(settings.custom_search_space, "custom_search_space")
+    if space is not None:
+        compose = _composer(context, config)
+        problems += _unconfirmable(settings, space, config, compose)
+        with _collecting(problems):
+            choices.sampler(settings.sampler, space, settings.direction)
+        with _collecting(problems):
+            check_space(space, compose, groups=_groups(context))
+        with _collecting(problems):
+            first, remarks = enqueue.wanted(settings, config, space)
+        if not wrong and not _searches(settings, space):
+            problems.append(Problem(NOTHING))
+    if problems or space is None:
+        raise UserError(list(dict.fromkeys(problems)), TITLE)
+    several = "several objectives: trials are not pruned (Optuna's pruners compare a single value)"
+    remarks = [*space.remarks, *remarks, *([several] if len(settings.direction) > 1 else [])]
+    return Plan(settings, space, config, first, remarks)
+
+
+def _read(config: DictConfig, arguments: Sequence[str]) -> tuple[Settings, Space | None, list[Problem]]:
+    """Return settings and space of a config, None for a space that cannot be read, and what is wrong with both."""
+    settings, problems = settle(config.hydra.sweeper, _given(config))
+    space = None
+    with _collecting(problems):
+        params: dict[str, Any] = dict(settings.search_space or settings.params or {})
+        node = config.hydra.sweeper.get("search_space") or config.hydra.sweeper.get("params")
+        if settings.params_from:
+            params = {**function(settings.params_from, "params_from")(config), **params}
+        space = parse_space(
+            params, arguments, lambda key: plain(node, key, resolve=True) if node and key in node else params[key]
+        )
+    return settings, space, problems
+
+
+def _searches(settings: Settings, space: Space) -> bool:
+    return bool(space.distributions or settings.custom_search_space)
+
+
+def _with(context: HydraContext, config: DictConfig, arguments: Sequence[str]) -> DictConfig:
+    """Return the config of another command line."""
+    everything = [*hydras_own(config), *arguments]
+    return context.config_loader.load_configuration(
+        config_name=config.hydra.job.config_name, overrides=everything, run_mode=RunMode.MULTIRUN
+    )
+
+
+def _given(config: DictConfig) -> list[str]:
+    """Return the options of the sweeper that the command line itself sets."""
+    keys = [text.lstrip("+~").partition("=")[0] for text in hydras_own(config)]
+    return [key.removeprefix(PREFIX).partition(".")[0] for key in keys if key.startswith(PREFIX)]
+
+
+def _pruning_in_vain(config: DictConfig, settings: Settings) -> Iterator[Problem]:
+    """Yield that a pruner was asked for where nothing can be pruned."""
+    if len(settings.direction) == 1 or str((settings.pruner or {}).get("_target_", "NopPruner")).endswith("NopPruner"):
+        return
+    for text in hydras_own(config):
+        key = text.lstrip("+~").partition("=")[0]
+        if key == "hydra/sweeper/pruner" or key.startswith(f"{PREFIX}pruner"):
+            yield Problem(
+                f"{text}: Optuna's pruners compare a single value, and there are {len(settings.direction)} objectives: "
+                "leave it out",
+                key,
+            )
+
+
+def _unconfirmable(settings: Settings, space: Space, config: DictConfig, compose: Compose) -> Iterator[Problem]:
+    """Yield why the best could not be trained again as asked: found out before the search, not after it."""
+    grid = str(settings.sampler.get("_target_")).endswith(".GridSampler")
+    if grid and settings.custom_search_space:
+        key = f"{PREFIX}custom_search_space"
+        yield Problem(
+            f"{key}: a grid needs all of its parameters in advance: choose hydra/sweeper/sampler=bruteforce", key
+        )
+    seed = settings.seed_key
+    if settings.repeats > 1 and seed is not None:
+        key = f"{PREFIX}seed_key"
+        if OmegaConf.select(config, seed, default=None) is None:
+            yield Problem(f"{key}={seed}: there is no key {seed}{did_you_mean(seed, _keys(config))}", key)
+        if seed in {name.lstrip("+") for name in space.distributions}:
+            yield Problem(f"{key}={seed} is searched, so that repeats cannot vary it: take it out of the search", key)
+    if settings.folds is not None:
+        for name, overrides in (
+            ("fold_overrides", finals.fold_texts(settings.fold_overrides, 1, settings.folds)),
+            ("refit_overrides", tuple(settings.refit_overrides)),
+        ):
+            try:
+                compose([*space.fixed, *overrides])
+            except Exception as error:  # whatever an app's checks raise
+                said = " ".join(str(error).split())
+                yield Problem(f"{PREFIX}{name}={','.join(overrides)}: {said}", PREFIX + name)
+
+
+def _keys(config: DictConfig) -> list[str]:
+    """Return the dotted keys of an app's config."""
+
+    def walk(node: Any, prefix: str) -> Iterator[str]:
+        for key, value in node.items():
+            yield f"{prefix}{key}"
+            if isinstance(value, Mapping):
+                yield from walk(value, f"{prefix}{key}.")
+
+    return [key for key in walk(OmegaConf.to_container(config), "") if not key.startswith("hydra")]
+
+
+def _composer(context: HydraContext, config: DictConfig) -> Compose:
+    def compose(overrides: Sequence[str]) -> DictConfig:
+        return context.config_loader.load_configuration(
+            config_name=config.hydra.job.config_name, overrides=list(overrides), run_mode=RunMode.RUN
+        )
+
+    return compose
+
+
+def _groups(context: HydraContext, parent: str = "") -> list[str]:
+    """Return the app's config groups, those within groups too."""
+    found = [f"{parent}/{name}".lstrip("/") for name in context.config_loader.list_groups(parent)]
+    return [group for name in found for group in (name, *_groups(context, name)) if name != "hydra"]
+
+
+@contextmanager
+def _collecting(problems: list[Problem]) -> Iterator[None]:
+    """Add what is wrong in the block to the others."""
+    try:
+        yield
+    except UserError as error:
+        problems += error.problems
