@@ -59,9 +59,8 @@ def train_trial(trial: Trial, config: Config, line: Sequence[str], choices: Mapp
         introduce()
         return trial.report(step, metrics.get(config.objective))
 
-    before = trial.predecessor
-    start_from = _earlier(trial, before, root, name) if before is not None else None
-    job = Job(thrifty(config, line), list(line), dict(choices), mark | {"params": trial.params}, report, start_from)
+    before = _earlier(trial, root, name)
+    job = Job(thrifty(config, line), list(line), dict(choices), mark | {"params": trial.params}, report, before)
     try:
         with silenced():
             outcome = run_cohort([job])[0]
@@ -246,8 +245,15 @@ def _continue(config: DictConfig, folder: Path) -> str:
     return commands.resume(record["name"], record["recipe"], record["version"], str(config.output_root), longer)
 
 
-def _earlier(trial: Trial, before: Mapping[str, Any], root: str, name: str) -> Path | None:
-    """Return the version folder of the attempt that a trial retries; None if it died before it had one."""
-    if before.get("folder"):
-        return Path(before["folder"])
-    return folder_of({"study": trial.study_name, "number": trial.retry_of}, root, name)
+def _earlier(trial: Trial, root: str, name: str) -> Path | None:
+    """Return the version folder of the latest attempt at a trial that had one; None for a first attempt.
+
+    An attempt may have been killed before it had a folder, or before it could tell of it.
+    """
+    for attempt in trial.attempts:
+        noted = attempt.user_attrs.get("folder")
+        mark = {"study": trial.study_name, "number": attempt.number}
+        folder = Path(noted) if noted else folder_of(mark, root, name)
+        if folder is not None and folder.is_dir():
+            return folder
+    return None
