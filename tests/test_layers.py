@@ -31,6 +31,7 @@ FLOORS = [
         "overrides",
         "resuming",
         "suggestions",
+        "searches",
         "groups",
         "typed",
         "precedence",

@@ -40,7 +40,7 @@ _TARGETS = (
     "optuna.samplers.",
     "optuna.pruners.",
 )
-_ERRORS = (HydraException, OmegaConfBaseException, ValueError)  # all that composing raises
+COMPOSING_ERRORS = (HydraException, OmegaConfBaseException, ValueError)
 
 
 def native(pixels: float, *, _root_: DictConfig) -> int:
@@ -148,34 +148,6 @@ def load_both(line: Sequence[str], config_name: str = "config") -> tuple[DictCon
     return config, result
 
 
-def searched(line: Sequence[str], config_name: str = "config") -> list[str]:
-    """Return what a search tries beyond the sweeps on its command line: `hydra.sweeper.params`, as overrides.
-
-    Where nothing is searched at all, the overrides that the sweeper then falls back on come first.
-    """
-    given = {text: parsed(text) for text in line}
-    plain = [text for text, override in given.items() if override and not override.is_sweep_override()]
-    swept = {override.get_key_element() for override in given.values() if override and override.is_sweep_override()}
-
-    def sweeper_with(fallback: Sequence[str]) -> DictConfig:
-        config = hydra.compose(config_name, [*plain, *fallback], return_hydra_config=True)
-        assert isinstance(config.hydra.sweeper, DictConfig)
-        return config.hydra.sweeper
-
-    fallback: list[str] = []
-    try:
-        sweeper = sweeper_with(fallback)
-        if not (swept or sweeper.get("params") or sweeper.get("params_from") or sweeper.get("custom_search_space")):
-            fallback = list(sweeper.get("when_empty") or [])
-            sweeper = sweeper_with(fallback)
-    except _ERRORS:
-        return []  # what is wrong is said where the command line is judged
-    fixed = {override.get_key_element() for override in given.values() if override}
-    params = OmegaConf.to_container(sweeper.params) if sweeper.get("params") else {}  # with interpolations as they are
-    assert isinstance(params, dict)
-    return [*fallback, *(f"{k!s}={v}" for k, v in params.items() if isinstance(v, str) and k not in fixed)]
-
-
 def settle(config: DictConfig, line: Sequence[str], config_name: str = "config", wrong: Collection[str] = ()) -> Config:
     """Return a composed config as dataclasses: a resumed version's own one if it names one, and checked.
 
@@ -208,7 +180,7 @@ def _compose_what_works(line: Sequence[str], config_name: str) -> tuple[DictConf
     try:
         try:
             config = hydra.compose(config_name, [*judged.groups, *judged.values], return_hydra_config=True)
-        except _ERRORS:  # which of them was it?
+        except COMPOSING_ERRORS:  # which of them was it?
             ours = {k: v for k, v in judged.values.items() if not v.key_or_group.startswith("hydra.")}
             rest = [*judged.groups, *(text for text in judged.values if text not in ours)]
             config = hydra.compose(config_name, rest, return_hydra_config=True)
@@ -217,7 +189,7 @@ def _compose_what_works(line: Sequence[str], config_name: str) -> tuple[DictConf
                     OmegaConf.update(config, override.key_or_group, override.value())
                 except OmegaConfBaseException as error:
                     problems.append(_ill_typed(text, override.key_or_group, error))
-    except _ERRORS as error:
+    except COMPOSING_ERRORS as error:
         return None, [*problems, Problem(_in_words(error))]
     problems += _foreign_targets(OmegaConf.to_container(config))
     with open_dict(config):

@@ -18,7 +18,7 @@ from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from lorasweep import arguments, compose, help, overrides, precedence
+from lorasweep import arguments, compose, help, overrides, precedence, searches
 from lorasweep.arguments import Arguments
 from lorasweep.checks import needs
 from lorasweep.config import Config
@@ -165,7 +165,9 @@ def _look_ahead(given: Arguments, conf: Path) -> list[Config]:
     remarks: dict[str, None] = {}
     with compose.composing(conf):
         problems |= dict.fromkeys(overrides.options(given.foreign))
-        for variant in overrides.variants([*line, *compose.searched(line, name)]) if several else [line]:
+        asked = searches.judge(line, name, several=several)
+        problems |= dict.fromkeys(asked.problems)
+        for variant in overrides.variants([*asked.line, *asked.tried]) if several else [asked.line]:
             try:
                 if args.cfg:
                     compose.compose(variant, name)

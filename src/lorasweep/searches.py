@@ -1,0 +1,133 @@
+"""What a command line asks of Hydra's sweeper and launcher, judged before Hydra composes it: it stops at the first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import hydra
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from lorasweep.compose import COMPOSING_ERRORS
+from lorasweep.errors import Problem
+from lorasweep.sweeping import launchers
+from lorasweep.sweeping.settings import Settings, settle
+from lorasweep.text import did_you_mean
+from lorasweep.typed import parsed
+
+NODES = ("sweeper", "launcher")
+
+
+@dataclass
+class Asked:
+    """What a command line asks for.
+
+    Attributes:
+        line: its overrides without those that Hydra would refuse.
+        problems: what is wrong with those for the sweeper and the launcher.
+        tried: what a search tries beyond the sweeps among them, as overrides: `hydra.sweeper.params`, and before them
+            what the sweeper falls back on where nothing is searched at all.
+    """
+
+    line: list[str]
+    problems: list[Problem] = field(default_factory=list)
+    tried: list[str] = field(default_factory=list)
+
+
+def judge(line: Sequence[str], config_name: str, *, several: bool) -> Asked:
+    """Judge a command line's overrides of Hydra's sweeper and launcher. Hydra must be initialized.
+
+    Args:
+        line: all of its overrides.
+        config_name: the root config's name.
+        several: whether it asks for several versions (`-m`).
+    """
+    given = {text: override for text in line if (override := parsed(text))}
+    own = {text: override for text, override in given.items() if _node(override) is not None}
+    if not several:
+        cure = "it says how several versions are run: add -m, as in python train.py -m ..."
+        problems = [Problem(f"{text}: {cure}", _key(override)) for text, override in own.items()]
+        return Asked([text for text in line if text not in own], problems)
+    values = {text: override for text, override in own.items() if "/" not in _key(override)}
+    plain = [text for text, override in given.items() if text not in values and not override.is_sweep_override()]
+    config = _composed(plain, config_name)
+    if config is None:
+        return Asked(list(line))  # what is wrong is said where the others are judged
+    unknown = {text: problem for text, override in values.items() if (problem := _unknown(config, text, override))}
+    values = {text: override for text, override in values.items() if text not in unknown}
+    _apply(values, config)
+    fallback: list[str] = []
+    if not any(override.is_sweep_override() for override in given.values()) and not _searches(config.hydra.sweeper):
+        fallback = list(config.hydra.sweeper.get("when_empty") or [])
+        config = (_composed([*plain, *fallback], config_name) if fallback else None) or config
+        _apply(values, config)
+    problems = [*unknown.values(), *_wrong(config, values)]
+    fixed = {override.get_key_element() for override in given.values()}
+    return Asked([text for text in line if text not in unknown], problems, [*fallback, *_params(config, fixed)])
+
+
+def _composed(plain: Sequence[str], config_name: str) -> DictConfig | None:
+    """Return the config of overrides, Hydra's own part included; None if it does not compose."""
+    try:
+        return hydra.compose(config_name, list(plain), return_hydra_config=True)
+    except COMPOSING_ERRORS:
+        return None
+
+
+def _apply(values: Mapping[str, Override], config: DictConfig) -> None:
+    with read_write(config.hydra), open_dict(config.hydra):
+        for override in values.values():
+            if not override.is_delete():
+                OmegaConf.update(config, _key(override), override.value(), force_add=True)
+
+
+def _params(config: DictConfig, fixed: set[str]) -> list[str]:
+    """Return what the sweeper's own params try, interpolations as they are, but for keys that are given otherwise."""
+    params = config.hydra.sweeper.get("params")
+    found = OmegaConf.to_container(params) if params else {}
+    assert isinstance(found, dict)
+    return [f"{key!s}={value}" for key, value in found.items() if isinstance(value, str) and key not in fixed]
+
+
+def _searches(sweeper: DictConfig) -> bool:
+    return any(sweeper.get(key) for key in ("params", "params_from", "custom_search_space", "search_space"))
+
+
+def _key(override: Override) -> str:
+    return str(override.key_or_group)
+
+
+def _node(override: Override) -> str | None:
+    """Return which part of Hydra's an override is for, if it is the sweeper or the launcher."""
+    return next((node for node in NODES if _key(override).startswith((f"hydra.{node}.", f"hydra/{node}"))), None)
+
+
+def _is_ours(config: DictConfig) -> bool:
+    return str(config.hydra.sweeper.get("_target_")).endswith(".OptunaSweeper")
+
+
+def _unknown(config: DictConfig, text: str, override: Override) -> Problem | None:
+    """Return that an override is for no option of the sweeper or launcher that is chosen."""
+    node, name = str(_node(override)), _key(override).split(".")[2]
+    ours = Settings.__dataclass_fields__ if node == "sweeper" else {}
+    options = {str(key) for key in config.hydra[node] if not str(key).startswith("_")}
+    if name in options or (name in ours and _is_ours(config)):
+        return None
+    chosen = config.hydra.runtime.choices.get(f"hydra/{node}")
+    hint = "; it is one of a search's: add hydra/sweeper=optuna" if name in ours else did_you_mean(name, options)
+    return Problem(f"{text}: hydra/{node}={chosen} has no option {name}{hint}", _key(override))
+
+
+def _wrong(config: DictConfig, values: Mapping[str, Override]) -> list[Problem]:
+    """Return what is wrong with the sweeper's and the launcher's options.
+
+    Args:
+        config: has them all.
+        values: the overrides that the command line gives.
+    """
+    if not _is_ours(config):
+        return launchers.problems(config, None)
+    given = [_key(override).split(".")[2] for override in values.values() if _node(override) == "sweeper"]
+    settings, problems = settle(config.hydra.sweeper, given)
+    return [*problems, *launchers.problems(config, settings.n_jobs)]
