@@ -130,4 +130,6 @@ def _wrong(config: DictConfig, values: Mapping[str, Override]) -> list[Problem]:
         return launchers.problems(config, None)
     given = [_key(override).split(".")[2] for override in values.values() if _node(override) == "sweeper"]
     settings, problems = settle(config.hydra.sweeper, given)
+    fewer = launchers.one_at_a_time(config, settings.n_jobs) if "n_jobs" in given else None
+    problems += [] if fewer is None else [Problem(fewer, launchers.N_JOBS)]
     return [*problems, *launchers.problems(config, settings.n_jobs)]

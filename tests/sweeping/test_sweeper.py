@@ -252,6 +252,35 @@ def test_it_wins_where_another_plugin_has_the_same_name(app, study_of, tmp_path,
     assert len(study_of().trials) == 1
 
 
+def test_a_config_that_was_written_for_the_official_plugin_runs(app, study_of, tmp_path):
+    """As public repositories have it: the class by its name, and all keys spelled out."""
+    (tmp_path / "conf" / "hparams").mkdir()
+    (tmp_path / "conf" / "hparams" / "optuna.yaml").write_text(
+        "# @package _global_\n"
+        "defaults: [{override /hydra/sweeper: optuna}]\n"
+        "hydra:\n"
+        "  sweeper:\n"
+        "    _target_: hydra_plugins.hydra_optuna_sweeper.optuna_sweeper.OptunaSweeper\n"
+        "    storage: null\n"
+        "    study_name: null\n"
+        "    n_jobs: 2\n"
+        "    direction: maximize\n"
+        "    n_trials: 2\n"
+        "    sampler:\n"
+        "      _target_: optuna.samplers.TPESampler\n"
+        "      seed: 1234\n"
+        "      n_startup_trials: 10\n"
+        "    params:\n"
+        "      x: interval(0.0001, 0.1)\n"
+        "      n: choice(1, 2)\n"
+    )
+    done = app("+hparams=optuna")
+    assert done.returncode == 0, done.stderr
+    assert [t.state for t in study_of().trials] == [TrialState.COMPLETE] * 2
+    assert study_of().direction.name == "MAXIMIZE"
+    assert "hydra.sweeper.n_jobs=2: the basic launcher runs one trial after another" in done.stdout
+
+
 def test_the_sweeper_does_not_know_the_trainer() -> None:
     """It has the errors, the files and the texts of the house, and how an option is declared: not what is declared."""
     rooms = "sweeping|errors|files|interruption|text"

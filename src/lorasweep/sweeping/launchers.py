@@ -1,4 +1,4 @@
-"""What can be wrong with a launcher before it is opened: settings of the lanes, and more trials than it can run."""
+"""What can be wrong with a launcher before it is opened: the lanes' settings, and more trials than it runs at once."""
 
 from __future__ import annotations
 
@@ -46,17 +46,26 @@ def problems(config: DictConfig, n_jobs: int | None) -> list[Problem]:
         config: the multirun's.
         n_jobs: how many trials the sweeper wants to run at a time; None leaves it to the launcher.
     """
-    target = str(config.hydra.launcher.get("_target_"))
-    if target.endswith(".BasicLauncher") and (n_jobs or 1) > 1:
-        how = f"the basic launcher runs one trial after another: add hydra/launcher=lanes for {n_jobs} at a time"
-        return [Problem(f"{N_JOBS}={n_jobs}: {how}", N_JOBS)]
-    if not target.endswith(".LanesLauncher"):
+    if not _is(config, "LanesLauncher"):
         return []
     settings, found = lane_settings(config)
     if None not in (n_jobs, settings.n_jobs) and n_jobs != settings.n_jobs:
         mine = f"{PREFIX}n_jobs"
         found.append(Problem(f"{N_JOBS}={n_jobs} and {mine}={settings.n_jobs}: give one of them", N_JOBS, mine))
     return found
+
+
+def one_at_a_time(config: DictConfig, n_jobs: int | None) -> str | None:
+    """Return in words that a multirun's launcher cannot run as many trials at a time as are asked for, if so.
+
+    Args:
+        config: the multirun's.
+        n_jobs: how many trials the sweeper wants to run at a time; None leaves it to the launcher.
+    """
+    if not _is(config, "BasicLauncher") or (n_jobs or 1) == 1:
+        return None
+    how = f"the basic launcher runs one trial after another: add hydra/launcher=lanes for {n_jobs} at a time"
+    return f"{N_JOBS}={n_jobs}: {how}"
 
 
 def visible_gpus(environment: Mapping[str, str]) -> list[str]:
@@ -73,6 +82,10 @@ def visible_gpus(environment: Mapping[str, str]) -> list[str]:
         return [str(index) for index, _ in enumerate(Path("/dev").glob("nvidia[0-9]*"))]
     count = sum(line.startswith("GPU ") for line in answer.splitlines())
     return [str(index) for index in range(count)]
+
+
+def _is(config: DictConfig, launcher: str) -> bool:
+    return str(config.hydra.launcher.get("_target_")).endswith(f".{launcher}")
 
 
 def _absent_gpus(settings: LaneSettings) -> Iterator[Problem]:

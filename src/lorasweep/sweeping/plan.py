@@ -65,6 +65,9 @@ def make(context: HydraContext, config: DictConfig, arguments: Sequence[str]) ->
         settings, space, wrong = _read(config, arguments)
     problems += wrong
     problems += launchers.problems(config, settings.n_jobs)
+    fewer = launchers.one_at_a_time(config, settings.n_jobs)
+    if fewer is not None and "n_jobs" in _given(config):  # a config may have been written for another launcher
+        problems.append(Problem(fewer, launchers.N_JOBS))
     problems += _pruning_in_vain(config, settings)
     first: list[dict[str, Any]] = []
     remarks: list[str] = []
@@ -92,7 +95,12 @@ def make(context: HydraContext, config: DictConfig, arguments: Sequence[str]) ->
     if problems or space is None:
         raise UserError(list(dict.fromkeys(problems)), TITLE)
     several = "several objectives: trials are not pruned (Optuna's pruners compare a single value)"
-    remarks = [*space.remarks, *remarks, *([several] if len(settings.direction) > 1 else [])]
+    remarks = [
+        *space.remarks,
+        *remarks,
+        *([several] if len(settings.direction) > 1 else []),
+        *([fewer] if fewer else []),
+    ]
     return Plan(settings, space, config, first, remarks)
 
 
