@@ -98,6 +98,20 @@ def test_a_study_is_shown_with_its_best_version_and_what_to_do_next(studies, cap
     ]
 
 
+def test_a_study_says_how_its_best_version_is_trained_for_longer(studies, capsys, monkeypatch):
+    monkeypatch.chdir(studies)
+    folder = studies / "outputs" / "bear" / "v7"
+    folder.mkdir(parents=True)
+    training = {"epochs": 6, "max_steps": None}
+    record = {"name": "Bear", "recipe": "", "version": 7, "config": {"training": training}}
+    (folder / "record.json").write_text(json.dumps(record))
+    (folder / "state").mkdir()
+    (folder / "state" / "step-00000009.safetensors").touch()
+    assert main(["study", "bear", "--output-root", "."]) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("  continue "))
+    assert line.split()[1:] == ["python", "train.py", "lora=custom", "name=Bear", "resume=v7", "training.epochs=12"]
+
+
 def test_a_study_as_json_and_csv_for_programs(studies, capsys):
     assert main(["study", "bear", "--output-root", str(studies), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

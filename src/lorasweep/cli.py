@@ -127,7 +127,7 @@ def _study(args: argparse.Namespace) -> None:
             print(f"As good as the best: {equals}.")
         dashboard = found.dashboard()
         more = {"dashboard": dashboard} if dashboard is not None else {}
-        leaderboard.show_pairs("", leaderboard.next_steps(rows) | more)
+        leaderboard.show_pairs("", studies.next_steps(found.study, rows) | more)
     if args.plots is not None:
         _plots(args, found.study)
 

@@ -185,24 +185,35 @@ def closing(config: DictConfig, study: optuna.Study, rows: Sequence[Row], best: 
         front = [row for row in rows if row.pareto]
         return [f"best      {row.version} in {row.folder}" for row in front] or ["best      none: no trial completed"]
     folder = Path(best.folder) if best.folder else None
-    lines = [f"best      {best.version} in {folder}"]
-    if equals := as_good(study, rows):
-        lines.append(f"as good   {equals}")
-    if best.refit:
-        lines.append(f"refit     on all images in {best.refit}")
     if folder is not None and (folder / "record.json").exists():
         from lorasweep.tracking.wandb import crown
 
         crown(folder)
-        lines.append(f"again     {best.command}")
-        if retention.states(folder):
-            lines.append(f"continue  {_continue(config, folder)}")
     from lorasweep.sweeping.storage import shown
 
     storage = config.hydra.sweeper.get("storage")
     kept = shown(storage) if storage else None
-    lines.append(f"review    {commands.study(study.study_name, str(config.output_root), kept)}")
-    return lines
+    steps = next_steps(study, rows) | {"review": commands.study(study.study_name, str(config.output_root), kept)}
+    return [f"{name.ljust(9)} {text}" for name, text in steps.items()]
+
+
+def next_steps(study: optuna.Study, rows: Sequence[Row]) -> dict[str, str]:
+    """Return which version of a study is best, and the commands that train it again and for longer, by name.
+
+    Args:
+        study: whose.
+        rows: its leaderboard.
+    """
+    from lorasweep.sweeping import leaderboard
+
+    steps = leaderboard.next_steps(rows)
+    if equals := as_good(study, rows):
+        steps = {"best": steps.pop("best"), "as good": equals, **steps}
+    best = leaderboard.best(rows)
+    folder = Path(best.folder) if best is not None and best.folder else None
+    if folder is not None and retention.states(folder):  # else there is nothing to go on from, here at least
+        steps["continue"] = _continue(folder)
+    return steps
 
 
 def as_good(study: optuna.Study, rows: Sequence[Row]) -> str:
@@ -236,13 +247,13 @@ def _near(name: str, row: Row, best: Row) -> bool:
     return abs(row.values[0] - best.values[0]) <= 2 * math.hypot(row.spread[0], best.spread[0]) / math.sqrt(row.n)
 
 
-def _continue(config: DictConfig, folder: Path) -> str:
-    """Return the command that trains the best version longer."""
+def _continue(folder: Path) -> str:
+    """Return the command that trains the version in a folder for twice as long."""
     record = json.loads((folder / "record.json").read_text())
     training = record["config"]["training"]
     key = "max_steps" if training["max_steps"] else "epochs"
     longer = f"training.{key}={2 * training[key]}"
-    return commands.resume(record["name"], record["recipe"], record["version"], str(config.output_root), longer)
+    return commands.resume(record["name"], record["recipe"], record["version"], str(folder.parents[1]), longer)
 
 
 def _earlier(trial: Trial, root: str, name: str) -> Path | None:
