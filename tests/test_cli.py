@@ -42,6 +42,11 @@ def test_recipe_prints_or_writes_and_says_what_is_wrong_with_a_file(tmp_path, ca
     assert main(["recipe", "a.safetensors", "-o", str(out)]) == 0
     assert out.read_text() == "# from a.safetensors\n# On any base: python train.py lora=sage\n"
     assert capsys.readouterr().out.endswith("\nOn any base: python train.py lora=sage\n")
+    assert main(["recipe", "a.safetensors", "-o", str(out)]) == 0  # the same once more
+    assert main(["recipe", "b.safetensors", "-o", str(out)]) == 2
+    assert "sage.yaml has other content" in capsys.readouterr().err and out.read_text().startswith("# from a.")
+    out.unlink()
+    assert main(["recipe", "b.safetensors", "-o", str(out)]) == 0
     monkeypatch.undo()
     missing = Path(tmp_path / "missing.safetensors")
     capsys.readouterr()

@@ -88,6 +88,10 @@ def _recipe(args: argparse.Namespace) -> None:
     if args.out is None:
         print(text, end="")
     else:
+        if args.out.is_file() and args.out.read_bytes() != text.encode():
+            raise UserError(
+                f"{args.out} has other content: remove it, or give -o another name", title="Nothing written"
+            )
         _write(args.out, text)
         for line in text.splitlines():
             if "python train.py" in line:

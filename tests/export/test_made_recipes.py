@@ -42,7 +42,7 @@ def recipe_of(seed: int, folder: Path) -> str:
 
 def commands(recipe: str) -> list[list[str]]:
     """The overrides of the commands among a recipe's comments, with places in the place of what the user gives."""
-    found = re.findall(r"^# (?:On any base|As it was trained): python train.py (.*)", recipe, re.MULTILINE)
+    found = re.findall(r"^# (?:On any base.*|As it was trained): python train.py (.*)", recipe, re.MULTILINE)
     return [shlex.split(line.replace("FILE", "org/model").replace("FOLDER", ".")) for line in found]
 
 

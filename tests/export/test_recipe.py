@@ -97,7 +97,7 @@ def unusual() -> Config:
         ["{trigger} waving\nat night", "yes", "ä # b"],
         [1, 2],
     )
-    settings.optimizer.text_encoder_2_lr, settings.optimizer.eps = 1e-6, None
+    settings.optimizer.text_encoder_2_lr, settings.optimizer.eps = 2e-5, None
     settings.tracker.wandb.tags = ["null", "007"]
     return settings
 
@@ -126,8 +126,7 @@ def test_our_file_gives_its_recipe_back(tmp_path: Path) -> None:
     assert (again.dataset.trigger, again.dataset.caption_suffix) == ("1e5", "${oc.env:HOME}, 100%")
     assert again.sampling.prompts == settings.sampling.prompts
     assert recipe.startswith("# @package _global_\n#")
-    assert "conf/lora/fuzzybear.yaml" in comments(recipe)
-    assert "On any base: python train.py lora=fuzzybear\n" in recipe
+    assert "On any base, once it is conf/lora/fuzzybear.yaml: python train.py lora=fuzzybear\n" in recipe
     assert "d" * 64 in comments(recipe)
 
 
@@ -194,6 +193,40 @@ def test_a_recipe_of_a_toy_run_trains_sdxl_at_its_size(tmp_path: Path) -> None:
     assert large.optimizer.lr == 2e-3 and tracked == "auto"
 
 
+@pytest.mark.parametrize(
+    ("choices", "toy", "sdxl"),
+    [
+        (["base_model=toy"], (3e-3, 1.5e-3), (1e-4, 5e-5)),
+        (["base_model=sdxl"], (3e-3, 1.5e-3), (1e-4, 5e-5)),
+        (["base_model=toy", "optimizer=lion"], (9e-4, 4.5e-4), (3e-5, 1.5e-5)),
+        (["base_model=toy", "optimizer.text_encoder_lr=0"], (3e-3, 0.0), (1e-4, 0.0)),
+        (["base_model=toy", "base_model.lora_lr=2e-3"], (3e-3, 1.5e-3), (1e-4, 5e-5)),
+        (["base_model=sdxl", "optimizer=prodigy"], (1.0, 1.0), (1.0, 1.0)),
+        (["base_model=toy", "optimizer.lr=7e-4"], (7e-4, 3.5e-4), (7e-4, 3.5e-4)),
+    ],
+)
+def test_a_rate_that_was_the_bases_own_is_that_of_the_next_base(
+    tmp_path: Path, choices: list[str], toy: tuple[float, float], sdxl: tuple[float, float]
+) -> None:
+    shutil.copytree(CONF, tmp_path / "conf")
+    saved = tmp_path / "conf" / "lora" / "sage.yaml"
+    with composing(CONF):
+        settings = load(["lora=custom", "name=Sage", "dataset.path=.", "dataset.trigger=x", *choices])
+    saved.write_text(recipe_from_file(written(tmp_path, metadata(settings, FACTS)), saved))
+    with composing(tmp_path / "conf"):
+        for base, rates in (("toy", toy), ("sdxl", sdxl)):
+            found = load(["lora=sage", f"base_model={base}"]).optimizer
+            assert (found.lr, found.text_encoder_lr) == pytest.approx(rates)
+        assert of_the_run(load(exact(saved.read_text()))) == of_the_run(settings)
+    assert ("a rate for other bases: optimizer.lr=0.0007" in saved.read_text()) == ("optimizer.lr=7e-4" in choices)
+
+
+@pytest.mark.parametrize("place", ["conf/lora/sage.yml", "conf/lora/sage", "sage.yaml"])
+def test_a_file_that_is_no_choice_of_lora_is_told_where_to_go(tmp_path: Path, place: str) -> None:
+    recipe = recipe_from_file(written(tmp_path, KOHYA), tmp_path / place)
+    assert "On any base, once it is conf/lora/food_v2.yaml: python train.py lora=food_v2 " in recipe
+
+
 def test_a_config_of_another_release_loses_what_is_unknown(tmp_path: Path) -> None:
     found = metadata(config(), FACTS)
     about = json.loads(found["lorasweep.config"])
@@ -231,7 +264,7 @@ def test_a_file_of_sd_scripts_gives_what_it_tells(tmp_path: Path) -> None:
     expected.compat = CompatConfig(**dict.fromkeys(asdict(CompatConfig()), True))
     assert asdict(OmegaConf.to_object(found)) == asdict(expected)
     for note in (
-        "ss_fp8_base=True",
+        "base_model.quantization=int8",
         "dataset.path",
         "juggernaut.safetensors",
         "e" * 64,

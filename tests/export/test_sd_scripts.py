@@ -555,6 +555,7 @@ def test_what_the_comments_advise_works(tmp_path: Path) -> None:
             "dataset.regularisation_path=FOLDER dataset.regularisation_repeats=2 loss.prior_loss_weight=0.5",
             {"ss_reg_dataset_dirs": '{"1_bear": {"n_repeats": 2, "img_count": 9}}', "ss_prior_loss_weight": "0.5"},
         ),
+        ("base_model.quantization=int8", {"ss_fp8_base": "True"}),
     ]
     for line, told in advice:
         assert line in comments(recipe_from_file(written(tmp_path, KOHYA | told)))

@@ -17,6 +17,7 @@ from lorasweep.config import Config, schema_keys, value_at
 from lorasweep.config.limits import ill_typed
 from lorasweep.errors import Problem
 from lorasweep.export.formula import Formula, escaped
+from lorasweep.precedence import RATES
 
 # What belongs to the base or the machine, and not to a recipe, which trains any base on any machine.
 _ELSEWHERE = (
@@ -25,6 +26,7 @@ _ELSEWHERE = (
     "output_root",
     "resume",
     "recipe",
+    "dry_run",
     "dataset.resolution",
     "dataset.bucket_step",
     "dataset.cache",
@@ -35,6 +37,7 @@ _ELSEWHERE = (
     "training.gradient_checkpointing",
     "training.offload_idle",
     "training.compile",
+    "training.keep_",
     "training.state_every_steps",
     "training.diffusers_folder",
 )
@@ -55,7 +58,7 @@ class Fitted:
     Attributes:
         recipe: dotted keys -> values of the recipe.
         elsewhere: those of the base and the machine that decide what is learnt, where the base's group has others.
-        notes: a line for each value that had to go.
+        notes: a line for each value that had to go, or that only suits its own base.
     """
 
     recipe: dict[str, Any]
@@ -85,16 +88,37 @@ def fit(settings: Mapping[str, Any], base_model: str) -> Fitted:
                 recipe[key] = Formula(f"${{native:{pixels:g}}}")
         elif not key.startswith(_ELSEWHERE):
             recipe[key] = value
+    recipe |= _base_rates(known, base_model)
     bare, whole = _composed(groups, recipe), _composed(groups, {**recipe, **base})
     elsewhere = {
         key: value
         for key, value in known.items()
-        if key.startswith((*_ELSEWHERE, *_SCALED))
+        if key.startswith((*_ELSEWHERE, *_SCALED, *RATES))
         and schema_keys()[key].resume not in ("free", "which")
-        and key != "base_model.lora_lr"  # the recipe has a rate of its own
+        and (key != "base_model.lora_lr" or isinstance(recipe.get("optimizer.lr"), Formula))
         and value != value_at(bare if key in base else whole, key)
     }
-    return Fitted(recipe, elsewhere, [f"{problem}: left out" for problem in gone])
+    notes = [f"{problem}: left out" for problem in gone]
+    if base_model == "toy" and (rate := recipe.get("optimizer.lr")) and not isinstance(rate, Formula):
+        notes.append(
+            f"a rate for other bases: optimizer.lr={rate:g} was that on the toy; base_model.lora_lr is their own"
+        )
+    return Fitted(recipe, elsewhere, notes)
+
+
+def _base_rates(settings: Mapping[str, Any], base_model: str) -> dict[str, Formula]:
+    """Return the learning rates that were the base's own: on another base they are that one's."""
+    own, rate = settings.get("base_model.lora_lr"), settings.get("optimizer.lr")
+    if not own or not rate:
+        return {}
+    groups = _groups(base_model, f"optimizer={settings.get('optimizer.name', Config(name='').optimizer.name)}")
+    usual = OmegaConf.to_container(groups.optimizer, resolve=False)
+    assert isinstance(usual, dict)
+    if not isinstance(usual["lr"], str) or rate != _composed(groups, {"base_model.lora_lr": own}).optimizer.lr:
+        return {}
+    shares = {key: settings.get(key) for key in RATES if settings.get(key) and key != "optimizer.lr"}
+    followers = {key: Formula(f"${{of_lr:{value / rate:g}}}") for key, value in shares.items()}
+    return {"optimizer.lr": Formula(usual["lr"]), **followers}
 
 
 def _drop_ill_typed(settings: dict[str, Any], groups: DictConfig) -> list[Problem]:
@@ -126,10 +150,10 @@ def _at_fault(problem: Problem, settings: Mapping[str, Any]) -> list[str]:
 
 
 @lru_cache
-def _groups(base_model: str) -> DictConfig:
+def _groups(base_model: str, *choices: str) -> DictConfig:
     """What the groups of conf/ come to without a recipe."""
     with composing():
-        return hydra.compose("config", ["~lora", f"base_model={base_model}"])
+        return hydra.compose("config", ["~lora", f"base_model={base_model}", *choices])
 
 
 def _composed(groups: DictConfig, settings: Mapping[str, Any]) -> Config:

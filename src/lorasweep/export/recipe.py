@@ -130,8 +130,7 @@ def _text(
         *about,
         *(["What it does not tell, or what lorasweep does not do:"] if notes else []),
         *(_cut(f"- {note}") for note in notes),
-        *([] if choice else [f"Save it as conf/lora/{name}.yaml."]),
-        f"On any base: {' '.join([run, *given])}",
+        f"On any base{'' if choice else f', once it is conf/lora/{name}.yaml'}: {' '.join([run, *given])}",
         f"As it was trained: {exact}",
     ]
     lines = "\n".join(f"# {_one_line(comment)}" for comment in comments)
@@ -141,7 +140,7 @@ def _text(
 
 def _choice(saved: Path | None) -> str | None:
     """Return the choice of the group lora that a file in conf/lora is, such as `food/v10`; None of any other file."""
-    if saved is None:
+    if saved is None or saved.suffix != ".yaml":
         return None
     folder, _, choice = saved.absolute().with_suffix("").as_posix().rpartition("/conf/lora/")
     return choice if folder else None

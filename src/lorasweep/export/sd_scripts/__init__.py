@@ -67,6 +67,9 @@ def _read_name(about: About, stem: str) -> None:
 
 
 def _read_base(about: About) -> None:
+    in_8_bits = [about.value(key, flag) for key in ("ss_fp8_base", "ss_fp8_base_unet")]
+    if any(in_8_bits):
+        about.notes.append("its base in 8 bits (ss_fp8_base): base_model.quantization=int8 comes nearest")
     name, sha256 = (about.value(key, str) or "unknown" for key in ("ss_sd_model_name", "ss_new_sd_model_hash"))
     about.notes.append(f"where its base is: give base_model.path=FILE (name {name}, SHA-256 {sha256})")
     vae, sha256 = about.value("ss_vae_name", str), about.value("ss_new_vae_hash", str) or "unknown"
