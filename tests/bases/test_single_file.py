@@ -249,3 +249,33 @@ def test_positions_that_older_programs_wrote_are_no_weights(
     extra = {"conditioner.embedders.1.model.logit_scale": torch.ones(()), "denoiser.sigmas": torch.ones(1000)}
     save_file(load_file(file) | positions | extra, tmp_path / "old.safetensors")
     assert same_weights(load(tmp_path / "old.safetensors", folder), small)
+
+
+@pytest.mark.parametrize("part", ["vae", "unet", "text_encoder_2"])
+@pytest.mark.parametrize("single", [True, False])
+def test_weights_that_are_no_numbers_are_refused_as_they_are_loaded(
+    part: str, single: bool, folder: Path, file: Path, tmp_path: Path
+) -> None:
+    """Not at the first step, as a rate that is too high."""
+    layout = {"vae": "first_stage_model.", "unet": "model.", "text_encoder_2": "conditioner.embedders.1."}
+    path = tmp_path / "broken.safetensors" if single else tmp_path / "broken"
+    shutil.copytree(folder, path) if not single else shutil.copy(file, path)
+    holds = path if single else next((path / part).glob("*.safetensors"))
+    tensors = load_file(holds)
+    name = next(name for name in tensors if (not single or name.startswith(layout[part])) and "position" not in name)
+    tensors[name].view(-1)[-1] = float("nan")
+    save_file(tensors, holds, {"format": "pt"})
+    with pytest.raises(
+        UserError, match=rf"1 of the \d+ tensors of its {part} hold NaN or infinity, the first is"
+    ) as told:
+        load(path, folder if single else None)
+    assert str(path) in str(told.value)
+
+
+def test_a_vae_of_no_numbers_is_told_by_its_own_key(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "vae", tmp_path / "vae")
+    (holds,) = (tmp_path / "vae").glob("*.safetensors")
+    save_file({name: tensor * float("inf") for name, tensor in load_file(holds).items()}, holds, {"format": "pt"})
+    with pytest.raises(UserError, match=r"base_model.vae_path=\S+vae: \d+ of the \d+ tensors of its vae hold NaN"):
+        load(folder, vae_path=str(tmp_path / "vae"))
+    assert same_weights(load(folder, vae_path=str(folder / "vae")), load(folder))

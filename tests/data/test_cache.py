@@ -179,3 +179,21 @@ def test_a_file_where_the_folder_should_be(tmp_path):
 
 def test_precision():
     assert precision(nn.Linear(1, 1).to(torch.bfloat16)) == "torch.bfloat16"
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_what_is_no_number_is_told_and_not_kept(tmp_path, value):
+    def overflowing():
+        return {"mean": torch.tensor([0.0, value])}
+
+    cache = TensorCache(tmp_path)
+    with pytest.raises(UserError, match=r"a\.png, encoded by the VAE, gives NaN or infinity"):
+        cache.fetch({"what": "x"}, overflowing, "a.png, encoded by the VAE")
+    assert cache.fetch({"what": "x"}, entry)["mean"].isfinite().all()
+
+
+def test_what_an_earlier_release_kept_of_no_numbers_is_made_again(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("lorasweep.data.cache.is_finite", lambda tensor: True)
+        TensorCache(tmp_path).fetch({"what": "x"}, lambda: {"mean": torch.tensor([float("nan")])})
+    assert TensorCache(tmp_path).fetch({"what": "x"}, entry)["mean"].isfinite().all()

@@ -3,6 +3,7 @@ import shutil
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
@@ -140,3 +141,12 @@ def test_damaged_weights_are_refused_in_words(folder, tmp_path):
     (tmp_path / "model.safetensors").write_bytes(weights[: len(weights) // 2])
     with pytest.raises(UserError, match=r"evaluation\.clip_path="):
         Clip.load(str(tmp_path))
+
+
+def test_weights_that_are_no_numbers_are_refused(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "clip")
+    weights = load_file(tmp_path / "clip" / "model.safetensors")
+    weights["logit_scale"].fill_(float("nan"))
+    save_file(weights, tmp_path / "clip" / "model.safetensors", {"format": "pt"})
+    with pytest.raises(UserError, match="tensors of its CLIP hold NaN or infinity, the first is logit_scale"):
+        Clip.load(str(tmp_path / "clip"))

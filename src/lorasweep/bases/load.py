@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lorasweep import weights
+from lorasweep.bases.finite import refuse_non_finite
 from lorasweep.bases.folder import DiffusersFolder, digest_of, joined
 from lorasweep.bases.hub import snapshot
 from lorasweep.bases.single_file import SingleFile
@@ -36,7 +37,8 @@ def load_base(config: BaseModelConfig, device: str, dtype: torch.dtype) -> SDXL:
         config: which one. device, dtype: where to and in which precision (the VAE stays in 32 bit).
 
     Raises:
-        UserError: nothing there, parts missing, pickled or corrupt weights, a VAE of another family, no network.
+        UserError: nothing there, parts missing, pickled or corrupt weights, weights that are no numbers, a VAE of
+            another family, no network.
     """
     given = f"base_model.path={config.path or weights.BASE_PATH}"
     source, configs = _source(config, given)
@@ -52,6 +54,8 @@ def load_base(config: BaseModelConfig, device: str, dtype: torch.dtype) -> SDXL:
     vae_given = given if config.vae_path is None else f"base_model.vae_path={config.vae_path}"
     with _in_words(vae_given, "a VAE of SDXL with .safetensors weights"):
         modules["vae"] = vae_source.load("vae", torch.float32)
+    for part, module in modules.items():
+        refuse_non_finite(module, vae_given if part == "vae" else given, part)
     if config.vae_path is not None:
         _check_vae(vae_given, modules, configs)
     from lorasweep.bases.sdxl import SDXL

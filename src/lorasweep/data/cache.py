@@ -17,7 +17,9 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from lorasweep import files
+from lorasweep.bases.finite import is_finite
 from lorasweep.data.known import entry_path, unwritable
+from lorasweep.errors import UserError
 
 Entry = dict[str, Tensor]
 
@@ -36,20 +38,27 @@ class TensorCache:
         self.folder = Path(folder)
         self._checked: set[str] = set()
 
-    def fetch(self, parts: dict[str, object], compute: Callable[[], Entry]) -> Entry:
+    def fetch(self, parts: dict[str, object], compute: Callable[[], Entry], source: str = "an entry") -> Entry:
         """Return the entry that `parts` describe; it is computed and stored if there is no whole one.
 
         Args:
             parts: everything the entry depends on, as JSON values.
             compute: makes the entry, a pure function of `parts`.
+            source: what it is made of and by what, for messages: `a.png, encoded by the VAE`.
 
         Raises:
-            UserError: the entry cannot be written (full disk, no permission).
+            UserError: the entry cannot be written (full disk, no permission), or holds NaN or infinity.
         """
         path, description = entry_path(self.folder, parts, ".safetensors")
         entry = _read(path, check=path.stem not in self._checked)
         if entry is None:
             entry = {name: _own(tensor) for name, tensor in compute().items()}
+            if not all(map(is_finite, entry.values())):
+                raise UserError(
+                    f"{source}, gives NaN or infinity: its values exceed the precision in which it is computed; set "
+                    "training.mixed_precision=no, or take another base",
+                    title="Nothing can be learnt from this",
+                )
             try:
                 files.write_safetensors(path, entry, {"parts": description, "sha256": _checksum(entry)})
             except OSError as error:
@@ -71,7 +80,8 @@ def _read(path: Path, *, check: bool) -> Entry | None:
             expected = (stored.metadata() or {}).get("sha256")
     except (OSError, SafetensorError):
         return None
-    return entry if not check or expected == _checksum(entry) else None
+    whole = not check or (expected == _checksum(entry) and all(map(is_finite, entry.values())))
+    return entry if whole else None
 
 
 def _own(tensor: Tensor) -> Tensor:

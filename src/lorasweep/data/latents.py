@@ -55,7 +55,7 @@ class ImageCache:
             pixels = torch.from_numpy(np.array(grey, dtype=np.float32) / 255.0)
             return {"mask": avg_pool2d(pixels[None, None], factor)[0]}
 
-        return self._cache.fetch(parts, shrink)["mask"]
+        return self._cache.fetch(parts, shrink, f"{mask.path}, as a mask")["mask"]
 
     def as_seen(self, path: Path, digest: str, placement: Placement, flip: bool = False) -> Image.Image:
         """Return the image as the model sees it: scaled, cropped, mirrored.
@@ -96,7 +96,7 @@ class ImageCache:
                 mean, std = self._base.encode_images(pixels.unsqueeze(0))
             return {"mean": mean[0].float(), "std": std[0].float()}
 
-        entry = self._cache.fetch(parts, encode)
+        entry = self._cache.fetch(parts, encode, f"{path}, encoded by the VAE")
         return entry["mean"], entry["std"]
 
 

@@ -73,4 +73,4 @@ class TextCache:
                 text = self._base.encode_text([caption], tokens)
             return {"hidden": text.hidden[0], "pooled": text.pooled[0]}
 
-        return self._cache.fetch(parts, encode)
+        return self._cache.fetch(parts, encode, f'the caption "{caption}", encoded by the text encoders')

@@ -20,6 +20,7 @@ from transformers import CLIPModel, CLIPTokenizer
 # The PIL-backed class by its own name: the one called CLIPImageProcessor needs torchvision.
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
+from lorasweep.bases.finite import refuse_non_finite
 from lorasweep.errors import UserError
 
 BATCH = 16
@@ -42,7 +43,8 @@ class Clip:
         """Load a CLIP in transformers format from a folder or a hub id; its weights must be safetensors.
 
         Raises:
-            UserError: nothing there, or no CLIP with tokenizer and preprocessor in safetensors.
+            UserError: nothing there, no CLIP with tokenizer and preprocessor in safetensors, or weights that are no
+                numbers.
         """
         try:
             model = CLIPModel.from_pretrained(path, use_safetensors=True)
@@ -55,6 +57,7 @@ class Clip:
                 "evaluation.clip=false"
             )
             raise UserError(problem) from error
+        refuse_non_finite(model, f"evaluation.clip_path={path}", "CLIP")
         model.to(torch.device(device))
         return cls(model, tokenizer, processor)
 

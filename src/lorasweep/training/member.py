@@ -373,10 +373,12 @@ class Member:
         saved = [entry["file"] for entry in self.record.values["epochs"] if entry["file"]]
         last = self.folder / saved[-1] if saved else "none yet"
         rate = self.config.optimizer.lr
+        cure = f"lower optimizer.lr (it is {rate:g}; try {rate / 3:.1g}), add scheduler.warmup_steps, or "
+        if not self.version.step:  # nothing was learnt yet, so that it is not the rate
+            cure = ""
         return (
             f"step {self.version.step + 1}: {error}. The step was not taken and nothing was saved of it; last good "
-            f"file: {last}. Lower optimizer.lr (it is {rate:g}; try {rate / 3:.1g}), add scheduler.warmup_steps, or "
-            "use training.mixed_precision=bf16 or no"
+            f"file: {last}. To mend it, {cure}use training.mixed_precision=bf16 or no"
         )
 
 
