@@ -152,7 +152,14 @@ TOGETHER = [
         "dataset.mask_path=/no/such/masks: there is no such folder",
     ),
     ({"dataset.path": ".", "dataset.mask_path": ".", "dataset.alpha_mask": True}, "both say what the masks are"),
-    ({"dataset.mask_path": "src", "dataset.path": "."}, "dataset.mask_path=src: it is inside dataset.path=."),
+    (
+        {"dataset.validation_path": "src", "dataset.path": "src/"},
+        "validation_path=src: it is the folder of dataset.path",
+    ),
+    (
+        {"dataset.path": ".", "dataset.regularisation_path": "src", "dataset.validation_path": "tests/../src"},
+        "dataset.regularisation_path=src: it is the folder of dataset.validation_path too; give another one, or",
+    ),
     ({"base_model.zero_terminal_snr": True}, "base_model.zero_terminal_snr=true: in pure noise, predicting the noise"),
     ({"evaluation.bins": 9}, "evaluation.bins=9: expected at most evaluation.timesteps=8"),
     ({"objective": "val/los"}, "did you mean val/loss?"),
@@ -169,8 +176,8 @@ TOGETHER = [
         "dataset.holdout=0.3 changes nothing while dataset.folds=4 is set: leave it out, or set dataset.folds=null",
     ),
     (
-        {"dataset.path": ".", "dataset.folds": 4, "dataset.fold": 1, "dataset.validation_path": "."},
-        "dataset.folds=4 and dataset.validation_path=. both say what is held out",
+        {"dataset.path": ".", "dataset.folds": 4, "dataset.fold": 1, "dataset.validation_path": "src"},
+        "dataset.folds=4 and dataset.validation_path=src both say what is held out",
     ),
     ({"evaluation.heldout_loss": False}, "would never be measured: set evaluation.heldout_loss=true, or choose"),
     (
@@ -240,7 +247,7 @@ def test_a_fold_can_measure_a_held_out_loss(config, tmp_path):
 
 
 def test_holdout_beside_a_validation_folder_is_refused(config, tmp_path):
-    settings = {"dataset.path": str(tmp_path), "dataset.validation_path": str(tmp_path)}
+    settings = {"dataset.path": str(tmp_path), "dataset.validation_path": "tests"}
     assert check(put(config, settings)) == []
     assert "dataset.holdout=0.3 changes nothing" in check(put(config, {"dataset.holdout": 0.3}))[0]
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -324,10 +325,24 @@ def test_a_list_above_the_folders_and_images_that_it_lacks(tmp_path, draw):
     assert [sample.caption for sample in found.samples] == ["sage"]
 
 
+@pytest.mark.parametrize("name", ["{}.json", "{}.png.json"])
+@pytest.mark.parametrize("folder", ["it's mine", "10_sage woman"])
+def test_captions_in_a_file_of_metadata_for_each_image(tmp_path, draw, folder, name):
+    for image in ("a", "b", "c"):
+        draw(tmp_path / folder / f"{image}.png", ord(image), caption="my own" if image == "c" else None)
+        metadata = json.dumps({"seed": 1, "caption": f"a bär, {image}"})
+        (tmp_path / folder / name.format(image)).write_text(metadata, encoding="utf-8")
+    problem = only(problems(tmp_path))
+    command = re.search(r"`(.*)`", problem)
+    assert command is not None and f"{folder}: holds captions of images" in problem
+    subprocess.run(command[1].replace("python", sys.executable, 1), shell=True, check=True)
+    assert [sample.caption for sample in read(tmp_path).samples] == ["a bär, a", "a bär, b", "my own"]
+
+
 @pytest.mark.parametrize("content", ["not json", "[1]", '{"a": 1}', '{"file_name": 1}', ""])
 def test_other_lists_are_no_captions(tmp_path, draw, content):
     draw(tmp_path / "10_sage" / "a.png", caption=None)
-    for name in LISTS:
+    for name in (*LISTS, "a.json"):
         (tmp_path / "10_sage" / name).write_text(content)
     assert not problems(tmp_path)
 
@@ -336,12 +351,13 @@ def test_other_lists_are_no_captions(tmp_path, draw, content):
 def test_masks_beside_images_are_no_images(tmp_path, draw, folder):
     for name in ("a", "b", "c", "d"):
         draw(tmp_path / folder / f"{name}.png", ord(name))
-    for name in ("a-masklabel", "b_mask", "c-condlabel", "masks/d"):
+    for name in ("a-masklabel", "b_mask", "c-condlabel", "c_depth", "masks/d"):
         draw(tmp_path / folder / f"{name}.png", 255, caption=None)
     assert unused(tmp_path / folder) == {
         "a-masklabel.png": "masks of OneTrainer",
         "b_mask.png": "masks",
-        "c-condlabel.png": "conditioning images of OneTrainer",
+        "c-condlabel.png": "conditioning images",
+        "c_depth.png": "conditioning images",
         "masks/d.png": "masks",
     }
     assert [sample.path.stem for sample in read(tmp_path / folder).samples] == ["a", "b", "c", "d"]
@@ -369,7 +385,7 @@ def test_all_else_is_named_for_what_it_is(tmp_path, draw):
         "metadata.jsonl": "lists of metadata",
         "train.toml": "settings",
         "README.md": "documents",
-        "a.xyz": "files of other kinds",
+        "a.xyz": "files named after images (.xyz)",
     }
     for name in (*names, "Thumbs.db", ".DS_Store", "desktop.ini"):
         (tmp_path / name).write_text("x")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from lorasweep.checks import check
 from lorasweep.compose import load
 from lorasweep.config import Config
 from lorasweep.data.report import Case, Finding, Report
@@ -44,7 +45,7 @@ def warnings(config: Config) -> list[Finding]:
 
 
 def apply(config: Config, cure: str) -> None:
-    """Set the first `key=value` of a cure, as it is typed in a shell."""
+    """Set the first `key=value` of a cure, as it is typed in a shell; the checks of a command line take it."""
     found = re.search(r"set ('[^']*'|\S+=\S+?)(,|$| )", cure)
     assert found is not None, cure
     (text,) = shlex.split(found[1])
@@ -52,6 +53,7 @@ def apply(config: Config, cure: str) -> None:
     known = getattr(config.dataset, key)
     kind = type(known) if known is not None else str
     setattr(config.dataset, key, value == "true" if kind is bool else kind(value.strip('"')))
+    assert not [problem for problem in check(config) if f"dataset.{key}" in problem.keys]
 
 
 def test_facts_stand_by_subject_and_warnings_are_marked():
@@ -110,6 +112,16 @@ def test_images_without_the_caption_file_that_others_have(folder, draw, config, 
     )
     (folder / "10_bear" / "b.txt").write_text("a hat")
     assert not warnings(config)
+
+
+def test_texts_of_an_unknown_extension_beside_images_that_the_folder_captions(folder, draw, config):
+    for name in ("a", "b", "c"):
+        draw(folder / "10_bear" / f"{name}.png", ord(name), caption=None)
+        (folder / "10_bear" / f"{name}.wd14").write_text("a bear, a hat")
+    (warning,) = warnings(config)
+    assert str(warning).startswith("files named after images (.wd14) (3): 10_bear/a.wd14, 10_bear/b.wd14, ")
+    apply(config, warning.cure)
+    assert not warnings(config) and survey(config, keep=False).training[0].caption == "a bear, a hat"
 
 
 def test_captions_that_are_too_long(bears, draw, config, folder, said):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import combinations
 from pathlib import Path
 
 from lorasweep import weights
@@ -29,6 +30,14 @@ def _images(config: Config) -> Iterator[Problem]:
         elif not Path(folder).is_dir():
             held = "masks" if key == "mask_path" else "images and captions"
             yield Problem(f"dataset.{key}={folder}: this is a file; expected the folder of {held}", f"dataset.{key}")
+    folders = {f"dataset.{key}": getattr(data, key) for key in ("path", "validation_path", "regularisation_path")}
+    for one, other in combinations(folders, 2):
+        if folders[one] and folders[other] and Path(folders[one]).resolve() == Path(folders[other]).resolve():
+            yield Problem(
+                f"{other}={folders[other]}: it is the folder of {one} too; give another one, or {other}=null",
+                other,
+                one,
+            )
     yield from _folds(config)
 
 
@@ -40,13 +49,6 @@ def _masks(config: Config) -> Iterator[Problem]:
             "of them away",
             "dataset.mask_path",
             "dataset.alpha_mask",
-        )
-    elif data.mask_path and data.path and Path(data.mask_path).resolve().is_relative_to(Path(data.path).resolve()):
-        yield Problem(
-            f"dataset.mask_path={data.mask_path}: it is inside dataset.path={data.path}, where the masks would be "
-            "taken for images; move it out",
-            "dataset.mask_path",
-            "dataset.path",
         )
 
 

@@ -21,9 +21,15 @@ _ROWS = {
     ".csv": 'csv.DictReader(open({name}, encoding="utf-8-sig", newline=""))',
     ".json": '[{{"file_name": k, **v}} for k, v in json.load(open({name}, encoding="utf-8")).items()]',
 }
-_WRITE = (
-    'import csv, json, os; [open(os.path.splitext(r["file_name"])[0] + "{extension}", "w", encoding="utf-8")'
-    '.write(r["{column}"]) for r in {rows}]'
+_WRITE = (  # no file that is there is written over
+    'import csv, json, os; [open(name, "x", encoding="utf-8").write(r["{column}"]) for r in {rows} '
+    'for name in [os.path.splitext(r["file_name"])[0] + "{extension}"] if not os.path.exists(name)]'
+)
+_SIDECAR = ("caption", "text", "prompt")
+_WRITE_SIDECARS = (
+    'import glob, json, os; [open(name, "x", encoding="utf-8").write(d["{key}"]) for f in glob.glob("*.json") '
+    'for d, name in [(json.load(open(f, encoding="utf-8")), f[:-5] + "{extension}")] '
+    'if "{key}" in d and not os.path.exists(name)]'
 )
 
 
@@ -32,7 +38,7 @@ class CaptionList:
     """A list of captions.
 
     Attributes:
-        path: of the list.
+        path: of the list, or of the folder where each image has a file of its own.
         names: paths of its images without extensions, from its folder on.
         command: writes each caption beside its image.
     """
@@ -67,6 +73,24 @@ def read_list(path: Path, extension: str) -> CaptionList | None:
     command = f"cd {shell_quoted(path.parent)} && python -c {shell_quoted(program)}"
     names = (str(Path(str(row["file_name"])).with_suffix("")) for row in rows if row.get("file_name"))
     return CaptionList(path, frozenset(names), command)
+
+
+def read_sidecar(path: Path, extension: str) -> CaptionList | None:
+    """Return the caption that a JSON file such as `a.json` or `a.png.json` has of its image; None where it has none.
+
+    Args:
+        path: of the file. extension: of caption files.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")) if path.stat().st_size <= MOST else None
+    except (OSError, ValueError):
+        return None
+    key = next((key for key in _SIDECAR if isinstance(found, dict) and isinstance(found.get(key), str)), None)
+    if key is None:
+        return None
+    program = _WRITE_SIDECARS.format(extension=extension, key=key)
+    command = f"cd {shell_quoted(path.parent)} && python -c {shell_quoted(program)}"
+    return CaptionList(path.parent, frozenset(), command)
 
 
 def _rows(path: Path) -> list[Mapping[str, Any]]:

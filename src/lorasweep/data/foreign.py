@@ -6,10 +6,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from lorasweep.data.pairing import named
+
 # What systems and other programs leave everywhere: not worth a word.
 LITTER = frozenset({"__macosx", "__pycache__", "@eadir", "thumbs.db", "ehthumbs.db", "desktop.ini", "folder.ico"})
 CAPTIONS = (".txt", ".caption", ".cap", ".tags")
 LISTS = (".jsonl", ".csv", ".json", ".parquet", ".arrow")
+NAMED_AFTER_IMAGES = "files named after images"
 _KINDS = {
     "caches of sd-scripts": (".npz",),
     "videos": (".mp4", ".mov", ".webm", ".avi", ".mkv", ".m4v"),
@@ -39,11 +42,12 @@ def kind_of(path: Path, stems: Collection[str]) -> str:
     """Return what a file is that is neither image nor caption nor mask in use, as a noun in the plural.
 
     Args:
-        path: of the file. stems: of the images in its folder.
+        path: of the file. stems: of the images in its folder, as `pairing.loosely` has them.
     """
     suffix = path.suffix.lower()
-    if suffix in CAPTIONS and path.stem in stems:
+    image = named(path.stem, stems)
+    if suffix in CAPTIONS and image:
         return f"captions with another extension ({suffix})"
-    if suffix == ".json" and (path.stem in stems or Path(path.stem).stem in stems):
+    if suffix == ".json" and image:
         return "metadata of single images"
-    return _KIND.get(suffix, "files of other kinds")
+    return _KIND.get(suffix, f"{NAMED_AFTER_IMAGES} ({suffix})" if suffix and image else "files of other kinds")

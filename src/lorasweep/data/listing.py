@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from lorasweep.data import masks
-from lorasweep.data.caption_lists import CaptionList, read_list
+from lorasweep.data.caption_lists import CaptionList, read_list, read_sidecar
 from lorasweep.data.faults import Fault
 from lorasweep.data.foreign import CAPTIONS, LISTS, LITTER, Unused, kind_of
 from lorasweep.data.images import EXTENSIONS, UNREADABLE, unreadable
-from lorasweep.data.pairing import loosely, pair
+from lorasweep.data.pairing import loosely, named, pair
 
 # Above this the number is something else: 2024_holidays is a year.
 MOST_REPEATS = 1000
@@ -108,9 +108,14 @@ class Listing:
             return
         entries = [entry for entry in entries if not (entry.name.startswith(".") or entry.name.lower() in LITTER)]
         files = [entry for entry in entries if not entry.is_dir()]
-        lists = [*lists, *(file for file in files if file.suffix.lower() in LISTS and file.is_file())]
+        stems = {loosely(file.stem) for file in files if file.suffix.lower() in EXTENSIONS}
+        sidecars = {
+            file: image for file in files if file.suffix.lower() == ".json" and (image := named(file.stem, stems))
+        }
+        lists = [*lists, *(f for f in files if f.suffix.lower() in LISTS and f not in sidecars and f.is_file())]
         before = len(self.images) + len(self.faults)
-        stems = self._sort(files, label, lists, beside if folder.name.lower() in masks.FOLDERS else ())
+        beside = beside if folder.name.lower() in masks.FOLDERS else ()
+        self._sort(files, label, lists, {image: file for file, image in sidecars.items()}, stems, beside)
         for entry in entries:
             if entry.is_dir():
                 self._visit(entry, label, (*above, real), lists, stems)
@@ -118,18 +123,25 @@ class Listing:
             self._fault(folder, "holds no images: put some in it or delete it")
 
     def _sort(
-        self, files: list[Path], label: Label | None, lists: list[Path], masked: Collection[str]
-    ) -> Collection[str]:
-        """Sort the files of one folder, and return the names of its images.
+        self,
+        files: list[Path],
+        label: Label | None,
+        lists: list[Path],
+        sidecars: Mapping[str, Path],
+        stems: Collection[str],
+        masked: Collection[str],
+    ) -> None:
+        """Sort the files of one folder.
 
         Args:
             files: of the folder. label, lists: as in `_visit`.
+            sidecars: JSON files of single images, by the names of these.
+            stems: names of the images.
             masked: names of images whose masks lie in this folder.
         """
         pictures = [file for file in files if file.suffix.lower() in EXTENSIONS]
         texts = [file for file in files if file.name.lower().endswith(self._extension)]
         captions = pair(pictures, texts, self._extension)
-        stems = {loosely(picture.stem) for picture in pictures}
         kinds = {p: _mask_kind(p, stems, masked) for p in pictures if p not in captions}
         self.unused += [Unused(picture, kind) for picture, kind in kinds.items() if kind]
         self._sort_the_rest([file for file in files if file not in pictures], set(captions.values()), stems)
@@ -142,8 +154,9 @@ class Listing:
             if text is None:
                 other = others.get(loosely(picture.stem))
                 listed = next((found for file in lists if (found := self._list(file)) and found.has(picture)), None)
+                if listed is None and (sidecar := sidecars.get(loosely(picture.stem))):
+                    listed = read_sidecar(sidecar, self._extension)
             self.images.append(Found(picture, label, text, other, listed))
-        return stems
 
     def _sort_the_rest(self, files: list[Path], captions: Collection[Path], stems: Collection[str]) -> None:
         """Judge what is no picture of a kind that is read, nor the caption of one."""
@@ -163,7 +176,7 @@ class Listing:
                 self.unused.append(Unused(file, kind_of(file, stems)))
                 continue
             name = file.name[: -len(self._extension)]
-            if loosely(name) in stems or loosely(Path(name).stem) in stems:
+            if named(name, stems):
                 self.unused.append(Unused(file, "second captions of an image"))
             elif name not in unreadable_stems:
                 text = "is a caption without an image: add the image, or rename or delete the caption"
@@ -192,7 +205,7 @@ class Listing:
 
 def _mask_kind(picture: Path, stems: Collection[str], masked: Collection[str]) -> str | None:
     """Return what kind of mask a picture without a caption is, by its name; None for an image."""
-    named = masks.beside(picture.stem)
-    if named and loosely(named[0]) in stems:
-        return named[1]
+    found = masks.beside(picture.stem)
+    if found and loosely(found[0]) in stems:
+        return found[1]
     return "masks" if loosely(picture.stem) in masked else None

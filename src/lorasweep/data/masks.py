@@ -16,12 +16,12 @@ from lorasweep.text import shell_quoted
 FOLDERS = frozenset({"mask", "masks", "masklabel", "masklabels"})
 """Names of folders in which other programs keep masks beside images."""
 
-_BESIDE = re.compile(r"(.+)[-_. ](masklabel|mask|condlabel)", re.IGNORECASE)
+_BESIDE = re.compile(r"(.+)[-_. ](masklabel|mask|condlabel|canny|depth|lineart|openpose)", re.IGNORECASE)
 _WHITEN = (
     'python -c "import sys, numpy as n; from PIL import Image as I; '
     "[I.fromarray(((n.asarray(I.open(f)) > 0) * 255).astype('uint8')).save(f) for f in sys.argv[1:]]\" {path}"
 )
-_KINDS = {"masklabel": "masks of OneTrainer", "mask": "masks", "condlabel": "conditioning images of OneTrainer"}
+_KINDS = {"masklabel": "masks of OneTrainer", "mask": "masks"}
 
 
 DARKEST_WHITE = 16
@@ -88,7 +88,7 @@ def mask_facts(path: Path, alpha: bool) -> MaskFacts:
 def beside(stem: str) -> tuple[str, str] | None:
     """Return the image's stem and the kind of a file that other programs name after an image, such as `a-masklabel`."""
     found = _BESIDE.fullmatch(stem)
-    return (found[1], _KINDS[found[2].lower()]) if found else None
+    return (found[1], _KINDS.get(found[2].lower(), "conditioning images")) if found else None
 
 
 class MaskFolder:
@@ -105,15 +105,15 @@ class MaskFolder:
     def __init__(self, folder: Path, images: Path) -> None:
         self._folder, self._images = folder, images
         self._files: dict[str, list[Path]] = {}  # path below the folder without extension -> files
-        same = folder.resolve() == images.resolve()
+        self._beside_images = folder.resolve() == images.resolve()
         for path in sorted(folder.rglob("*")):
             if path.suffix.lower() not in EXTENSIONS or path.name.startswith("."):
                 continue
             named, inside = beside(path.stem), path.relative_to(folder)
             place = [part for part in inside.parts[:-1] if part.lower() not in FOLDERS]
-            if named and named[1] in (_KINDS["masklabel"], _KINDS["mask"]):
+            if named and named[1] in _KINDS.values():
                 self._add(Path(*place, named[0]), path)
-            if not same or len(place) < len(inside.parts) - 1:
+            if not self._beside_images or len(place) < len(inside.parts) - 1:
                 self._add(Path(*place, inside.stem), path)
 
     def find(self, image: Path) -> Path:
@@ -126,7 +126,8 @@ class MaskFolder:
         place = [part for part in name.parts if part.lower() not in FOLDERS]
         files = self._files.get(loosely(str(Path(*place))), [])
         if not files:
-            raise BadImage(f"has no mask: expected {self._folder / name}.png (white: counts), of the image's size")
+            expected = f"{self._folder / name}{'-masklabel' if self._beside_images else ''}.png"
+            raise BadImage(f"has no mask: expected {expected} (white: counts), of the image's size")
         if len(files) > 1:
             raise BadImage(f"has several masks, {' and '.join(file.name for file in files)}: delete all but one")
         return files[0]

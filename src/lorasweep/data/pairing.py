@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 
@@ -37,6 +37,16 @@ def pair(images: Sequence[Path], captions: Sequence[Path], extension: str) -> di
 def loosely(name: str) -> str:
     """Return what two names have in common that people see as equal."""
     return unicodedata.normalize("NFC", name).casefold()
+
+
+def named(name: str, images: Collection[str]) -> str | None:
+    """Return the image that a file is named after: `a` of `a` and of `a.png`; None where it is none.
+
+    Args:
+        name: of the file, without its own extension.
+        images: names of images without extensions, as `loosely` has them.
+    """
+    return next((each for each in (loosely(name), loosely(Path(name).stem)) if each in images), None)
 
 
 _WAYS: tuple[tuple[Callable[[Path], str], Callable[[str], str]], ...] = (

@@ -36,7 +36,7 @@ def sources(gathered: Gathered, config: Config, name: Name) -> Iterator[Finding]
     yield Finding("captions", "; ".join(parts))
     yield Finding(
         "captions",
-        f"{longest.tokens} tokens in the longest, of at most {config.dataset.max_tokens}",
+        f"{counted(longest.tokens, 'token')} in the longest, of at most {config.dataset.max_tokens}",
         (Case(_where(longest, name)),),
     )
     with_files = {item.sample.label for item in from_files}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lorasweep.config import Config
 from lorasweep.data.buckets import Size
+from lorasweep.data.foreign import NAMED_AFTER_IMAGES
 from lorasweep.data.items import Gathered, Item
 from lorasweep.data.report import Case, Finding, counted
 from lorasweep.data.roles import Roles
@@ -146,9 +147,12 @@ def files(gathered: Gathered, root: Path, masked: bool, name: Name) -> Iterator[
     for unused in gathered.unused:
         kinds[unused.kind].append(unused.path)
     setting = shell_quoted(f"dataset.mask_path={root}")
+    by_folders_name = any(item.sample.source is None for item in _all(gathered))
     for kind, paths in sorted(kinds.items()):
         others = " and give the other images masks too" if len(paths) < len(gathered.images) else ""
         cure = "" if masked and "masks" in kind else _CURES.get(kind, "").format(setting=setting, others=others)
+        if kind.startswith(NAMED_AFTER_IMAGES) and by_folders_name:
+            cure = f"if they are captions, set dataset.caption_extension={paths[0].suffix.lower()}"
         yield Finding("not used", f"{kind} ({len(paths)})", tuple(Case(name(path)) for path in paths), cure)
     if gathered.skipped:
         yield Finding(
