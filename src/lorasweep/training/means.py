@@ -6,10 +6,12 @@ depend on how often it is logged, nor on where the training was interrupted.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
-ROW = ("train/loss", "train/grad_norm", "time/seconds_per_step")
+NORM, SKIPPED = "train/grad_norm", "train/skipped"
+ROW = ("train/loss", NORM, "time/seconds_per_step", SKIPPED)
 
 
 class StepMeans:
@@ -20,7 +22,8 @@ class StepMeans:
     """
 
     def __init__(self, state: Mapping[str, Any]) -> None:
-        self._row: list[float] = list(state.get("row", [0.0] * len(ROW)))
+        row = state.get("row", [])
+        self._row: list[float] = [*row, *[0.0] * (len(ROW) - len(row))]
         self._row_steps: int = state.get("row_steps", 0)
         self._epoch_loss: float = state.get("epoch_loss", 0.0)
         self._epoch_steps: int = state.get("epoch_steps", 0)
@@ -34,16 +37,23 @@ class StepMeans:
             "epoch_steps": self._epoch_steps,
         }
 
-    def add(self, loss: float, grad_norm: float, seconds: float) -> None:
-        """Take in one optimizer step."""
-        self._row = [total + value for total, value in zip(self._row, (loss, grad_norm, seconds), strict=True)]
+    def add(self, loss: float, grad_norm: float, seconds: float, *, skipped: bool = False) -> None:
+        """Take in one optimizer step; one that was skipped has no norm, as it overflowed."""
+        values = loss, 0.0 if skipped else grad_norm, seconds, float(skipped)
+        self._row = [total + value for total, value in zip(self._row, values, strict=True)]
         self._row_steps += 1
         self._epoch_loss += loss
         self._epoch_steps += 1
 
     def take_row(self) -> dict[str, float]:
-        """Return the means over the steps since this was called last, at least one, by their metrics' names."""
-        means = {name: total / self._row_steps for name, total in zip(ROW, self._row, strict=True)}
+        """Return the means over the steps since this was called last, at least one, by their metrics' names.
+
+        `train/skipped` is the share of steps that were skipped; without the others `train/grad_norm` is NaN.
+        """
+        sums = dict(zip(ROW, self._row, strict=True))
+        means = {name: total / self._row_steps for name, total in sums.items()}
+        taken = self._row_steps - sums[SKIPPED]
+        means[NORM] = sums[NORM] / taken if taken else math.nan
         self._row, self._row_steps = [0.0] * len(ROW), 0
         return means
 

@@ -28,7 +28,7 @@ from lorasweep.tracking.group import Trackers
 from lorasweep.tracking.jsonl import read_rows
 from lorasweep.training.evaluator import Evaluator
 from lorasweep.training.forecast import best
-from lorasweep.training.means import StepMeans
+from lorasweep.training.means import SKIPPED, StepMeans
 from lorasweep.training.next_commands import after_training
 from lorasweep.training.shortage import cures
 from lorasweep.training.spill import SpillWatch
@@ -177,7 +177,7 @@ class Member:
         except NonFiniteError as error:
             raise FloatingPointError(self._non_finite(error)) from error
         step = self.version.step
-        self.means.add(report.loss, report.grad_norm, time.perf_counter() - started)
+        self.means.add(report.loss, report.grad_norm, time.perf_counter() - started, skipped=report.skipped)
         self.progress.step(step, report.loss, next(iter(rates.values())))
         epoch_ends = step in self.version.plan.epoch_ends
         if epoch_ends or step % self.config.tracker.every_steps == 0:
@@ -337,6 +337,8 @@ class Member:
 
     def _log_row(self, step: int, rates: dict[str, float]) -> None:
         values = {f"train/lr_{part}": rate for part, rate in rates.items()} | self.means.take_row()
+        if self.version.accelerator.scaler is None:
+            del values[SKIPPED]  # only fp16 skips
         self.trackers.metrics({"epoch": self.version.epoch, **values}, step)
         if self.spill is not None:
             warning = self.spill.look(torch.cuda.memory_reserved(), values["time/seconds_per_step"])

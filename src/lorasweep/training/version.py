@@ -37,6 +37,10 @@ from lorasweep.training.starting_point import begin_from
 
 NETWORK_PARTS = ("unet", "text_encoder", "text_encoder_2")
 
+OVERFLOWS = 25
+"""Steps in a row that fp16 may skip. Its scale begins at 65,536 and is halved by each: by then it is 1/512, and what
+still overflows is no matter of scale."""
+
 
 class NonFiniteError(Exception):
     """The loss or the gradient of a step is not a finite number; the adapter is as it was before the step."""
@@ -45,10 +49,11 @@ class NonFiniteError(Exception):
 @dataclass(frozen=True)
 class StepReport:
     """What one optimizer step measured: the loss that it took, as `losses.group_sizes` weighs its images (their mean,
-    as a rule), and the gradient's norm before clipping."""
+    as a rule), and the gradient's norm before clipping. `skipped`: fp16 overflowed, and the step was not taken."""
 
     loss: float
     grad_norm: float
+    skipped: bool = False
 
 
 class Version:
@@ -92,11 +97,11 @@ class Version:
         self.started_from = begin_from(self.adapter, config.network, base.modules["unet"].config)
         self.parameters = self.adapter.named_parameters()
         self.optimizer = optimizers.build_optimizer(config.optimizer, self.parameters)
+        self.step = self.overflows = 0
+        self.schedule = self._schedule()  # first, as it counts the optimizer's steps and accelerate keeps what it finds
         self.scaled_optimizer = self.accelerator.prepare_optimizer(self.optimizer)
         decay = config.training.ema_decay
         self.average = None if decay is None else WeightsAverage(self.parameters, decay)
-        self.step = 0
-        self.schedule = self._schedule()
         self._checkpointing(True)
         if config.training.compile:
             self.blocks = CompiledBlocks(base.unet)
@@ -123,7 +128,8 @@ class Version:
         """Take one optimizer step.
 
         Raises:
-            NonFiniteError: the loss or the gradient is not finite; nothing was changed.
+            NonFiniteError: the loss or the gradient is not finite, in fp16 in `OVERFLOWS` steps in a row; nothing was
+                changed.
             PeerError, LostProcessError: another process of a launch failed, or is gone.
         """
         try:
@@ -149,7 +155,7 @@ class Version:
         loss = self.processes.total(loss)
         grad_norm = self.update(loss.item())
         self.step += 1
-        return StepReport(loss.item(), grad_norm)
+        return StepReport(loss.item(), grad_norm, skipped=self.overflows > 0)
 
     def losses(self, batch: Batch, index: int) -> Tensor:
         """Return the weighted loss of each image of a batch, (B,), ready for backward.
@@ -212,11 +218,12 @@ class Version:
         parameters = list(self.parameters.values())
         limit = self.config.training.max_grad_norm or math.inf
         norm = float(self.accelerator.clip_grad_norm_(parameters, limit))
-        # In fp16 an overflowing gradient is routine: the scaler skips the step and lowers its scale.
-        overflow_is_routine = self.accelerator.scaler is not None
-        if not math.isfinite(loss) or not (math.isfinite(norm) or overflow_is_routine):
+        # In fp16 an overflowing gradient is routine: the scaler has the step skipped and lowers its scale.
+        overflows = not math.isfinite(norm)
+        if not math.isfinite(loss) or (overflows and self.accelerator.scaler is None):
             raise NonFiniteError(f"loss {loss}, gradient norm {norm}")
         self.scaled_optimizer.step()
+        self._count(overflows)
         self.scaled_optimizer.zero_grad()
         if self.config.network.max_norm is not None:
             optimizers.everywhere(self.optimizer, self.adapter.limit_norms)
@@ -224,6 +231,11 @@ class Version:
             self.average.step()
         self.schedule.step()
         return norm
+
+    def _count(self, overflows: bool) -> None:
+        self.overflows = self.overflows + 1 if overflows else 0
+        if self.overflows >= min(OVERFLOWS, self.plan.total_steps):
+            raise NonFiniteError(f"steps skipped in a row because fp16 overflowed: {self.overflows}")
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
@@ -283,7 +295,8 @@ class Version:
             tensors |= {f"average.{name}": tensor for name, tensor in self.average.state().items()}
         scaler = self.accelerator.scaler
         scale = scaler.state_dict() if scaler is not None else None
-        state.save_state(folder, self.step, tensors, {"optimizer": plain, "scaler": scale, **(beside or {})})
+        numbers = {"optimizer": plain, "scaler": scale, "overflows": self.overflows}
+        state.save_state(folder, self.step, tensors, numbers | dict(beside or {}))
 
     def load_state(self, folder: Path) -> dict[str, Any]:
         """Continue from the latest state in `folder`, if there is one; otherwise start at step 0.
@@ -301,7 +314,7 @@ class Version:
         )
         if self.accelerator.scaler is not None and plain["scaler"]:
             self.accelerator.scaler.load_state_dict(plain["scaler"])
-        self.step = plain["step"]
+        self.step, self.overflows = plain["step"], plain.get("overflows", 0)
         if self.average is not None:
             self.average.load(_under("average.", tensors), self.step)
         self.schedule = self._schedule()
