@@ -117,7 +117,8 @@ class SDXL:
     def predict(self, noisy: Tensor, timesteps: Tensor, text: TextEmbeddings, size_ids: Tensor) -> Tensor:
         """Return the UNet's prediction (B, 4, h, w) in its own precision."""
         dtype = self.unet.dtype
-        conditions = {"text_embeds": text.pooled.to(dtype), "time_ids": size_ids.to(dtype)}
+        # Sizes stay exact: in bf16 1500 would be 1504, of which the UNet makes other sinusoids before it rounds them.
+        conditions = {"text_embeds": text.pooled.to(dtype), "time_ids": size_ids.float()}
         return self.unet(
             noisy.to(dtype),
             timesteps,
