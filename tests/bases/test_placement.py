@@ -88,8 +88,8 @@ def test_a_training_leaves_only_the_unet_and_sampling_brings_the_rest_back(
     with training(frozen_text(short_config), base) as version:
         assert warehouse.log == [
             *(f"{encoder} away" for encoder in ENCODERS),  # images are encoded
-            *(f"{encoder} back" for encoder in ENCODERS),
             "vae away",  # captions are
+            *(f"{encoder} back" for encoder in ENCODERS),
             *(f"{encoder} away" for encoder in ENCODERS),
         ]
         assert warehouse.away == {"vae", *ENCODERS}
@@ -116,6 +116,35 @@ def test_what_is_not_cached_wakes_its_encoder_for_a_moment(base: SDXL, warehouse
     with pytest.raises(ZeroDivisionError), base.placement.awake("vae"):
         _ = 1 / 0
     assert "vae" in warehouse.away
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_part_that_does_not_fit_is_taken_back_whole(begun: bool) -> None:
+    parts = {name: nn.Linear(2, 2) for name in ("unet", "vae", *ENCODERS)}
+    where = dict.fromkeys(parts, "cuda")
+    full = False
+
+    def move(part: nn.Module, device: torch.device) -> None:
+        name = next(name for name, each in parts.items() if each is part)
+        where[name] = "half" if full and device == GPU else device.type
+        if where[name] == "half":
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    placement = Placement(parts, GPU, move)
+    for part in parts.values():
+        part.requires_grad_(False)
+    placement.rest(["vae", *ENCODERS])
+    full = True
+    with pytest.raises(torch.OutOfMemoryError):
+        if begun:
+            with placement.awake("text_encoder", "text_encoder_2"):
+                pass
+        else:
+            placement.rest(["unet"])
+    assert {where[name] for name in ("vae", *ENCODERS)} == {"cpu"}
+    full = False
+    placement.rest([])
+    assert set(where.values()) == {"cuda"}
 
 
 def test_trained_encoders_never_leave_whoever_joins(short_config: Config, base: SDXL, warehouse: Warehouse) -> None:

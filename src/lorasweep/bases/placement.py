@@ -31,22 +31,30 @@ class Placement:
         if self._device.type == "cpu":
             return
         resting = {name for name in names if not any(weight.requires_grad for weight in self._parts[name].parameters())}
-        self._put(self._resting - resting, self._device)
-        self._put(resting - self._resting, CPU)
-        self._resting = resting
+        self._put(resting - self._resting, CPU)  # first, so that there is room for the others
+        self._resting |= resting
+        self._wake(self._resting - resting)
         torch.cuda.empty_cache()  # else what they held would stay in pieces of their sizes; does nothing without CUDA
 
     @contextmanager
     def awake(self, *names: str) -> Iterator[None]:
         """Have parts on the device for as long as the context lasts; those that rested go back to rest after it."""
         coming = self._resting & set(names)
-        self._put(coming, self._device)
-        self._resting -= coming
+        self._wake(coming)
         try:
             yield
         finally:
             self._put(coming, CPU)
             self._resting |= coming
+
+    def _wake(self, names: Collection[str]) -> None:
+        """Put parts on the device, all or none: one of which half is there would count as resting and stay for good."""
+        try:
+            self._put(names, self._device)
+        except BaseException:  # out of memory, say
+            self._put(names, CPU)
+            raise
+        self._resting -= set(names)
 
     def _put(self, names: Collection[str], device: torch.device) -> None:
         for name in sorted(names):

@@ -34,9 +34,16 @@ class TextCache:
         self._lengths: dict[str, int] = {}
 
     def warm(self, captions: Iterable[str]) -> None:
-        """Encode what is not there yet, so that the encoders can leave the GPU afterwards."""
-        for caption in captions:
-            self._entry(caption, self._length(caption))
+        """Encode what is not there yet, so that the encoders can leave the GPU afterwards.
+
+        A batch pads its captions to the longest one's length: each caption is encoded at every such length.
+        """
+        needed = {caption: self._length(caption) for caption in captions}
+        lengths = sorted(set(needed.values()))
+        for caption, own in needed.items():
+            for tokens in lengths:
+                if tokens >= own:
+                    self._entry(caption, tokens)
 
     def __call__(self, captions: list[str], company: Iterable[str] = ()) -> TextEmbeddings:
         """Return the embeddings of a batch, padded to the shortest length that holds all captions and those of
