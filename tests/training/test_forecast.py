@@ -37,7 +37,7 @@ def test_savings_are_sorted_and_checkpointing_saves_most_of_the_activations(unet
     by_settings, now = {saving.overrides: saving.bytes for saving in found}, estimate(unet_only, toy_base)
     assert by_settings["training.gradient_checkpointing=true",] > 0.5 * now.activations
     halved = by_settings["training.batch_size=2", "training.gradient_accumulation=2"]
-    assert halved == pytest.approx(now.activations / 2, rel=0.01)
+    assert halved == pytest.approx(now.activations / 2, rel=0.02)  # copies of weights stay
     assert best(unet_only, toy_base) == found[:3]
 
 

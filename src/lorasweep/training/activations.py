@@ -1,7 +1,8 @@
-"""How much autograd keeps of one image for the backward pass: found by running the model, not guessed.
+"""How much autograd keeps of a batch for the backward pass: found by running the model, not guessed.
 
 Each trained part is run once with its adapter on tensors without content (torch's fake tensors), and the bytes that are
-saved for the backward pass are added up. A batch keeps as much for each of its images, but for a few percent.
+saved for the backward pass are added up. It is run with the whole batch: copies of weights in 16 bit, a large part of
+all in a full fine-tune, are there once for all of its images.
 
 The models are given by their settings as JSON, as that can be remembered.
 """
@@ -36,48 +37,60 @@ def key(values: Mapping[str, Any]) -> str:
 
 
 @lru_cache(maxsize=16)
-def kept_by_unet(settings: str, network: str, side: int, chunks: int, checkpointing: bool) -> int:
-    """Return the bytes that the UNet keeps of one image.
+def kept_by_unet(
+    settings: str, network: str, side: int, chunks: int, checkpointing: bool, batch: int, half: bool
+) -> int:
+    """Return the bytes that the UNet keeps of a batch.
 
     Args:
-        settings: the UNet's. network: a NetworkConfig's. side: of the latents, which are square.
-        chunks: how many chunks its caption has. checkpointing: `training.gradient_checkpointing`.
+        settings: the UNet's.
+        network: a NetworkConfig's.
+        side: of the latents, which are square.
+        chunks: how many chunks the captions have.
+        checkpointing: `training.gradient_checkpointing`.
+        batch: how many images.
+        half: whether it computes in 16 bit, and not in 32.
     """
     unet = hollow_unet(settings)
-    _prepare("unet", unet, network)
+    dtype = _prepare("unet", unet, network, half)
     config = unet.config
     pooled = config.projection_class_embeddings_input_dim - SIZE_NUMBERS * config.addition_time_embed_dim
 
     def forward() -> None:
         unet(
-            torch.empty(1, config.in_channels, side, side, dtype=torch.bfloat16),
-            torch.empty(1),
-            encoder_hidden_states=torch.empty(1, CHUNK * chunks + 2, config.cross_attention_dim, dtype=torch.bfloat16),
-            added_cond_kwargs={"text_embeds": torch.empty(1, pooled), "time_ids": torch.empty(1, SIZE_NUMBERS)},
+            torch.empty(batch, config.in_channels, side, side, dtype=dtype),
+            torch.empty(batch),
+            encoder_hidden_states=torch.empty(batch, CHUNK * chunks + 2, config.cross_attention_dim, dtype=dtype),
+            added_cond_kwargs={"text_embeds": torch.empty(batch, pooled), "time_ids": torch.empty(batch, SIZE_NUMBERS)},
         )
 
     # Checkpointing acts in evaluation too, where no dropout asks fake tensors for a number.
-    return _kept(unet, forward, unet.enable_gradient_checkpointing if checkpointing else None)
+    return _kept(unet, forward, unet.enable_gradient_checkpointing if checkpointing else None, half)
 
 
 @lru_cache(maxsize=16)
-def kept_by_encoder(part: str, kind: type, settings: str, network: str, chunks: int, checkpointing: bool) -> int:
-    """Return the bytes that a text encoder keeps of one caption.
+def kept_by_encoder(
+    part: str, kind: type, settings: str, network: str, chunks: int, checkpointing: bool, batch: int, half: bool
+) -> int:
+    """Return the bytes that a text encoder keeps of a batch of captions.
 
     Args:
-        part: "text_encoder" or "text_encoder_2". kind, settings: its class and settings. The others as `kept_by_unet`.
+        part: "text_encoder" or "text_encoder_2".
+        kind: its class.
+        settings: its settings.
+        network, chunks, checkpointing, batch, half: as `kept_by_unet` has them.
     """
     encoder = hollow_encoder(kind, settings)
-    _prepare(part, encoder, network)
+    _prepare(part, encoder, network, half)
 
     def forward() -> None:
-        encoder(torch.zeros(chunks, CHUNK + 2, dtype=torch.long), output_hidden_states=True)
+        encoder(torch.zeros(batch * chunks, CHUNK + 2, dtype=torch.long), output_hidden_states=True)
 
     def checkpoint() -> None:
         encoder.activation_checkpointing_enable({"use_reentrant": False})
         encoder.train()  # transformers checkpoints in training only
 
-    return _kept(encoder, forward, checkpoint if checkpointing else None)
+    return _kept(encoder, forward, checkpoint if checkpointing else None, half)
 
 
 def hollow_unet(settings: str) -> UNet2DConditionModel:
@@ -100,44 +113,47 @@ def hollow_adapter(modules: dict[str, nn.Module], network: str, components: Sequ
     return build_adapter(holder, config, components=components, seed=0, name="estimate")
 
 
-def _prepare(part: str, module: nn.Module, network: str) -> None:
-    """Make a hollow module one whose forward can be run, trained as `network` says."""
+def _prepare(part: str, module: nn.Module, network: str, half: bool) -> torch.dtype:
+    """Make a hollow module one whose forward can be run, trained as `network` says; return its precision."""
+    whole = json.loads(network)["type"] == "full"
+    dtype = torch.bfloat16 if half and not whole else torch.float32
     module.requires_grad_(False).eval()
-    if json.loads(network)["type"] == "full":
+    if whole:
         module.requires_grad_(True)
     else:
         hollow_adapter({part: module}, network, (part,))
-    _make_fake(module)
+    _make_fake(module, dtype)
+    return dtype
 
 
-def _make_fake(module: nn.Module) -> None:
+def _make_fake(module: nn.Module, dtype: torch.dtype) -> None:
     """Turn weights on the meta device into fake ones, which compute as a CPU's do, autocast included.
 
-    What is frozen is in 16 bit, what is trained in 32, as on a GPU.
+    What is trained is in 32 bit, as on a GPU, and what is frozen in `dtype`.
     """
     with FakeTensorMode():
         for part in module.modules():
             for name, parameter in part._parameters.items():
                 if parameter is not None:
                     trained = parameter.requires_grad
-                    empty = torch.empty(parameter.shape, dtype=torch.float32 if trained else torch.bfloat16)
+                    empty = torch.empty(parameter.shape, dtype=torch.float32 if trained else dtype)
                     part._parameters[name] = nn.Parameter(empty, requires_grad=trained)
             for name, buffer in part._buffers.items():
                 if buffer is not None:
                     part._buffers[name] = torch.empty(buffer.shape, dtype=buffer.dtype)
 
 
-def _kept(module: nn.Module, forward: Callable[[], None], checkpoint: Callable[[], None] | None) -> int:
+def _kept(module: nn.Module, forward: Callable[[], None], checkpoint: Callable[[], None] | None, half: bool) -> int:
     """Return the bytes kept by a forward; with `checkpoint`, which turns it on, at the peak of the backward pass."""
-    blocks = _by_block(module, forward)
+    blocks = _by_block(module, forward, half)
     if checkpoint is None:
         return sum(blocks.values())
     largest = max(count for block, count in blocks.items() if block)
     checkpoint()
-    return sum(_by_block(module, forward).values()) + largest
+    return sum(_by_block(module, forward, half).values()) + largest
 
 
-def _by_block(module: nn.Module, forward: Callable[[], None]) -> dict[str, int]:
+def _by_block(module: nn.Module, forward: Callable[[], None], half: bool) -> dict[str, int]:
     """Return the bytes that a forward keeps for the backward pass: by block, "" for what is in none."""
     own = {parameter.untyped_storage()._cdata for parameter in module.parameters()}
     kept: dict[int, tuple[str, torch.UntypedStorage]] = {}  # holding a storage keeps its address from being reused
@@ -155,7 +171,8 @@ def _by_block(module: nn.Module, forward: Callable[[], None]) -> dict[str, int]:
             hooks.append(part.register_forward_pre_hook(lambda *_, name=name: inside.append(name)))
             hooks.append(part.register_forward_hook(lambda *_: inside.pop() and None))
     mode = next(iter(module.parameters())).fake_mode  # type: ignore[attr-defined]
-    with mode, saved_tensors_hooks(keep, lambda tensor: tensor), torch.autocast("cpu", torch.bfloat16):
+    hooked = saved_tensors_hooks(keep, lambda tensor: tensor)
+    with mode, hooked, torch.autocast("cpu", torch.bfloat16, enabled=half):
         forward()
     for hook in hooks:
         hook.remove()

@@ -98,12 +98,13 @@ def _activations(config: Config, base: SDXL) -> int:
     """Return the bytes that autograd keeps of one batch in all parts that are trained."""
     network, checkpointing = _network(config), config.training.gradient_checkpointing
     side, chunks = config.dataset.resolution // base.latent_factor, config.dataset.max_tokens // CHUNK
-    kept = kept_by_unet(key(dict(base.unet.config)), network, side, chunks, checkpointing)
+    # On a GPU `auto` is 16 bit of one kind or the other.
+    batch, half = config.training.batch_size, config.training.mixed_precision != "no"
+    kept = kept_by_unet(key(dict(base.unet.config)), network, side, chunks, checkpointing, batch, half)
     for part, encoder in zip(TEXT_ENCODERS, _encoders(base), strict=True):
         if part in learning_rates(config.optimizer):
-            kept += kept_by_encoder(part, *encoder, network, chunks, checkpointing)
-    forwards = 2 if config.loss.preservation_class else 1  # the class is predicted beside the images
-    return kept * forwards * config.training.batch_size
+            kept += kept_by_encoder(part, *encoder, network, chunks, checkpointing, batch, half)
+    return 2 * kept if config.loss.preservation_class else kept  # the class is predicted beside the images
 
 
 def _images(config: Config, base: SDXL) -> int:
