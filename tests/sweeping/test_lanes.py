@@ -416,7 +416,10 @@ def test_gpus_are_counted_by_nvidia_smi(tmp_path: Path, monkeypatch: Any) -> Non
 
 def test_shares() -> None:
     assert share(0, 4, [], 2, {}) == {"OMP_NUM_THREADS": "1"}
-    assert share(1, 2, ["5", "7"], 16, {}) == {"CUDA_VISIBLE_DEVICES": "7", "OMP_NUM_THREADS": "8"}
+    by_bus = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}  # as nvidia-smi counts
+    assert share(1, 2, ["5", "7"], 16, {}) == {"CUDA_VISIBLE_DEVICES": "7", "OMP_NUM_THREADS": "8", **by_bus}
+    for given in ({"CUDA_VISIBLE_DEVICES": "5,7"}, {"CUDA_DEVICE_ORDER": "FASTEST_FIRST"}):
+        assert share(0, 2, ["5", "7"], 16, given) == {"CUDA_VISIBLE_DEVICES": "5", "OMP_NUM_THREADS": "8"}
     assert share(0, 2, [], 16, {"OMP_NUM_THREADS": "3"}) == {}
 
 

@@ -111,12 +111,15 @@ def launch(
 def share(index: int, lanes: int, gpus: Sequence[str], cores: int, environment: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that give lane `index` its part of the machine.
 
-    One GPU each, dealt out in turn (lanes share them where there are fewer GPUs than lanes); an equal part of the
-    cores, unless OMP_NUM_THREADS is set already.
+    One GPU each, dealt out in turn (lanes share them where there are fewer GPUs than lanes), by the numbers that
+    nvidia-smi gives them: CUDA's own begin with the fastest. Whoever numbers them in the environment already means
+    CUDA's. And an equal part of the cores, unless OMP_NUM_THREADS is set already.
     """
     part: dict[str, str] = {}
     if gpus:
         part["CUDA_VISIBLE_DEVICES"] = gpus[index % len(gpus)]
+        if environment.keys().isdisjoint(("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")):
+            part["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
     if "OMP_NUM_THREADS" not in environment:
         part["OMP_NUM_THREADS"] = str(max(1, cores // lanes))
     return part
