@@ -160,6 +160,16 @@ TOGETHER = [
         {"dataset.path": ".", "dataset.regularisation_path": "src", "dataset.validation_path": "tests/../src"},
         "dataset.regularisation_path=src: it is the folder of dataset.validation_path too; give another one, or",
     ),
+    (
+        {"dataset.caption_prefix": "a <|endoftext|> b"},
+        "caption_prefix=a <|endoftext|> b: has <|endoftext|> in it, with",
+    ),
+    ({"sampling.prompts": ["<|startoftext|>"]}, "sampling.prompts: has <|startoftext|> in it, with which the text enc"),
+    ({"sampling.negative_prompt": "<|endoftext|>"}, "sampling.negative_prompt: has <|endoftext|> in it, with which"),
+    (
+        {"dataset.trigger": "", "sampling.prompts": ["a"], "dataset.caption_suffix": "[trigger]"},
+        "dataset.caption_suffix=[trigger]: names the trigger, and there is none: set dataset.trigger=WORD, or write",
+    ),
     ({"base_model.zero_terminal_snr": True}, "base_model.zero_terminal_snr=true: in pure noise, predicting the noise"),
     ({"evaluation.bins": 9}, "evaluation.bins=9: expected at most evaluation.timesteps=8"),
     ({"objective": "val/los"}, "did you mean val/loss?"),

@@ -16,6 +16,8 @@ from typing import Any
 WARNING = "warning: "
 """How a line begins that tells what is hardly meant."""
 
+_TRIGGER = re.compile(r"\{trigger\}|\[trigger\]")
+
 
 def written(value: Any) -> str:
     """Return a value as one writes it on the command line."""
@@ -58,6 +60,16 @@ def size(count: float) -> str:
             value = count / bytes_
             return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"
     return f"{count:.0f} B"
+
+
+def names_trigger(text: str) -> bool:
+    """Return whether a caption or prompt leaves a place for the trigger: `{trigger}` or `[trigger]`."""
+    return _TRIGGER.search(text) is not None
+
+
+def with_trigger(text: str, trigger: str) -> str:
+    """Return a caption or prompt with the trigger where `{trigger}` or `[trigger]` stands."""
+    return _TRIGGER.sub(lambda _: trigger, text)
 
 
 def readable(name: str | Path) -> str:

@@ -108,6 +108,8 @@ def test_prefix_and_suffix(prefix, suffix, expected):
         ("sage_c, solo,", "a sage_c", "solo, a sage_c"),
         ("Sage_C, solo,", "solo, sage_c", "solo, sage_c"),
         ("sage_cs,", "a sage_c", "sage_cs, a sage_c"),
+        ("{trigger},", "in snow", "sage_c, in snow"),
+        ("photo of [trigger],", "sage_c in snow", "photo of sage_c in snow"),
     ],
 )
 def test_the_trigger_in_a_prefix_is_for_captions_that_have_none(prefix, caption, expected):
@@ -155,7 +157,10 @@ def test_the_setting_that_brings_the_trigger():
         (r"sage \(series\)", r"\("),
         ("a bear BREAK a hat", "BREAK"),
         ("a __colour__ hat", "__colour__"),
-        ("sage (series), at 12:30, a [b], the break of day, {x}, snake_case_word", None),
+        ("a <random:red,blue> hat", "<random:red,blue>"),
+        ("a bear, embedding:easynegative", "embedding:easynegative"),
+        ("a bear --ar 3:2", "--ar"),
+        ("sage (series), at 12:30, a [b], the break of day, {x}, snake_case_word, a -- b, t-shirt--red", None),
     ],
 )
 def test_syntax_of_prompts(caption, found):

@@ -298,7 +298,11 @@ def test_a_single_caption_of_another_extension_is_renamed(tmp_path, draw):
 LISTS = {
     "metadata.jsonl": '{"file_name": "a.png", "text": "a hat"}\n\n{"file_name": "b.png", "text": "a bär"}\n',
     "metadata.csv": "file_name,caption\na.png,a hat\nb.png,a bär\n",
-    "meta_cap.json": '{"a": {"caption": "a hat"}, "b.png": {"caption": "a bär"}}',
+    "metadata.tsv": "image\tprompt\na.png\ta hat\nb.png\ta bär\n",
+    "meta_cap.json": '{"a": {"caption": "a hat"}, "b.png": {"caption": "a bär"}, "c.png": {}}',
+    "absolute.json": '{"FOLDER/a.png": {"caption": "a hat"}, "FOLDER/b.png": {"caption": "a bär"}}',
+    "texts.json": '{"a.png": "a hat", "b.png": "a bär"}',
+    "list.json": '[{"image": "a.png", "caption": "a hat"}, {"image": "b.png", "caption": "a bär"}]',
 }
 
 
@@ -307,7 +311,8 @@ LISTS = {
 def test_a_list_of_captions_is_told_with_what_makes_files_of_it(tmp_path, draw, folder, name):
     for image in ("a.png", "b.png"):
         draw(tmp_path / folder / image, ord(image[0]), caption=None)
-    (tmp_path / folder / name).write_text(LISTS[name])
+    content = LISTS[name].replace("FOLDER", str(tmp_path / folder))
+    (tmp_path / folder / name).write_text(content, encoding="utf-8")
     problem = only(problems(tmp_path))
     assert f"{name}: holds captions of images, which are read from a file beside each" in problem
     command = re.search(r"`(.*)`", problem)
@@ -351,13 +356,15 @@ def test_other_lists_are_no_captions(tmp_path, draw, content):
 def test_masks_beside_images_are_no_images(tmp_path, draw, folder):
     for name in ("a", "b", "c", "d"):
         draw(tmp_path / folder / f"{name}.png", ord(name))
-    for name in ("a-masklabel", "b_mask", "c-condlabel", "c_depth", "masks/d"):
+    for name in ("a-masklabel", "b_mask", "c-condlabel", "c_depth", "c_alpha", "mask_c", "masks/d"):
         draw(tmp_path / folder / f"{name}.png", 255, caption=None)
     assert unused(tmp_path / folder) == {
         "a-masklabel.png": "masks of OneTrainer",
         "b_mask.png": "masks",
         "c-condlabel.png": "conditioning images",
         "c_depth.png": "conditioning images",
+        "c_alpha.png": "masks",
+        "mask_c.png": "masks",
         "masks/d.png": "masks",
     }
     assert [sample.path.stem for sample in read(tmp_path / folder).samples] == ["a", "b", "c", "d"]

@@ -152,8 +152,39 @@ def test_captions_that_are_too_long_for_any_setting(bears, draw, config, folder)
 def test_long_prompts(bears, config):
     config.sampling.prompts = ["a bear", "{trigger} " + "in " * 80]
     (warning,) = warnings(config)
-    assert '1 prompt of sampling.prompts longer than 75 tokens, cut off there: "sage_c in in' in str(warning)
+    assert '1 prompt of sampling longer than 75 tokens, cut off there: "sage_c in in' in str(warning)
     apply(config, warning.cure)
+    assert not warnings(config)
+
+
+def test_a_long_negative_prompt_and_the_syntax_of_other_programs(bears, config):
+    config.sampling.prompts = ["(sage_c:1.2)", "sage_c"]
+    config.sampling.negative_prompt = "bad " * 80
+    syntax, long = map(str, warnings(config))
+    assert syntax.startswith('1 prompt of sampling with a syntax that is read letter by letter here: "(sage_c:1.2)"')
+    assert "1 prompt of sampling longer than 75 tokens" in long and "(80 tokens)" in long
+
+
+@pytest.mark.parametrize(
+    "settings", [{"shuffle_tags": True}, {"tag_dropout": 0.1}, {"shuffle_tags": True, "tag_dropout": 0.1}]
+)
+def test_tags_to_shuffle_or_drop_that_are_not_there(bears, config, settings):
+    vars(config.dataset).update(settings)
+    assert not warnings(config)
+    config.dataset.keep_tokens = 1
+    (warning,) = warnings(config)
+    assert warning.text == 'no caption has two tags beyond dataset.keep_tokens=1, parted by ",", to shuffle or drop'
+    config.dataset.keep_tokens = 0
+    for number in range(4):
+        (bears / f"{number}.txt").write_text("sage_c; a hat")
+    (warning,) = warnings(config)
+    assert warning.text == 'no caption has two tags, parted by ",", to shuffle or drop'
+    config.dataset.caption_separator = ";"
+    assert not warnings(config)
+    config.dataset.caption_separator = ","
+    for setting in re.findall(r"dataset\.(\w+=(?:false|0))", warning.cure):
+        key, _, value = setting.partition("=")
+        setattr(config.dataset, key, {"false": False, "0": 0.0}[value])
     assert not warnings(config)
 
 

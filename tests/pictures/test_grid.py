@@ -10,6 +10,7 @@ from PIL import Image, ImageColor
 from lorasweep.pictures.before_after import write_before_after
 from lorasweep.pictures.canvas import ACCENT, EMPTY, PAPER, font, wrap
 from lorasweep.pictures.grid import Column, shown_columns, write_grid
+from lorasweep.pictures.sample_files import prompts_of
 
 COLOURS = ["#ff0000", "#00ff00", "#0000ff", "#ffff00", "#ff00ff", "#00ffff", "#800000", "#008000"]
 
@@ -200,3 +201,10 @@ def test_labels_that_do_not_fit_the_pictures_are_refused(tmp_path, flat):
         with pytest.raises(ValueError, match="one prompt per pair"):
             write_before_after(pairs, prompts, out, title="t")
     assert not out.exists()
+
+
+@pytest.mark.parametrize("place", ["{trigger}", "[trigger]"])
+def test_prompts_call_the_trigger_where_captions_do(place):
+    called, plain = prompts_of([f"{place}, waving", "standing"], [1], "sage_c")
+    assert (called.text, called.triggered) == ("sage_c, waving", True)
+    assert (plain.text, plain.triggered) == ("standing", False)

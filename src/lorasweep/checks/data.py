@@ -9,7 +9,9 @@ from pathlib import Path
 
 from lorasweep import weights
 from lorasweep.config import Config
+from lorasweep.data.captions import SPECIAL, special_token
 from lorasweep.errors import Problem
+from lorasweep.text import names_trigger
 
 
 def _images(config: Config) -> Iterator[Problem]:
@@ -108,6 +110,13 @@ def _captions(config: Config) -> Iterator[Problem]:
     if not re.fullmatch(r"\.\w[\w.]*", data.caption_extension):
         given = f"dataset.caption_extension={data.caption_extension}"
         yield Problem(f"{given}: expected a dot and letters, such as .txt", "dataset.caption_extension")
+    for key in ("trigger", "caption_prefix", "caption_suffix"):
+        text = getattr(data, key)
+        if token := special_token(text):
+            yield Problem(f"dataset.{key}={text}: has {token} in it, {SPECIAL}: take it out", f"dataset.{key}")
+        if names_trigger(text) and not data.trigger and not config.compat.literal_captions:
+            cure = "set dataset.trigger=WORD, or write the word itself"
+            yield Problem(f"dataset.{key}={text}: names the trigger, and there is none: {cure}", f"dataset.{key}")
     if not _is_color(data.background):
         expected = "expected a colour such as white or '#ffffff'"
         yield Problem(f"dataset.background={data.background}: {expected}", "dataset.background")

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from lorasweep import weights
 from lorasweep.config import LAST, OBJECTIVES, Config, value_at
+from lorasweep.data.captions import SPECIAL, special_token
 from lorasweep.errors import Problem
-from lorasweep.text import did_you_mean
+from lorasweep.text import did_you_mean, names_trigger
 
 
 def _measures(config: Config) -> Iterator[Problem]:
@@ -44,13 +45,16 @@ def _samples(config: Config) -> Iterator[Problem]:
         if not getattr(sampling, key):
             cure = "sampling.every_epochs=0 switches samples off"
             yield Problem(f"sampling.{key}=[]: expected at least one; {cure}", f"sampling.{key}")
-    if not config.dataset.trigger and any("{trigger}" in prompt for prompt in sampling.prompts):
+    if not config.dataset.trigger and any(map(names_trigger, sampling.prompts)):
         yield Problem(
             "dataset.trigger is not set, but sampling.prompts call {trigger}: set dataset.trigger=WORD, or "
             "prompts without it, such as 'sampling.prompts=[a portrait]'",
             "dataset.trigger",
             "sampling.prompts",
         )
+    for key, texts in {"prompts": sampling.prompts, "negative_prompt": [sampling.negative_prompt]}.items():
+        for token in filter(None, map(special_token, texts)):
+            yield Problem(f"sampling.{key}: has {token} in it, {SPECIAL}: take it out", f"sampling.{key}")
 
 
 def _unmeasured(config: Config, metric: str) -> Iterator[str]:

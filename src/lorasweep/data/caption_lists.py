@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,12 @@ from lorasweep.text import shell_quoted
 MOST = 64 << 20
 """Bytes: what is larger is no list of captions."""
 
+_NAMES = ("file_name", "filename", "file", "image", "image_path", "path")
 _COLUMNS = ("text", "caption", "prompt", "tags")
-_ROWS = {
-    ".jsonl": 'map(json.loads, filter(str.strip, open({name}, encoding="utf-8")))',
-    ".csv": 'csv.DictReader(open({name}, encoding="utf-8-sig", newline=""))',
-    ".json": '[{{"file_name": k, **v}} for k, v in json.load(open({name}, encoding="utf-8")).items()]',
-}
 _WRITE = (  # no file that is there is written over
-    'import csv, json, os; [open(name, "x", encoding="utf-8").write(r["{column}"]) for r in {rows} '
-    'for name in [os.path.splitext(r["file_name"])[0] + "{extension}"] if not os.path.exists(name)]'
+    'import csv, json, os; [open(name, "x", encoding="utf-8").write(row["{column}"]) for row in {rows} '
+    'if row.get("{column}") for name in [os.path.splitext(row["{name}"])[0] + "{extension}"] '
+    "if not os.path.exists(name)]"
 )
 _SIDECAR = ("caption", "text", "prompt")
 _WRITE_SIDECARS = (
@@ -39,40 +36,43 @@ class CaptionList:
 
     Attributes:
         path: of the list, or of the folder where each image has a file of its own.
-        names: paths of its images without extensions, from its folder on.
+        names: absolute paths of its images, without extensions.
         command: writes each caption beside its image.
     """
 
     path: Path
-    names: frozenset[str]
+    names: frozenset[Path]
     command: str
 
     def has(self, image: Path) -> bool:
-        """Return whether the list has a caption of an image below its folder."""
-        return str(image.with_suffix("").relative_to(self.path.parent)) in self.names
+        """Return whether the list has a caption of an image."""
+        return image.absolute().with_suffix("") in self.names
 
 
 def read_list(path: Path, extension: str) -> CaptionList | None:
     """Return a list of captions, or None for any other file.
 
-    It is a JSON-lines or CSV file as in data sets of Hugging Face (`file_name`, and `text` or the like), or a JSON file
-    as of sd-scripts' fine-tuning (image -> `caption` or `tags`).
+    It is a JSON-lines, CSV or TSV file as in data sets of Hugging Face (`file_name`, and `text` or the like), a JSON
+    file with a list of the same, or one as of sd-scripts' fine-tuning (image -> `caption` or `tags`), or image -> text.
 
     Args:
         path: of the file. extension: of caption files.
     """
     try:
-        rows = _rows(path)
+        rows, source = _rows(path)
     except (OSError, ValueError, csv.Error):
         return None
-    column = next((name for name in _COLUMNS if rows and isinstance(rows[0].get(name), str)), None)
-    if column is None:
+    rows = [row for row in rows if isinstance(row, dict)]
+    name = _first(_NAMES, rows)
+    column = _first(_COLUMNS, rows)
+    if name is None or column is None:
         return None
-    source = _ROWS[path.suffix.lower()].format(name=json.dumps(path.name))
-    program = _WRITE.format(extension=extension, column=column, rows=source)
+    program = _WRITE.format(extension=extension, column=column, name=name, rows=source)
     command = f"cd {shell_quoted(path.parent)} && python -c {shell_quoted(program)}"
-    names = (str(Path(str(row["file_name"])).with_suffix("")) for row in rows if row.get("file_name"))
-    return CaptionList(path, frozenset(names), command)
+    captioned = (row[name] for row in rows if row.get(column) and isinstance(row.get(name), str) and row[name])
+    return CaptionList(
+        path, frozenset((path.parent.absolute() / image).with_suffix("") for image in captioned), command
+    )
 
 
 def read_sidecar(path: Path, extension: str) -> CaptionList | None:
@@ -93,17 +93,35 @@ def read_sidecar(path: Path, extension: str) -> CaptionList | None:
     return CaptionList(path.parent, frozenset(), command)
 
 
-def _rows(path: Path) -> list[Mapping[str, Any]]:
-    suffix = path.suffix.lower()
-    if suffix not in _ROWS or path.stat().st_size > MOST:
-        return []
-    if suffix == ".csv":
-        with open(path, encoding="utf-8-sig", newline="") as stream:
-            return list(csv.DictReader(stream))
-    text = path.read_text(encoding="utf-8")
-    if suffix == ".jsonl":
-        found = [json.loads(line) for line in text.splitlines() if line.strip()]
-        return [row for row in found if isinstance(row, dict)]
-    entries = json.loads(text)
-    pairs = entries.items() if isinstance(entries, dict) else ()
-    return [{"file_name": name, **entry} for name, entry in pairs if isinstance(entry, dict)]
+def _first(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str | None:
+    """Return the first of some names under which the first row has a text."""
+    return next((name for name in names if rows and isinstance(rows[0].get(name), str)), None)
+
+
+def _rows(path: Path) -> tuple[list[Any], str]:
+    """Return what a file lists, and the Python expression for it.
+
+    Raises:
+        OSError: it cannot be read. ValueError, csv.Error: it is not what its extension says.
+    """
+    suffix, file = path.suffix.lower(), f'open({json.dumps(path.name)}, encoding="utf-8-sig", newline="")'
+    if path.stat().st_size > MOST:
+        return [], ""
+    with open(path, encoding="utf-8-sig", newline="") as stream:
+        if suffix in (".csv", ".tsv"):
+            delimiter = "," if suffix == ".csv" else "\t"
+            expression = f"csv.DictReader({file}, delimiter={json.dumps(delimiter)})"
+            return list(csv.DictReader(stream, delimiter=delimiter)), expression
+        if suffix == ".jsonl":
+            return list(map(json.loads, filter(str.strip, stream))), f"map(json.loads, filter(str.strip, {file}))"
+        found = json.load(stream) if suffix == ".json" else []
+    if isinstance(found, list):
+        return found, f"json.load({file})"
+    if not isinstance(found, dict):
+        return [], ""
+    pairs = f"for k, v in json.load({file}).items()"
+    if all(isinstance(value, str) for value in found.values()):
+        rows = [{"file_name": name, "text": text} for name, text in found.items()]
+        return rows, f'[{{"file_name": k, "text": v}} {pairs}]'
+    rows = [{"file_name": name, **entry} for name, entry in found.items() if isinstance(entry, dict)]
+    return rows, f'[{{"file_name": k, **v}} {pairs} if isinstance(v, dict)]'

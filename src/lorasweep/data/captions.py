@@ -14,14 +14,15 @@ from enum import StrEnum
 from lorasweep.config import DatasetConfig
 from lorasweep.data.plan import Row
 from lorasweep.randomness import random_for
-from lorasweep.text import readable, shell_quoted
+from lorasweep.text import names_trigger, readable, shell_quoted, with_trigger
 
-_PLACEHOLDER = re.compile(r"\{trigger\}|\[trigger\]")
 _SPECIAL = re.compile(r"<\|(?:endoftext|startoftext)\|>")
 _COMMAS = re.compile(r"\s*[，、﹐﹑､]\s*")
 _ESCAPED = re.compile(r"\\([()\[\]])")
 _SYNTAX = re.compile(
-    r"<(?:lora|lyco|hypernet|embedding):[^>]*>"
+    r"<\w+:[^<>]*>"  # <lora:sage:1>
+    r"|\bembedding:\w+"
+    r"|(?<!\S)--[a-z]\w*"  # --ar 3:2
     r"|\([^()]*:\s*\d*\.?\d+\s*\)"  # (fluffy:1.2)
     r"|\(\([^()]*\)\)"
     r"|\{[^{}]*\|[^{}]*\}"  # {red|blue}
@@ -31,6 +32,10 @@ _SYNTAX = re.compile(
     r"|__\w+__"  # __colours__
 )
 _PUNCTUATION = tuple(",.;:!?，、。；：！？")
+
+
+SPECIAL = "with which the text encoders mark where a text begins or ends"
+"""What a special token is, for messages."""
 
 
 class BadCaption(Exception):
@@ -83,10 +88,8 @@ def read(text: str, rules: DatasetConfig, *, literal: bool = False) -> Caption:
         if text.strip():
             raise BadCaption("has an empty first line, and compat.literal_captions=true reads no other: write it there")
         raise BadCaption("is an empty caption: describe the image in it, or delete both")
-    if found := _SPECIAL.search(caption.text):
-        raise BadCaption(
-            f"has {found[0]} in it, with which the text encoders mark where a text begins or ends: take it out"
-        )
+    if token := special_token(caption.text):
+        raise BadCaption(f"has {token} in it, {SPECIAL}: take it out")
     return caption
 
 
@@ -100,7 +103,7 @@ def _understood(text: str, rules: DatasetConfig) -> Caption:
     if _ESCAPED.search(text):
         text = _ESCAPED.sub(r"\1", text)
         changes.add(Change.BRACKETS)
-    if _PLACEHOLDER.search(text):
+    if names_trigger(text):
         if not rules.trigger:
             raise BadCaption("names the trigger, and there is none: set dataset.trigger=WORD, or write the word itself")
         text = with_trigger(text, rules.trigger)
@@ -113,9 +116,10 @@ def _ended(line: str, separator: str) -> str:
     return line if line.endswith((separator, *_PUNCTUATION)) else line + separator
 
 
-def with_trigger(text: str, trigger: str) -> str:
-    """Return a caption or prompt with the trigger where `{trigger}` or `[trigger]` stands."""
-    return _PLACEHOLDER.sub(lambda _: trigger, text)
+def special_token(text: str) -> str | None:
+    """Return the first token in a text that ends or begins every text, such as `<|endoftext|>`."""
+    found = _SPECIAL.search(text)
+    return found[0] if found else None
 
 
 def prompt_syntax(caption: str) -> str | None:
@@ -127,8 +131,8 @@ def prompt_syntax(caption: str) -> str | None:
 def affixed(caption: str, rules: DatasetConfig, *, literal: bool = False) -> str:
     """Return a caption between `caption_prefix` and `caption_suffix`, with nothing of them a second time.
 
-    The trigger in a prefix is for captions that have none; no space stands before a suffix that begins with
-    punctuation.
+    Both may leave a place for the trigger, which in a prefix is for captions that have none; no space stands before a
+    suffix that begins with punctuation.
 
     Args:
         caption: one line.
@@ -138,6 +142,7 @@ def affixed(caption: str, rules: DatasetConfig, *, literal: bool = False) -> str
     prefix, suffix = rules.caption_prefix, rules.caption_suffix
     if literal:
         return " ".join(part for part in (prefix, caption, suffix) if part)
+    prefix, suffix = with_trigger(prefix, rules.trigger), with_trigger(suffix, rules.trigger)
     if has_trigger(caption, rules.trigger):
         prefix = re.sub(_whole(rules.trigger).pattern + r"[,.;:]?\s*", "", prefix, flags=re.IGNORECASE)
     prefix, suffix = prefix.strip(), suffix.strip()

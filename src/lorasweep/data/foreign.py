@@ -11,7 +11,7 @@ from lorasweep.data.pairing import named
 # What systems and other programs leave everywhere: not worth a word.
 LITTER = frozenset({"__macosx", "__pycache__", "@eadir", "thumbs.db", "ehthumbs.db", "desktop.ini", "folder.ico"})
 CAPTIONS = (".txt", ".caption", ".cap", ".tags")
-LISTS = (".jsonl", ".csv", ".json", ".parquet", ".arrow")
+LISTS = (".jsonl", ".csv", ".tsv", ".json", ".parquet", ".arrow")
 NAMED_AFTER_IMAGES = "files named after images"
 _KINDS = {
     "caches of sd-scripts": (".npz",),

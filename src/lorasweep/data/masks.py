@@ -16,13 +16,15 @@ from lorasweep.text import shell_quoted
 FOLDERS = frozenset({"mask", "masks", "masklabel", "masklabels"})
 """Names of folders in which other programs keep masks beside images."""
 
-_BESIDE = re.compile(r"(.+)[-_. ](masklabel|mask|condlabel|canny|depth|lineart|openpose)", re.IGNORECASE)
+_AFTER = re.compile(
+    r"(.+)[-_. ](masklabel|mask|alpha|matte|segmentation|condlabel|canny|depth|lineart|openpose)", re.IGNORECASE
+)
+_BEFORE = re.compile(r"mask[-_. ](.+)", re.IGNORECASE)
 _WHITEN = (
     'python -c "import sys, numpy as n; from PIL import Image as I; '
     "[I.fromarray(((n.asarray(I.open(f)) > 0) * 255).astype('uint8')).save(f) for f in sys.argv[1:]]\" {path}"
 )
-_KINDS = {"masklabel": "masks of OneTrainer", "mask": "masks"}
-
+_KINDS = {"masklabel": "masks of OneTrainer", **dict.fromkeys(("mask", "alpha", "matte", "segmentation"), "masks")}
 
 DARKEST_WHITE = 16
 """Of 255: a mask whose brightest pixel is darker was not made to be looked at, such as one of zeros and ones."""
@@ -87,8 +89,10 @@ def mask_facts(path: Path, alpha: bool) -> MaskFacts:
 
 def beside(stem: str) -> tuple[str, str] | None:
     """Return the image's stem and the kind of a file that other programs name after an image, such as `a-masklabel`."""
-    found = _BESIDE.fullmatch(stem)
-    return (found[1], _KINDS.get(found[2].lower(), "conditioning images")) if found else None
+    if found := _AFTER.fullmatch(stem):
+        return found[1], _KINDS.get(found[2].lower(), "conditioning images")
+    found = _BEFORE.fullmatch(stem)
+    return (found[1], _KINDS["mask"]) if found else None
 
 
 class MaskFolder:

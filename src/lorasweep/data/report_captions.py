@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
-from lorasweep.config import Config
+from lorasweep.config import Config, DatasetConfig
 from lorasweep.data import captions
 from lorasweep.data.captions import Change
 from lorasweep.data.items import Gathered, Item
 from lorasweep.data.listing import Label
 from lorasweep.data.report import Case, Finding, counted
 from lorasweep.data.report_images import Name
-from lorasweep.text import readable
+from lorasweep.text import readable, with_trigger
 
 _LONG = 40
 """Letters of a tag that are shown."""
@@ -89,7 +89,8 @@ def losses(gathered: Gathered, config: Config, name: Name) -> Iterator[Finding]:
         lost.update(Counter(captions.tags_of(item.caption, rules.caption_separator)) - kept)
     tags = [Case(readable(_shortened(tag)), counted(count, "caption")) for tag, count in lost.most_common()]
     yield Finding("captions", f"{counted(len(tags), 'tag')} not trained where captions are cut off", tuple(tags))
-    if rules.caption_suffix and not all(item.kept.endswith(rules.caption_suffix.strip()) for item in long):
+    suffix = with_trigger(rules.caption_suffix, rules.trigger)
+    if suffix and not all(captions.ends_with(item.kept, suffix) for item in long):
         yield Finding(
             "captions",
             "dataset.caption_suffix is cut off of captions that are too long",
@@ -114,6 +115,7 @@ def meaning(gathered: Gathered, config: Config, name: Name) -> Iterator[Finding]
             tuple(syntax),
             "write the words alone",
         )
+    yield from _tagless(images, rules)
     if not trigger:
         return
     without = [item for item in images if not captions.has_trigger(item.caption, trigger)]
@@ -139,16 +141,36 @@ def meaning(gathered: Gathered, config: Config, name: Name) -> Iterator[Finding]
             )
 
 
+def _tagless(images: Sequence[Item], rules: DatasetConfig) -> Iterator[Finding]:
+    """Yield that shuffling or dropping tags finds none to act on."""
+    most = max(len(captions.tags_of(item.caption, rules.caption_separator)) for item in images)
+    if most >= rules.keep_tokens + 2 or not (rules.shuffle_tags or rules.tag_dropout):
+        return
+    settings = {"dataset.shuffle_tags=false": rules.shuffle_tags, "dataset.tag_dropout=0": rules.tag_dropout}
+    off = " ".join(setting for setting, on in settings.items() if on)
+    beyond = f" beyond dataset.keep_tokens={rules.keep_tokens}" if rules.keep_tokens else ""
+    yield Finding(
+        "captions",
+        f'no caption has two tags{beyond}, parted by "{rules.caption_separator}", to shuffle or drop',
+        (),
+        f"set dataset.caption_separator to what parts them, or set {off}",
+    )
+
+
 def prompts(texts: Sequence[tuple[str, int]], most: int) -> Iterator[Finding]:
-    """Yield which prompts of samples are cut off.
+    """Yield which prompts of samples are cut off, or mean something to other programs only.
 
     Args:
         texts: each prompt, and how many tokens it has. most: tokens that are read.
     """
+    syntax = tuple(Case(f'"{_shortened(text)}"', found) for text, _ in texts if (found := captions.prompt_syntax(text)))
+    if syntax:
+        text = f"{counted(len(syntax), 'prompt')} of sampling with a syntax that is read letter by letter here"
+        yield Finding("prompts", text, syntax, "write the words alone")
     long = sorted((-tokens, text) for text, tokens in texts if tokens > most)
     if long:
         cases = tuple(Case(f'"{_shortened(text)}"', f"{-tokens} tokens") for tokens, text in long)
-        text = f"{counted(len(long), 'prompt')} of sampling.prompts longer than {most} tokens, cut off there"
+        text = f"{counted(len(long), 'prompt')} of sampling longer than {most} tokens, cut off there"
         yield Finding("prompts", text, cases, _room(-long[0][0], most))
 
 

@@ -13,7 +13,6 @@ from lorasweep.bases.vocabulary import Vocabulary
 from lorasweep.config import Config
 from lorasweep.data import report_captions, report_images
 from lorasweep.data.buckets import Size
-from lorasweep.data.captions import with_trigger
 from lorasweep.data.folder import Progress
 from lorasweep.data.gathering import gather
 from lorasweep.data.items import Gathered, Item
@@ -22,7 +21,7 @@ from lorasweep.data.plan import Plan
 from lorasweep.data.report import Finding, Report
 from lorasweep.data.roles import Roles, divide
 from lorasweep.errors import UserError
-from lorasweep.text import readable
+from lorasweep.text import readable, with_trigger
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,8 @@ def _findings(
         yield from about(*common)
     if isinstance(vocabulary, Vocabulary):
         yield from report_captions.losses(*common)
-        texts = [with_trigger(text, rules.trigger) for text in config.sampling.prompts]
+        sampling = config.sampling
+        texts = [with_trigger(text, rules.trigger) for text in (*sampling.prompts, sampling.negative_prompt)]
         yield from report_captions.prompts([(text, vocabulary.count(text)) for text in texts], rules.max_tokens)
     else:
         yield Finding("captions", "not counted in tokens", (), str(vocabulary.problems[0]))

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lorasweep.text import names_trigger, with_trigger
+
 
 @dataclass(frozen=True)
 class Prompt:
@@ -17,14 +19,14 @@ class Prompt:
 
 
 def prompts_of(prompts: Sequence[str], seeds: Sequence[int], trigger: str) -> list[Prompt]:
-    """Return prompt x seed in the order of the config, `{trigger}` filled in.
+    """Return prompt x seed in the order of the config, the trigger filled in.
 
     Args:
         prompts: `sampling.prompts`.
         seeds: `sampling.seeds`.
         trigger: `dataset.trigger`.
     """
-    texts = [(text.replace("{trigger}", trigger), "{trigger}" in text) for text in prompts]
+    texts = [(with_trigger(text, trigger), names_trigger(text)) for text in prompts]
     return [Prompt(text, seed, called or bool(trigger and trigger in text)) for text, called in texts for seed in seeds]
 
 
