@@ -88,3 +88,28 @@ def test_a_run_tells_what_it_learns_from_before_it_loads_the_base(short_config: 
     with pytest.raises(UserError, match="the base would be loaded now"):
         launch._run(short_config, [], {})
     assert "learns from the drawn theme fuzzybear" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("composed_configs", "elsewhere")
+def test_a_schedule_that_cannot_be_meant_for_the_epochs_is_refused_before_anything_is_loaded() -> None:
+    """What steps were always refused for; how many epochs come to is known once the images are."""
+    line = ["training.epochs=1", "scheduler.warmup_steps=500"]
+    said = r"scheduler\.warmup_steps=500: expected less than the 200 steps of training\.epochs=1, such as 20"
+    for look in (preview.look, preview.dry_run):
+        with pytest.raises(UserError, match=said):
+            look(load(line))
+    preview.look(load([*line, "scheduler.warmup_steps=20"]))  # the cure
+
+
+@pytest.mark.usefixtures("composed_configs", "elsewhere")
+def test_of_several_runs_on_the_same_images_each_is_held_to_its_own_steps() -> None:
+    of_batch = [
+        load([f"training.batch_size={size}", "training.epochs=1", "scheduler.warmup_steps=150"]) for size in (2, 4)
+    ]
+    of_epochs = [load([f"training.epochs={epochs}", "scheduler.warmup_steps=300"]) for epochs in (2, 1)]
+    with pytest.raises(UserError) as caught:
+        preview.look_at_all([*of_batch, *of_epochs])
+    assert [text.partition(",")[0] for text in caught.value.problems] == [
+        "scheduler.warmup_steps=300: expected less than the 200 steps of training.epochs=1",
+        "scheduler.warmup_steps=150: expected less than the 100 steps of training.epochs=1",
+    ]

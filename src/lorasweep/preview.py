@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -20,10 +20,11 @@ def look(config: Config) -> Survey:
     """Return what a run learns from, after telling it.
 
     Raises:
-        UserError: everything that is wrong with the data, at once.
+        UserError: everything that is wrong with the data, at once; or what does not go with the number of steps.
     """
     seen = survey(with_drawn_images(config, progress=tracked), progress=tracked)
     _tell(config, seen)
+    plan_of(config, seen)
     return seen
 
 
@@ -35,7 +36,8 @@ def look_at_all(configs: Iterable[Config]) -> None:
     """
     problems: dict[Problem, None] = {}
     told: set[str] = set()
-    for config in _distinct(configs):
+    for alike in _of_same_data(configs):
+        config = alike[0]
         try:
             seen = survey(with_drawn_images(config, progress=tracked), progress=tracked)
         except UserError as error:
@@ -49,20 +51,29 @@ def look_at_all(configs: Iterable[Config]) -> None:
                 if line.startswith(WARNING) and line not in told:
                     say(line)
         told |= set(lines)
+        problems |= {problem: None for each in alike for problem in _of_steps(each, seen)}
     if problems:
         raise UserError(list(problems))
 
 
-def _distinct(configs: Iterable[Config]) -> Iterator[Config]:
-    """Yield of each group of configs with the same images and captions the first."""
-    seen = set()
+def _of_steps(config: Config, seen: Survey) -> list[Problem]:
+    """Return what does not go with the number of steps that a run comes to."""
+    try:
+        plan_of(config, seen)
+    except UserError as error:
+        return error.problems
+    return []
+
+
+def _of_same_data(configs: Iterable[Config]) -> Iterable[list[Config]]:
+    """Return the configs, those with the same images and captions together."""
+    groups: dict[str, list[Config]] = {}
     for config in configs:
         settings = asdict(config)
         key = repr([settings[part] for part in ("dataset", "base_model", "compat", "evaluation")])
         key += repr((config.training.batch_size, config.loss.preservation_class, config.loss.unmasked_weight))
-        if key not in seen:
-            seen.add(key)
-            yield config
+        groups.setdefault(key, []).append(config)
+    return groups.values()
 
 
 def dry_run(config: Config) -> None:

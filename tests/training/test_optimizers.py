@@ -8,6 +8,7 @@ from safetensors.torch import load, save
 from torch.nn import Parameter
 
 from lorasweep.config import OptimizerConfig, SchedulerConfig
+from lorasweep.config.optimizer import SCHEDULES
 from lorasweep.errors import UserError
 from lorasweep.training.optimizers import (
     averaged,
@@ -407,3 +408,22 @@ def test_group_values_are_saved_and_learning_rates_are_not():
     assert plain["unet"] == {"k": 3, "weight_sum": pytest.approx(2e-4), "lr_max": 1e-2, "train_mode": True}
     _, plain = optimizer_state(build_optimizer(CONFIGS["LoRA+"], named), named)
     assert plain == {}
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_a_rate_of_0_freezes_the_unet_and_nothing_else(kind: str, schedule: str) -> None:
+    settings = replace(CONFIGS[kind], lr=0.0)
+    named = parameters()
+    optimizer = build_optimizer(settings, named)
+    rate = settings.text_encoder_lr
+    assert current_rates(optimizer).keys() == {"text_encoder"}
+    scheduler = SchedulerConfig(name=schedule, warmup_steps=2)
+    rates = build_schedule(scheduler, optimizer, 10, 2).get_last_lr()
+    assert rates == pytest.approx([rate] * len(rates)), "the peak, right after warmup"
+    before = {name: value.detach().clone() for name, value in named.items()}
+    for value in named.values():
+        value.grad = torch.ones_like(value)
+    optimizer.step()
+    moved = {name for name, value in named.items() if not torch.equal(value, before[name])}
+    assert moved and all(name.startswith("text_encoder.") for name in moved)

@@ -1,11 +1,13 @@
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 
 from lorasweep.config import SchedulerConfig
 from lorasweep.config.optimizer import SCHEDULES
-from lorasweep.training.schedules import build_schedule, warmup_steps
+from lorasweep.config.schedules import misfits, warmup_steps
+from lorasweep.training.schedules import build_schedule
 
 
 def optimizer(*rates: float) -> torch.optim.Optimizer:
@@ -165,3 +167,46 @@ def test_resumed_schedule_goes_on_exactly_as_the_straight_one(name):
 def test_unknown_schedule_is_named():
     with pytest.raises(ValueError, match="'staircase'"):
         build_schedule(SchedulerConfig(name="staircase"), optimizer(1.0), 10)
+
+
+MISFITS = [
+    ({"warmup_steps": 100}, "scheduler.warmup_steps=100: expected less than 100 steps, such as 10"),
+    ({"warmup_ratio": 0.996}, "scheduler.warmup_ratio=0.996: of 100 steps that is all; set 0"),
+    (
+        {"name": "warmup_stable_decay", "warmup_steps": 85},
+        "scheduler.warmup_steps=85 and scheduler.decay_ratio=0.2 are more than 100 steps: "
+        "set scheduler.decay_ratio=0.15",
+    ),
+    (
+        {"name": "cosine_with_restarts", "cycles": 100, "warmup_ratio": 0.1},
+        "scheduler.cycles=100: expected at most 90, the steps after warmup of 100 steps",
+    ),
+]
+
+
+@pytest.mark.parametrize(("settings", "expected"), MISFITS)
+def test_what_cannot_be_meant_for_so_many_steps(settings: dict[str, Any], expected: str) -> None:
+    [problem] = misfits(SchedulerConfig(**settings), 100, "100 steps")
+    assert problem.startswith(expected)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"warmup_steps": 99},
+        {"warmup_ratio": 0.99},
+        {"name": "warmup_stable_decay", "warmup_steps": 80},
+        {"name": "warmup_stable_decay", "warmup_ratio": 0.5, "decay_ratio": 0.5},
+        {"name": "cosine_with_restarts", "cycles": 100},
+        {"name": "cosine", "cycles": 1000},
+        {"name": "inverse_sqrt", "warmup_ratio": 0.001},
+    ],
+)
+def test_what_fits_is_left_alone(settings: dict[str, Any]) -> None:
+    assert list(misfits(SchedulerConfig(**settings), 100, "100 steps")) == []
+
+
+def test_inverse_square_root_of_a_run_of_a_few_steps() -> None:
+    """A share of 5 steps that rounds to none would make 10,000 steps the scale, and the rate all but constant."""
+    config = SchedulerConfig(name="inverse_sqrt", warmup_ratio=0.05)
+    assert [rates_at(config, 5, step)[0] for step in (0, 1, 4)] == pytest.approx([0, 1, 0.5])

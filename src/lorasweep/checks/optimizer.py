@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from lorasweep.config import Config, value_at
 from lorasweep.config.optimizer import CONSTANTS
+from lorasweep.config.schedules import misfits
 from lorasweep.errors import Problem
 from lorasweep.text import written
 
@@ -86,9 +87,8 @@ def _scheduler(config: Config) -> Iterator[Problem]:
     if steps and ratio:
         both = f"scheduler.warmup_steps={steps} and scheduler.warmup_ratio={written(ratio)}"
         yield Problem(f"{both}: set one of the two to 0", "scheduler.warmup_steps", "scheduler.warmup_ratio")
-    if last is not None and steps >= last:
-        expected = f"expected less than training.max_steps={last}"
-        yield Problem(f"scheduler.warmup_steps={steps}: {expected}", "scheduler.warmup_steps", "training.max_steps")
+    elif last is not None:  # of epochs it is known once the images are (`data.survey.plan_of`)
+        yield from misfits(scheduler, last, f"training.max_steps={last}")
     if scheduler.name == "inverse_sqrt" and not (steps or ratio):
         yield Problem(
             "scheduler.warmup_ratio=0: inverse_sqrt falls off on the scale of its warmup; set it (0.05, say), or "

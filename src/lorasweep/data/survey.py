@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lorasweep.bases.vocabulary import Vocabulary
 from lorasweep.config import Config
+from lorasweep.config.schedules import misfits
 from lorasweep.data import report_captions, report_images
 from lorasweep.data.buckets import Size
 from lorasweep.data.folder import Progress
@@ -75,12 +76,20 @@ def survey(config: Config, *, keep: bool = True, progress: Progress = lambda thi
 
 
 def plan_of(config: Config, seen: Survey) -> Plan:
-    """Return which image is trained at which step; its items are the training images, then those of regularisation."""
+    """Return which image is trained at which step; its items are the training images, then those of regularisation.
+
+    Args:
+        config: the run.
+        seen: its images.
+
+    Raises:
+        UserError: the learning rate's schedule cannot be meant for so many steps.
+    """
     items = seen.training + seen.regularisation
     buckets: dict[Size, dict[int, int]] = {}
     for number, item in enumerate(items):
         buckets.setdefault(item.placement.bucket, {})[number] = item.sample.repeats
-    return Plan(
+    plan = Plan(
         [repeats for _, repeats in sorted(buckets.items())],
         config.training.batch_size,
         config.training.gradient_accumulation,
@@ -90,6 +99,11 @@ def plan_of(config: Config, seen: Survey) -> Plan:
         regularisation=frozenset(range(len(seen.training), len(items))),
         round_each_epoch=config.compat.round_each_epoch,
     )
+    epochs, last = config.training.epochs, config.training.max_steps
+    told = f"the {plan.total_steps} steps of training.epochs={epochs}" if last is None else f"training.max_steps={last}"
+    if problems := list(misfits(config.scheduler, plan.total_steps, told)):
+        raise UserError(problems)
+    return plan
 
 
 def _vocabulary(config: Config) -> Vocabulary | UserError:

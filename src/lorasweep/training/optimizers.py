@@ -58,7 +58,9 @@ def build_optimizer(config: OptimizerConfig, named: Mapping[str, Parameter]) -> 
         ValueError: another `config.name`.
     """
     groups = _groups(config, named)
-    constants: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay}
+    # The rate that no group uses, as each has its own; optimizers and schedules refuse 0, which freezes the UNet.
+    rate = config.lr or max(learning_rates(config).values())
+    constants: dict[str, Any] = {"lr": rate, "weight_decay": config.weight_decay}
     if config.name == "adafactor":
         from transformers.optimization import Adafactor
 

@@ -15,11 +15,7 @@ from transformers.optimization import (
 )
 
 from lorasweep.config import SchedulerConfig
-
-
-def warmup_steps(config: SchedulerConfig, total_steps: int) -> int:
-    """Return the steps of linear warmup: `warmup_steps`, or else `warmup_ratio` of all steps, rounded."""
-    return config.warmup_steps or round(config.warmup_ratio * total_steps)
+from lorasweep.config.schedules import warmup_steps
 
 
 def build_schedule(config: SchedulerConfig, optimizer: Optimizer, total_steps: int, step: int = 0) -> LambdaLR:
