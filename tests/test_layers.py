@@ -37,6 +37,7 @@ FLOORS = [
         "precedence",
         "preview",
         "arguments",
+        "hydra_settings",
         "compose",
     },
     {"export"},

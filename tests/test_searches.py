@@ -22,7 +22,7 @@ def told(*line: str, several: bool = True) -> list[str]:
         (("hydra.sweeper.n_trials=3",), "hydra/sweeper=basic has no option n_trials; it is one of a search's: add "
                                         "hydra/sweeper=optuna"),
         (("hydra/launcher=lanes", "hydra.launcher.njobs=3"), "has no option njobs; did you mean n_jobs?"),
-        (("hydra.launcher.n_jobs=3",), "hydra/launcher=basic has no option n_jobs"),
+        (("hydra.launcher.n_jobs=3",), "hydra/launcher=basic has no option n_jobs; add hydra/launcher=lanes"),
         ((SEARCH, "hydra.sweeper.timeout=1h"), "hydra.sweeper.timeout=1h: expected a number or null"),
         ((SEARCH, "hydra.sweeper.n_jobs=2"), "add hydra/launcher=lanes for 2 at a time"),
         ((SEARCH, "hydra.sweeper.terminator=true"), "changes nothing with n_trials=12"),  # those of sweeps=default

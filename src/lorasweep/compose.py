@@ -20,7 +20,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from lorasweep import overrides, precedence
+from lorasweep import hydra_settings, overrides, precedence
 from lorasweep.checks import check
 from lorasweep.config import OBJECTIVES, Config, schema_keys, slug
 from lorasweep.config.limits import ill_typed
@@ -182,7 +182,10 @@ def _compose_what_works(line: Sequence[str], config_name: str) -> tuple[DictConf
             config = hydra.compose(config_name, [*judged.groups, *judged.values], return_hydra_config=True)
         except COMPOSING_ERRORS:  # which of them was it?
             ours = {k: v for k, v in judged.values.items() if not v.key_or_group.startswith("hydra.")}
-            rest = [*judged.groups, *(text for text in judged.values if text not in ours)]
+            theirs = {k: v for k, v in judged.values.items() if k not in ours}
+            refused = hydra_settings.wrong(theirs, list(judged.groups), config_name)
+            problems += refused.values()
+            rest = [*judged.groups, *(text for text in theirs if text not in refused)]
             config = hydra.compose(config_name, rest, return_hydra_config=True)
             for text, override in ours.items():
                 try:

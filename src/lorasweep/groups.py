@@ -53,6 +53,9 @@ class Groups:
         group, value, choices = override.key_or_group, override.value(), self.of(override.key_or_group)
         if override.is_delete() or value in choices or self.elsewhere:
             return None
+        if not choices:
+            known = [f"hydra/{name}" for name in self._repository.get_group_options("hydra", ObjectType.GROUP)]
+            return Problem(f"{text}: expected a group of Hydra's: one of {', '.join(known)}", group)
         if value is None:
             return Problem(f"{text}: leave it out, or write ~{group} for none at all", group)
         if f"{group}.path" in schema_keys() and isinstance(value, str) and Path(value).exists():

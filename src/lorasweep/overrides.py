@@ -104,9 +104,13 @@ def _unreadable(text: str, override: Override | None, groups: Groups) -> Problem
 
 def _key_problem(text: str, override: Override, groups: Groups) -> Problem | None:
     key, known = override.key_or_group, schema_keys()
+    if key.startswith("hydra.") and isinstance(override.value(), str) and groups.of(key.replace(".", "/")):
+        return Problem(f"{text}: a group is chosen with a slash: {text.replace('.', '/')}", key)
     of_list = any(key.startswith(f"{name}.") for name, entry in known.items() if entry.kind is list)
     if key.startswith("hydra.") or ((key in known or of_list) and not override.is_delete()):
         return None
+    if key == "hydra":
+        return Problem(f"{text}: settings of Hydra are set one by one; python train.py --cfg hydra lists them", key)
     if "_target_" in key.split("."):
         return Problem(f"{text}: a config cannot name code to run; choose from a group, such as optimizer=adamw", key)
     if override.is_delete():

@@ -17,6 +17,7 @@ from lorasweep.text import did_you_mean
 from lorasweep.typed import parsed
 
 NODES = ("sweeper", "launcher")
+LANES = "hydra/launcher=lanes"
 
 
 @dataclass
@@ -50,7 +51,9 @@ def judge(line: Sequence[str], config_name: str, *, several: bool) -> Asked:
         problems = [Problem(f"{text}: {cure}", _key(override)) for text, override in own.items()]
         return Asked([text for text in line if text not in own], problems)
     values = {text: override for text, override in own.items() if "/" not in _key(override)}
-    plain = [text for text, override in given.items() if text not in values and not override.is_sweep_override()]
+    dotted = {f"hydra.{node}" for node in NODES}  # a group chosen with a dot, which is refused with the others
+    rest = {text: override for text, override in given.items() if text not in values and _key(override) not in dotted}
+    plain = [text for text, override in rest.items() if not override.is_sweep_override()]
     config = _composed(plain, config_name)
     if config is None:
         return Asked(list(line))  # what is wrong is said where the others are judged
@@ -65,6 +68,12 @@ def judge(line: Sequence[str], config_name: str, *, several: bool) -> Asked:
     problems = [*unknown.values(), *_wrong(config, values)]
     fixed = {override.get_key_element() for override in given.values()}
     return Asked([text for text in line if text not in unknown], problems, [*fallback, *_params(config, fixed)])
+
+
+def unsearched(line: Sequence[str]) -> list[str]:
+    """Return in words that a single run takes of a search its settings alone; a trial is repeated in that way."""
+    spaces = [text for text in line if text.lstrip("+").startswith("sweeps=") and not text.endswith("=null")]
+    return [f"{text} without -m: one version with the settings of its file; nothing is searched" for text in spaces]
 
 
 def _composed(plain: Sequence[str], config_name: str) -> DictConfig | None:
@@ -116,6 +125,8 @@ def _unknown(config: DictConfig, text: str, override: Override) -> Problem | Non
         return None
     chosen = config.hydra.runtime.choices.get(f"hydra/{node}")
     hint = "; it is one of a search's: add hydra/sweeper=optuna" if name in ours else did_you_mean(name, options)
+    if node == "launcher" and chosen == "basic" and (lanes := _composed([LANES], "config")):
+        hint = f"; add {LANES}" if name in lanes.hydra.launcher else hint
     return Problem(f"{text}: hydra/{node}={chosen} has no option {name}{hint}", _key(override))
 
 
