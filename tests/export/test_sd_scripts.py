@@ -282,7 +282,7 @@ def subset(folder: str, **more: Any) -> dict[str, Any]:
         "caption_suffix": None,
         "resize_interpolation": None,
         "image_dir": folder,
-        "class_tokens": "sage",
+        "class_tokens": folder,
         "is_reg": False,
         **more,
     }
@@ -315,6 +315,15 @@ def test_a_dataset_config_is_read() -> None:
     assert {key: settings.get(key) for key in expected} == expected
     assert "ss_keep_tokens_separator=|||: lorasweep has nothing like it" in notes
     assert "dataset.regularisation_repeats=2" in notes and "ss_datasets" not in notes
+
+
+def test_what_a_dataset_config_says_of_classes_and_buckets_is_read() -> None:
+    sizes = [(1024, 1024), (992, 1056), (1056, 992), (896, 1152)]
+    info = {"buckets": {str(n): {"resolution": list(size), "count": 3} for n, size in enumerate(sizes)}}
+    told = dataset([1024, 1024], [subset("img", class_tokens="sks dog")], bucket_info=info)
+    settings, notes = found(of_datasets(told))
+    assert settings["dataset.trigger"] == "sks dog" and settings["dataset.bucket_step"] == 32
+    assert "the sides of the 4 buckets that were used fit 32" in notes
 
 
 def test_steps_are_those_of_the_file_whatever_its_batch() -> None:
@@ -387,6 +396,9 @@ def test_the_step_of_the_buckets_is_named_where_it_is_not_told() -> None:
     one = {"ss_bucket_info": json.dumps({"buckets": {"0": {"resolution": [1024, 1024], "count": 1}}})}
     settings, notes = found(KOHYA | one)
     assert "dataset.bucket_step" not in settings and "fit 64" in notes
+    odd = {"ss_bucket_info": json.dumps({"buckets": {"0": {"resolution": [1001, 1047], "count": 1}}})}
+    settings, notes = found(KOHYA | odd)
+    assert "dataset.bucket_step" not in settings and "fit no step that is known here, which has 64" in notes
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,11 @@ STEP, STEPS = 64, (8, 16, 32, 64, 128, 256)
 
 
 class Folder(NamedTuple):
-    """How often each image of a folder is seen per epoch, and how many images it has."""
+    """How often each image of a folder is seen per epoch, how many images it has, and the caption of those without."""
 
     repeats: int
     images: int
+    tokens: str = ""
 
 
 WITHOUT_TRIGGER = "portrait of a person, standing, white background"
@@ -76,7 +77,10 @@ def as_one_dataset(texts: Mapping[str, str]) -> tuple[dict[str, str], list[str]]
                 notes.append(f"its datasets differ in {name}: {', '.join(sorted(counted))}; here it is {found[key]}")
     chosen = [subsets[n][1] for n in trained if _text(subsets[n][0].get("resolution")) == found.get("ss_resolution")]
     folders = {"ss_dataset_dirs": chosen, "ss_reg_dataset_dirs": [s for _, s in subsets if s.get("is_reg")]}
-    return {**texts, **found, **{key: json.dumps(_as_folders(of)) for key, of in folders.items()}}, notes
+    found |= {key: json.dumps(_as_folders(of)) for key, of in folders.items()}
+    of_size = [dataset for dataset in datasets if _text(dataset.get("resolution")) == found.get("ss_resolution")]
+    found["ss_bucket_info"] = json.dumps(_as_buckets(of_size))
+    return {**texts, **found}, notes
 
 
 def read_dataset(about: About) -> None:
@@ -146,10 +150,11 @@ def _read_buckets(about: About) -> None:
     if not about.settings.get("dataset.buckets", True):
         return
     step = _step(used)
-    if step != STEP:
+    if step not in (None, STEP):
         about.settings["dataset.bucket_step"] = step
-    fits = f"the sides of the {len(used)} buckets that were used fit {step}" if used else "here it is 64"
-    about.notes.append(f"bucket_reso_steps, which no key holds: {fits}")
+    fits = f"the sides of the {len(used)} buckets that were used fit" if used else "here it is"
+    told = f"{fits} {step or STEP}" if step or not used else f"{fits} no step that is known here, which has {STEP}"
+    about.notes.append(f"bucket_reso_steps, which no key holds: {told}")
 
 
 def _resolution(about: About, sides: list[int]) -> int:
@@ -162,22 +167,23 @@ def _resolution(about: About, sides: list[int]) -> int:
     return rounded
 
 
-def _step(used: Iterable[tuple[int, int]]) -> int:
-    """The largest step that all sides are multiples of. A few shapes may be multiples of more by chance."""
+def _step(used: Iterable[tuple[int, int]]) -> int | None:
+    """The largest step that all sides are multiples of; None without one. A few shapes may fit more by chance."""
     shapes = {tuple(sorted(sides)) for sides in used}
     common = math.gcd(*(side for sides in shapes for side in sides))
-    steps = [step for step in STEPS if common and common % step == 0]
-    largest = max(steps, default=STEP)
-    return largest if len(shapes) > 2 else min(largest, STEP)
+    largest = max((step for step in STEPS if common and common % step == 0), default=None)
+    return largest if largest is None or len(shapes) > 2 else min(largest, STEP)
 
 
 def _concept(name: str, folder: Folder, frequencies: Any) -> str:
-    """What the captions of a folder have in common: the first tag that all have, else its name without the number."""
+    """What a folder's captions have in common: the first tag that all have, else its class, or name without number."""
     tags = frequencies.get(name) if isinstance(frequencies, Mapping) else None
     if folder.images > 1 and isinstance(tags, Mapping):
         for tag, count in tags.items():
             if isinstance(count, int) and count >= folder.images:
                 return str(tag).strip()
+    if folder.tokens:
+        return folder.tokens.strip()
     if name.endswith((".json", ".jsonl")):  # captions from a metadata file
         return ""
     return re.sub(r"^\d+_", "", name).strip()
@@ -187,21 +193,31 @@ def _folders(text: str) -> dict[str, Folder]:
     """Read {"10_bear": {"n_repeats": 10, "img_count": 8}}."""
     try:
         return {
-            str(name): Folder(int(folder["n_repeats"]), int(folder["img_count"]))
+            str(name): Folder(int(folder["n_repeats"]), int(folder["img_count"]), str(folder.get("class_tokens") or ""))
             for name, folder in json.loads(text).items()
         }
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(text) from error
 
 
-def _as_folders(subsets: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
-    """The form of `ss_dataset_dirs`; a folder that is there more than once has all of its repeats."""
-    found: dict[str, dict[str, int]] = {}
+def _as_folders(subsets: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The form of `ss_dataset_dirs`, and the class; a folder that is there more than once has all of its repeats."""
+    found: dict[str, dict[str, Any]] = {}
     for subset in subsets:
         name = str(subset.get("image_dir") or subset.get("metadata_file") or subset.get("class_tokens") or "")
-        entry = found.setdefault(name, {"n_repeats": 0, "img_count": int(subset.get("img_count") or 0)})
+        images, tokens = int(subset.get("img_count") or 0), subset.get("class_tokens")
+        entry = found.setdefault(name, {"n_repeats": 0, "img_count": images, "class_tokens": tokens})
         entry["n_repeats"] += int(subset.get("num_repeats") or 1)
     return found
+
+
+def _as_buckets(datasets: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The form of `ss_bucket_info`: all buckets of several datasets."""
+    told = [dataset.get("bucket_info") for dataset in datasets]
+    buckets = [
+        info["buckets"] for info in told if isinstance(info, Mapping) and isinstance(info.get("buckets"), Mapping)
+    ]
+    return {"buckets": dict(enumerate(bucket for of in buckets for bucket in of.values()))}
 
 
 def _images(subset: Mapping[str, Any]) -> int:
