@@ -232,12 +232,16 @@ def test_a_config_of_another_release_loses_what_is_unknown(tmp_path: Path) -> No
     about = json.loads(found["lorasweep.config"])
     about["network"] |= {"spin": 3, "rank": "many", "alpha": 0}
     about["old"] = {"key": [1]}
+    about["dataset"] |= {"bucket_min": "20", "buckets": "maybe", "trigger": 7, "resolution": None}
+    about["optimizer"]["lr"] = "2e-4"
     del about["loss"], about["compat"]
     recipe = recipe_from_file(written(tmp_path, found | {"lorasweep.config": json.dumps(about)}))
     told = comments(recipe)
     assert "network.spin=3: there is no such key: left out" in told and "old.key=[1]: there is no such key" in told
     assert "network.rank=many: expected a whole number" in told and "network.alpha=0: expected more than 0" in told
-    assert composed(recipe).network.convolutions
+    assert "dataset.buckets=maybe" in told and "dataset.resolution=None" in told
+    found = composed(recipe)
+    assert found.network.convolutions and found.optimizer.lr == 2e-4 and found.dataset.trigger == "7"
 
 
 def test_a_file_of_sd_scripts_gives_what_it_tells(tmp_path: Path) -> None:

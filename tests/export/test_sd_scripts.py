@@ -437,11 +437,14 @@ def test_sizes_that_a_base_does_not_take(tmp_path: Path) -> None:
         ({"ss_noise_offset": "nan"}, "loss.noise_offset=nan: expected"),
         ({"ss_loss_type": "l3"}, "loss.type=l3: expected one of"),
         ({"ss_loss_type": "huber", "ss_huber_scale": "2.0"}, "loss.huber_scale=2 changes nothing"),
+        ({"ss_lr_scheduler": "inverse_sqrt", "ss_lr_warmup_steps": "-1"}, "scheduler.name=inverse_sqrt left out"),
     ],
 )
 def test_what_would_be_refused_is_left_out_and_named(tmp_path: Path, told: dict[str, str], left_out: str) -> None:
     recipe = recipe_from_file(written(tmp_path, KOHYA | told))
-    assert left_out in comments(recipe) and ": left out" in comments(recipe)
+    assert left_out in comments(recipe) and " left out" in comments(recipe)
+    result: Any = OmegaConf.to_object(composed(recipe))
+    assert [problem for problem in check(result) if not problem.startswith(("dataset.path", "sampling.prompts"))] == []
 
 
 def test_an_alpha_below_1_is_kept(tmp_path: Path) -> None:

@@ -95,6 +95,7 @@ def _scheduler(config: Config) -> Iterator[Problem]:
             "scheduler.warmup_steps",
             "scheduler.warmup_ratio",
             "scheduler.warmup_steps",
+            "scheduler.name",
         )
     if scheduler.name == "warmup_stable_decay" and ratio + scheduler.decay_ratio > 1:
         yield Problem(

@@ -75,9 +75,9 @@ def fit(settings: Mapping[str, Any], base_model: str) -> Fitted:
     """
     groups = _groups(base_model)
     known = {key: settings[key] for key in schema_keys() if key in settings}
-    gone = [Problem(f"{key}={value}: there is no such key") for key, value in settings.items() if key not in known]
-    gone += _drop_ill_typed(known, groups)
-    gone += _drop_refused(known, groups)
+    notes = [f"{key}={value}: there is no such key: left out" for key, value in settings.items() if key not in known]
+    notes += _drop_ill_typed(known, groups)
+    notes += _drop_refused(known, groups)
     base = {key: value for key, value in known.items() if key.startswith("base_model.")}
     on_base = _composed(groups, base)
     recipe: dict[str, Any] = {}
@@ -98,7 +98,6 @@ def fit(settings: Mapping[str, Any], base_model: str) -> Fitted:
         and (key != "base_model.lora_lr" or isinstance(recipe.get("optimizer.lr"), Formula))
         and value != value_at(bare if key in base else whole, key)
     }
-    notes = [f"{problem}: left out" for problem in gone]
     if base_model == "toy" and (rate := recipe.get("optimizer.lr")) and not isinstance(rate, Formula):
         notes.append(
             f"a rate for other bases: optimizer.lr={rate:g} was that on the toy; base_model.lora_lr is their own"
@@ -121,28 +120,34 @@ def _base_rates(settings: Mapping[str, Any], base_model: str) -> dict[str, Formu
     return {"optimizer.lr": Formula(usual["lr"]), **followers}
 
 
-def _drop_ill_typed(settings: dict[str, Any], groups: DictConfig) -> list[Problem]:
-    """Take out values that are not of their key's type."""
-    problems, config = [], groups.copy()
+def _drop_ill_typed(settings: dict[str, Any], groups: DictConfig) -> list[str]:
+    """Take out values that are not of their key's type, and return a line on each; numbers in quotes become numbers."""
+    notes, config = [], groups.copy()
     for key, value in list(settings.items()):
         try:
             OmegaConf.update(config, key, escaped(value))
+            if schema_keys()[key].kind in (int, float, bool) and not isinstance(value, Formula):
+                settings[key] = OmegaConf.select(config, key)
         except (OmegaConfBaseException, ValueError):
-            problems.append(ill_typed(schema_keys()[key], f"{key}={value}"))
+            notes.append(f"{ill_typed(schema_keys()[key], f'{key}={value}')}: left out")
             del settings[key]
-    return problems
+    return notes
 
 
-def _drop_refused(settings: dict[str, Any], groups: DictConfig) -> list[Problem]:
-    """Take out, one after the other, values that a check refuses; files and folders may be elsewhere."""
-    dropped: list[Problem] = []
+def _drop_refused(settings: dict[str, Any], groups: DictConfig) -> list[str]:
+    """Take out, one after the other, values that a check refuses, and return a line on each.
+
+    Files and folders may be elsewhere.
+    """
+    notes: list[str] = []
     while True:
         problems = check(_composed(groups, settings))
         found = next(((problem, key) for problem in problems for key in _at_fault(problem, settings)), None)
         if found is None:
-            return dropped
-        dropped.append(found[0])
-        del settings[found[1]]
+            return notes
+        problem, key = found
+        value = settings.pop(key)
+        notes.append(f"{problem}: {'' if problem.startswith(f'{key}=') else f'{key}={value} '}left out")
 
 
 def _at_fault(problem: Problem, settings: Mapping[str, Any]) -> list[str]:
