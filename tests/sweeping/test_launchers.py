@@ -116,12 +116,13 @@ def test_a_grid_runs_on_the_lanes(grid: Callable[..., Grid]) -> None:
 
 
 def test_a_grid_says_how_it_goes_where_hydras_logging_is_off(grid: Callable[..., Grid]) -> None:
-    run = grid("x=4,5", "hydra.launcher.n_jobs=1", "hydra/hydra_logging=none", "hydra/job_logging=none")
+    quiet = ("hydra/hydra_logging=none", "hydra/job_logging=none")
+    run = grid("x=4,5", "do=double", "hydra.launcher.n_jobs=1", *quiet)
     assert run.finish().splitlines() == [
         f"Launching 2 jobs on 1 lane, whose output goes to {run.folder}/lanes",
-        "#0 : x=4",
+        "#0 : x=4 do=double",
         "#0 returned 8 (x=4)",
-        "#1 : x=5",
+        "#1 : x=5 do=double",
         "#1 returned 10 (x=5)",
     ]
 

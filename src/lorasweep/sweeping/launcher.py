@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -81,6 +81,7 @@ def launch(
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
     Path(str(config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
     waiting = deque(Work(number, tuple(overrides), whole=True) for number, overrides in enumerate(batch, first))
+    shared = set(batch[0]).intersection(*batch) if len(batch) > 1 else set[str]()
     started: dict[int, Work] = {}
     ended: dict[int, Ended] = {}
     lanes = open_lanes()
@@ -96,7 +97,7 @@ def launch(
                     started[work.number] = work
                 for one in lanes.wait(1.0):
                     ended[one.number] = one
-                    _say(f"\t#{one.number} {_told(one, started[one.number])}")
+                    _say(f"\t#{one.number} {_told(one, started[one.number], shared)}")
     except (KeyboardInterrupt, SystemExit):
         lanes.stop()
         raise
@@ -129,11 +130,18 @@ def _shown(work: Work) -> str:
     return " ".join(filter_overrides(work.overrides))
 
 
-def _told(ended: Ended, work: Work) -> str:
-    """Return in words how a job ended, and where to read on."""
-    which = f"({_shown(work)})"
+def _told(ended: Ended, work: Work, shared: Collection[str]) -> str:
+    """Return in words how a job ended, and where to read on.
+
+    Args:
+        ended: how.
+        work: the job.
+        shared: the overrides that all jobs of its batch have: the others say which one it is.
+    """
+    which = f"({' '.join(text for text in filter_overrides(work.overrides) if text not in shared)})"
     if ended.error is None:
-        return f"returned {ended.value!r} {which}"
+        value = f"{ended.value:.6g}" if isinstance(ended.value, float) else repr(ended.value)
+        return f"returned {value} {which}"
     where = "" if ended.crashed or ended.log is None else f"; its output is in {ended.log}"  # a crash's error names it
     return f"{which} failed: {ended.error}{where}"
 
