@@ -28,6 +28,17 @@ def told(*line: str, several: bool = True) -> list[str]:
         ((SEARCH, "hydra.sweeper.terminator=true"), "changes nothing with n_trials=12"),  # those of sweeps=default
         (("sweeps=rank_lr", "hydra.sweeper.finalists=2"), "changes nothing without hydra.sweeper.repeats>1"),
         (("hydra/launcher=lanes", "hydra.launcher.grace_s=-1"), "hydra.launcher.grace_s=-1: expected at least 0"),
+        ((SEARCH, "hydra.sweeper.direction=maximize"), "direction=[maximize]: val/loss_ratio is to minimize, which"),
+        ((SEARCH, "further_objectives=[image/clip_image]", "hydra.sweeper.direction=minimize"),
+         "val/loss_ratio is to minimize, image/clip_image is to maximize, which the search does by itself"),
+        ((SEARCH, "hydra.sweeper.n_trials=3,4"), "hydra.sweeper.n_trials=3,4: give one value"),
+        ((SEARCH, "hydra/sweeper/sampler=tpe,random"), "hydra/sweeper/sampler=tpe,random: give one value"),
+        ((SEARCH, "hydra.sweeper.params.network.rank=4,8"),
+         "quote the sweep: '++hydra.sweeper.params.network.rank=\"4,8\"'"),
+        ((SEARCH, "hydra.sweeper.params.network.rank='4,8'"), "to be added: '++hydra.sweeper.params.network.rank="),
+        ((SEARCH, "hydra.sweeper.sampler.sed=3"), "there is no such key; did you mean seed?; TPESampler takes "),
+        ((SEARCH, "hydra.sweeper.sampler.group=true"), "to be added: ++hydra.sweeper.sampler.group=true"),
+        ((SEARCH, "hydra/sweeper/pruner=none", "hydra.sweeper.pruner.n_warmup_steps=3"), "NopPruner takes nothing"),
     ],
 )  # fmt: skip
 def test_each_is_named_with_its_cure(line: tuple[str, ...], problem: str) -> None:
@@ -45,6 +56,11 @@ def test_each_is_named_with_its_cure(line: tuple[str, ...], problem: str) -> Non
         ("sweeps=rank_lr", "hydra.sweeper.finalists=2", "hydra.sweeper.repeats=2"),
         (SEARCH, "+hydra.sweeper.search_space={network.rank:{type:int,low:4,high:8}}"),
         ("network.rank=4,8", "hydra.sweeper.max_batch_size=2"),
+        (SEARCH, "hydra.sweeper.direction=minimize"),
+        (SEARCH, "objective=image/clip_text", "hydra.sweeper.direction=[maximize]"),
+        (SEARCH, '++hydra.sweeper.params.network.rank="4,8"'),
+        (SEARCH, "++hydra.sweeper.sampler.group=true", "hydra.sweeper.sampler.seed=3"),
+        (SEARCH, "hydra/sweeper/pruner=median", "hydra.sweeper.pruner.n_warmup_steps=3"),
     ],
 )
 def test_the_cures_and_what_is_right_pass(line: tuple[str, ...]) -> None:
@@ -68,3 +84,5 @@ def test_what_is_tried_beyond_the_command_line() -> None:
     found = judge(["sweeps=rank_lr", "network.rank=8"], "config", several=True).tried
     assert [text.partition("=")[0] for text in found] == ["optimizer.lr"]
     assert judge([SEARCH, "network.rank=4,8"], "config", several=True).tried == []
+    nested = judge([SEARCH, '++hydra.sweeper.params.network.rank="4,8"'], "config", several=True)
+    assert nested.tried == ["network.rank=4,8"]

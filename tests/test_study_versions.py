@@ -109,6 +109,13 @@ def test_what_a_search_will_take_is_that_of_its_largest_trials(search: DictConfi
     assert "2 trials of 2 weights files" in studies.opening(search)[-1]
 
 
+def test_what_every_trial_measures_follows_from_the_config(search: DictConfig) -> None:
+    names = studies.metrics(search)
+    assert {"train/loss", "val/loss", "val/loss_ratio", "val/loss_bin_0", "image/clip_image", "steps"} <= set(names)
+    search.evaluation.clip, search.evaluation.heldout_loss = False, False
+    assert studies.metrics(search) == ["train/loss", "steps"]
+
+
 def test_a_search_that_cannot_fit_is_refused_and_a_smaller_one_is_not(
     search: DictConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:

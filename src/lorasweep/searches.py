@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import hydra
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from lorasweep.compose import COMPOSING_ERRORS
+from lorasweep.config import OBJECTIVES
 from lorasweep.errors import Problem
 from lorasweep.sweeping import launchers
+from lorasweep.sweeping.grammar import dotted
 from lorasweep.sweeping.settings import Settings, settle
-from lorasweep.text import did_you_mean
-from lorasweep.typed import parsed
+from lorasweep.text import did_you_mean, shell_quoted, written
+from lorasweep.typed import parsed, quoted
 
 NODES = ("sweeper", "launcher")
 LANES = "hydra/launcher=lanes"
@@ -50,24 +53,25 @@ def judge(line: Sequence[str], config_name: str, *, several: bool) -> Asked:
         cure = "it says how several versions are run: add -m, as in python train.py -m ..."
         problems = [Problem(f"{text}: {cure}", _key(override)) for text, override in own.items()]
         return Asked([text for text in line if text not in own], problems)
-    values = {text: override for text, override in own.items() if "/" not in _key(override)}
-    dotted = {f"hydra.{node}" for node in NODES}  # a group chosen with a dot, which is refused with the others
-    rest = {text: override for text, override in given.items() if text not in values and _key(override) not in dotted}
+    refused = {text: _swept(text, override) for text, override in own.items() if override.is_sweep_override()}
+    values = {text: override for text, override in own.items() if "/" not in _key(override) and text not in refused}
+    groups = {f"hydra.{node}" for node in NODES}  # chosen with a dot, which is refused with the others
+    rest = {text: override for text, override in given.items() if text not in values and _key(override) not in groups}
     plain = [text for text, override in rest.items() if not override.is_sweep_override()]
     config = _composed(plain, config_name)
-    if config is None:
-        return Asked(list(line))  # what is wrong is said where the others are judged
-    unknown = {text: problem for text, override in values.items() if (problem := _unknown(config, text, override))}
-    values = {text: override for text, override in values.items() if text not in unknown}
+    if config is None:  # what is wrong is said where the others are judged
+        return Asked([text for text in line if text not in refused], list(refused.values()))
+    refused |= {text: problem for text, override in values.items() if (problem := _unknown(config, text, override))}
+    values = {text: override for text, override in values.items() if text not in refused}
     _apply(values, config)
     fallback: list[str] = []
     if not any(override.is_sweep_override() for override in given.values()) and not _searches(config.hydra.sweeper):
         fallback = list(config.hydra.sweeper.get("when_empty") or [])
         config = (_composed([*plain, *fallback], config_name) if fallback else None) or config
         _apply(values, config)
-    problems = [*unknown.values(), *_wrong(config, values)]
+    problems = [*refused.values(), *_wrong(config, values)]
     fixed = {override.get_key_element() for override in given.values()}
-    return Asked([text for text in line if text not in unknown], problems, [*fallback, *_params(config, fixed)])
+    return Asked([text for text in line if text not in refused], problems, [*fallback, *_params(config, fixed)])
 
 
 def unsearched(line: Sequence[str]) -> list[str]:
@@ -96,7 +100,7 @@ def _params(config: DictConfig, fixed: set[str]) -> list[str]:
     params = config.hydra.sweeper.get("params")
     found = OmegaConf.to_container(params) if params else {}
     assert isinstance(found, dict)
-    return [f"{key!s}={value}" for key, value in found.items() if isinstance(value, str) and key not in fixed]
+    return [f"{key}={value}" for key, value in dotted(found).items() if isinstance(value, str) and key not in fixed]
 
 
 def _searches(sweeper: DictConfig) -> bool:
@@ -116,18 +120,54 @@ def _is_ours(config: DictConfig) -> bool:
     return str(config.hydra.sweeper.get("_target_")).endswith(".OptunaSweeper")
 
 
+def _swept(text: str, override: Override) -> Problem:
+    """Return that an option has one value: a multirun has one sweeper and one launcher."""
+    key, value = _key(override), text.partition("=")[2]
+    cure = "give one value"
+    if key.startswith("hydra.sweeper.params."):
+        cure = f"quote the sweep: {shell_quoted(f'++{key}={quoted(value)}')}"
+    return Problem(f"{text}: {cure}", key)
+
+
 def _unknown(config: DictConfig, text: str, override: Override) -> Problem | None:
     """Return that an override is for no option of the sweeper or launcher that is chosen."""
-    node, name = str(_node(override)), _key(override).split(".")[2]
+    node, (name, *path) = str(_node(override)), _key(override).split(".")[2:]
     ours = Settings.__dataclass_fields__ if node == "sweeper" else {}
     options = {str(key) for key in config.hydra[node] if not str(key).startswith("_")}
     if name in options or (name in ours and _is_ours(config)):
-        return None
+        return _unknown_within(config.hydra[node].get(name), text, override) if path else None
     chosen = config.hydra.runtime.choices.get(f"hydra/{node}")
     hint = "; it is one of a search's: add hydra/sweeper=optuna" if name in ours else did_you_mean(name, options)
     if node == "launcher" and chosen == "basic" and (lanes := _composed([LANES], "config")):
         hint = f"; add {LANES}" if name in lanes.hydra.launcher else hint
     return Problem(f"{text}: hydra/{node}={chosen} has no option {name}{hint}", _key(override))
+
+
+def _unknown_within(option: Any, text: str, override: Override) -> Problem | None:
+    """Return that an option, such as the sampler, has no such key, or that Hydra wants a `+` to add it."""
+    *parents, name = _key(override).split(".")[3:]
+    holder = OmegaConf.select(option, ".".join(parents)) if parents and option is not None else option
+    keys = {str(key) for key in holder} if isinstance(holder, DictConfig) else set()
+    if name in keys or override.is_force_add() or override.is_add():
+        return None
+    if "_target_" in keys:
+        from lorasweep.sweeping.choices import arguments_of  # with Optuna, which is only loaded to say what is wrong
+
+        target, takes = str(holder["_target_"]), arguments_of(str(holder["_target_"]))
+        if name not in takes:
+            listed = f"{target.rpartition('.')[2]} takes {', '.join(takes) or 'nothing'}"
+            return Problem(f"{text}: there is no such key{did_you_mean(name, takes)}; {listed}", _key(override))
+    return Problem(f"{text}: Hydra wants a key that is new to be added: {shell_quoted(f'++{text}')}", _key(override))
+
+
+def _wrong_way(config: DictConfig, direction: Sequence[str]) -> Iterator[Problem]:
+    """Yield that the objectives were to be optimised in another direction than the one in which they are better."""
+    names = [config.objective, *config.further_objectives]
+    better = [OBJECTIVES.get(name) for name in names]
+    if None not in better and better != list(direction):
+        listed = ", ".join(f"{name} is to {way}" for name, way in zip(names, better, strict=True))
+        key = "hydra.sweeper.direction"
+        yield Problem(f"{key}={written(list(direction))}: {listed}, which the search does by itself: leave it out", key)
 
 
 def _wrong(config: DictConfig, values: Mapping[str, Override]) -> list[Problem]:
@@ -143,4 +183,7 @@ def _wrong(config: DictConfig, values: Mapping[str, Override]) -> list[Problem]:
     settings, problems = settle(config.hydra.sweeper, given)
     fewer = launchers.one_at_a_time(config, settings.n_jobs) if "n_jobs" in given else None
     problems += [] if fewer is None else [Problem(fewer, launchers.N_JOBS)]
+    wrong_way = list(_wrong_way(config, settings.direction)) if "direction" in given else []
+    if wrong_way:  # that there are not as many names of metrics only follows
+        problems = wrong_way + [problem for problem in problems if "hydra.sweeper.metric_names" not in problem.keys]
     return [*problems, *launchers.problems(config, settings.n_jobs)]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from lorasweep import commands, ledger, retention
+from lorasweep.checks.measures import measured
 from lorasweep.config import Config
 from lorasweep.config.measures import MARGINS, MEASURES, verdict
 from lorasweep.console import silenced
@@ -122,6 +123,15 @@ def opening(config: DictConfig) -> list[str]:
     return lines + _disk(config)
 
 
+def metrics(config: DictConfig) -> list[str]:
+    """Return the names of what every trial of a search measures.
+
+    Args:
+        config: the search's.
+    """
+    return [*measured(_as_config(config)), "steps"]
+
+
 def _disk(config: DictConfig) -> list[str]:
     """Return in a line what a search will take of the disk; [] where its base is not on this machine yet.
 
@@ -153,23 +163,28 @@ def _disk(config: DictConfig) -> list[str]:
 
 def _trial_config(config: DictConfig) -> Config:
     """Return the config of the largest trial of a search."""
+    found = thrifty(_as_config(config), [str(text) for text in config.hydra.overrides.task])
+    rank = _largest(config, "network.rank")
+    return found if rank is None else replace(found, network=replace(found.network, rank=rank))
+
+
+def _as_config(config: DictConfig) -> Config:
+    """Return the config that a search's trials have but for what is searched."""
     ours = OmegaConf.masked_copy(config, [entry.name for entry in fields(Config)])
-    merged = OmegaConf.merge(OmegaConf.structured(Config), ours)
-    if (rank := _largest(config, "network.rank")) is not None:
-        OmegaConf.update(merged, "network.rank", rank)
-    found = OmegaConf.to_object(merged)
+    found = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), ours))
     assert isinstance(found, Config)
-    return thrifty(found, [str(text) for text in config.hydra.overrides.task])
+    return found
 
 
 def _largest(config: DictConfig, key: str) -> int | None:
     """Return the largest whole number that a search gives a key; None where it does not search it."""
+    from lorasweep.sweeping.grammar import dotted
     from lorasweep.sweeping.space import parse_space
 
     params = OmegaConf.to_container(config.hydra.sweeper.params) if config.hydra.sweeper.get("params") else {}
     assert isinstance(params, dict)
     task = [str(text) for text in config.hydra.overrides.task]
-    found = parse_space({str(name): value for name, value in params.items()}, task).distributions.get(key)
+    found = parse_space(dotted(params), task).distributions.get(key)
     values = [getattr(found, "high", None), *getattr(found, "choices", ())]
     return max((value for value in values if isinstance(value, int)), default=None)
 

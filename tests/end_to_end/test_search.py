@@ -14,8 +14,11 @@ from typing import Any
 
 import optuna
 import pytest
+from omegaconf import OmegaConf
 from optuna.trial import TrialState
 
+from lorasweep.checks.measures import measured
+from lorasweep.config import Config
 from lorasweep.sweeping.storage import open_storage
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -117,6 +120,12 @@ def test_what_the_user_reads(root: Path, output: str) -> None:
     assert told["study"] == "fuzzybear" and told["directions"] == ["minimize"]
     assert {row["version"] for row in told["trials"]} == {f"FuzzyBear v{n}" for n in range(6, 10)}
     assert set(told["trials"][0]) == {"number", "version", "state", "values", "params", "seconds", "reason"}
+
+
+def test_what_is_said_to_be_measured_is(root: Path, output: str) -> None:
+    config = OmegaConf.merge(OmegaConf.structured(Config), record_of(root, 6)["config"])
+    known = study_in(root).trials[0].user_attrs["metrics"]
+    assert set(known) == {*measured(OmegaConf.to_object(config)), "steps"}  # type: ignore[arg-type]
 
 
 def test_the_command_printed_for_the_best_trains_it_again(root: Path, output: str, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from lorasweep.sweeping.grammar import element, parsed, stored, stored_text
+from lorasweep.sweeping.grammar import dotted, element, parsed, stored, stored_text
 
 VALUES = [
     None,
@@ -90,3 +90,11 @@ def test_what_is_no_grammar_is_said_in_one_line() -> None:
     assert isinstance(parsed("key"), str)
     assert "empty choice is not legal" in str(parsed("key=choice()"))
     assert "\n" not in str(parsed("key=choice(a b, (c)"))
+
+
+def test_params_within_params_are_those_of_a_dotted_key() -> None:
+    legacy = {"type": "int", "low": 1, "high": 4}
+    nested = {"network": {"rank": "4,8", "type": "lora,loha"}, "optimizer.lr": "1e-3,1e-4", "x": legacy, "off": None}
+    assert dotted(nested) == {
+        "network.rank": "4,8", "network.type": "lora,loha", "optimizer.lr": "1e-3,1e-4", "x": legacy, "off": None
+    }  # fmt: skip

@@ -13,8 +13,8 @@ from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 
 from lorasweep import sweeping
+from lorasweep.sweeping.constraint import parse_constraint
 from lorasweep.sweeping.identity import VARIABLE, Identity
-from lorasweep.sweeping.job import parse_constraint
 from lorasweep.sweeping.storage import open_storage
 
 MEDIAN = {"_target_": "optuna.pruners.MedianPruner", "n_startup_trials": 1}

@@ -243,3 +243,58 @@ def test_no_pruner_is_null_too(search: Any) -> None:
 def test_interpolations_in_params_are_resolved_where_only_then_they_are_a_sweep(search: Any) -> None:
     search("+hydra.sweeper.params={n:'range(1,${top})'}", "hydra/sweeper/sampler=grid", "hydra.sweeper.n_trials=9")
     assert sorted(n for _, n in search.ran) == [1, 2, 3]
+
+
+def test_params_of_the_command_line_may_be_nested_and_added_one_by_one(search: Any) -> None:
+    search(
+        "++hydra.sweeper.params.n='4,5'", "++hydra.sweeper.params.x='choice(1,${top})'", "hydra/sweeper/sampler=grid"
+    )
+    assert sorted(search.ran) == [(x, n) for x in (1, 4) for n in (4, 5)]
+
+
+def test_seconds_are_measured_of_every_trial_and_constraints_hold_for_a_task_that_only_returns(search: Any) -> None:
+    slow = "hydra.sweeper.constraints=['seconds <= 0']"
+    search("x=1,2", "hydra/sweeper/sampler=grid", slow)
+    assert all(t.constraints["seconds <= 0"] > 0 for t in search.study().trials)
+    assert not (search.folder / "optimization_results.yaml").exists()  # none keeps it
+
+    def task(job: Any) -> None:
+        with sweeping.trial() as trial:
+            assert trial is not None
+            trial.finish(job.x)
+
+    search.task = task
+    line = ("x=1,2", "hydra/sweeper/sampler=grid", "hydra.sweeper.study_name=telling")
+    search(*line, "hydra.sweeper.constraints=['seconds <= 600']")
+    assert all(-600 <= t.constraints["seconds <= 600"] < 0 for t in search.study("telling").trials)
+
+
+def test_a_constraint_on_what_was_not_measured_fails_the_trial_with_the_nearest_name(search: Any) -> None:
+    many = "hydra.sweeper.max_failure_rate=1"
+    search("x=1,2", "hydra/sweeper/sampler=grid", "hydra.sweeper.constraints=['secnds <= 600']", many)
+    told = "needs the metric secnds, which was not measured; did you mean seconds?"
+    assert all(t.state is TrialState.FAIL and told in t.user_attrs["reason"] for t in search.study().trials)
+
+
+def test_an_app_that_says_what_it_measures_has_its_constraints_checked_at_once(
+    search: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "own_hooks.py").write_text("def metrics(config):\n    return ['size', 'steps']\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    line = (X, "hydra.sweeper.hooks=own_hooks", "hydra.sweeper.n_trials=1")
+    with pytest.raises(SystemExit):
+        search(*line, "hydra.sweeper.constraints=['sizes <= 1']", "hydra.sweeper.tie_breakers=[step,n]")
+    told = capsys.readouterr().err
+    assert "sizes <= 1: no trial measures sizes; did you mean size?; measured are size, steps, seconds" in told
+    assert "there is no parameter or metric step; did you mean steps?" in told
+    search(*line, "hydra.sweeper.tie_breakers=[steps,n]", "hydra.sweeper.constraints=['seconds <= 600']")
+    assert len(search.ran) == 1
+
+
+def test_a_study_with_nothing_left_to_do_says_so(search: Any, capsys: Any) -> None:
+    search(X, "hydra.sweeper.n_trials=2")
+    assert "have ended" not in capsys.readouterr().out
+    search(X, "hydra.sweeper.n_trials=2")
+    assert "all 2 trials have ended: give more hydra.sweeper.n_trials to go on" in capsys.readouterr().out
+    search(X, "hydra.sweeper.n_trials=3")  # the advice, followed
+    assert len(search.ran) == 3

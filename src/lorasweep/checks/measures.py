@@ -37,6 +37,13 @@ def _measures(config: Config) -> Iterator[Problem]:
             yield Problem(f"{key}={metric} would never be measured: {cure}", key, *needed)
 
 
+def measured(config: Config) -> list[str]:
+    """Return the names of what a training of this config measures: all that can be an objective, and its bins."""
+    found = [metric for metric in OBJECTIVES if not any(_unmeasured(config, metric))]
+    held_out = [metric for metric in found if metric.startswith("val/")]
+    return found + [f"{metric}_bin_{index}" for metric in held_out for index in range(config.evaluation.bins)]
+
+
 def _samples(config: Config) -> Iterator[Problem]:
     sampling = config.sampling
     if not sampling.every_epochs:

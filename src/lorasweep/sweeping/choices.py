@@ -115,6 +115,15 @@ def pruner(spec: Mapping[str, Any] | None) -> BasePruner:
     return result
 
 
+def arguments_of(target: str) -> list[str]:
+    """Return what a class of a dotted name takes; nothing where there is no such class."""
+    try:
+        parameters = inspect.signature(_located(target, "")).parameters.values()
+    except UserError:
+        return []
+    return [found.name for found in parameters if found.kind not in (found.VAR_POSITIONAL, found.VAR_KEYWORD)]
+
+
 def _class_name(spec: Mapping[str, Any]) -> str:
     return str(spec.get("_target_", "")).rpartition(".")[2]
 

@@ -48,6 +48,18 @@ def element(value: Any) -> str:
     return text if _reads_as(text) else QuotedString(text, Quote.single).with_quotes()
 
 
+def dotted(params: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
+    """Return params with a dict of further ones flattened: `{network: {rank: 4,8}}` is `{network.rank: 4,8}`.
+
+    A dict with `low`, `high` or `choices` is a sweep in the official plugin's older form.
+    """
+    found: dict[str, Any] = {}
+    for key, value in params.items():
+        inner = isinstance(value, Mapping) and bool(value) and not {"low", "high", "choices"} & value.keys()
+        found |= dotted(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}": value}
+    return found
+
+
 def stored(value: Any) -> bool | int | float | str | None:
     """Return a choice in the form in which Optuna stores it."""
     plain = value.text if isinstance(value, QuotedString) else value

@@ -4,7 +4,6 @@ so that a result survives a dead sweeper."""
 from __future__ import annotations
 
 import math
-import operator
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -23,7 +22,7 @@ from lorasweep.errors import UserError
 from lorasweep.interruption import EXIT_CODES
 from lorasweep.sweeping import choices
 from lorasweep.sweeping.budget import INTERRUPTED, RETRY_OF
-from lorasweep.sweeping.constraint import parse_constraint
+from lorasweep.sweeping.constraint import SECONDS, constrain
 from lorasweep.sweeping.identity import Identity
 from lorasweep.sweeping.lease import LEASE, LeaseKeeper, signature
 from lorasweep.sweeping.place import whole
@@ -244,8 +243,8 @@ class Trial:
             self._tell(state, None)
 
     def _tell(self, state: TrialState, values: list[float] | None) -> None:
-        if "seconds" not in self._frozen().user_attrs:
-            self.note(seconds=round(time.monotonic() - self._began, 2))
+        if SECONDS not in self._frozen().user_attrs:
+            self.note(seconds=self._seconds())
         through_outages(lambda: self._study.tell(self._trial, values, state, skip_if_finished=True))
         self._told = True
 
@@ -269,17 +268,13 @@ class Trial:
 
     def _set_constraints(self) -> str | None:
         """Set every constraint of the study from the noted metrics; return what is missing, if anything."""
-        metrics = self._frozen().user_attrs.get("metrics") or {}
-        missing = []
-        for text in self._identity.constraints:
-            name, compare, limit = parse_constraint(text)
-            measured = metrics.get(name)
-            if not isinstance(measured, int | float) or math.isnan(measured):
-                missing.append(f"the constraint {text!r} needs the metric {name}, which was not measured")
-                continue
-            excess = operator.sub(measured, limit) if compare == "<=" else operator.sub(limit, measured)
-            self._trial.set_constraint(text, excess)
-        return "; ".join(missing) or None
+        noted = self._frozen().user_attrs
+        metrics = {SECONDS: noted.get(SECONDS, self._seconds())} | (noted.get("metrics") or {})
+        found: str | None = through_outages(lambda: constrain(self._trial, self._identity.constraints, metrics))
+        return found
+
+    def _seconds(self) -> float:
+        return round(time.monotonic() - self._began, 2)
 
 
 def through_outages(action: Callable[[], Any]) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from lorasweep.errors import Problem, UserError
 from lorasweep.sweeping import choices, enqueue, finals, launchers
+from lorasweep.sweeping.constraint import SECONDS, parse_constraint
+from lorasweep.sweeping.grammar import dotted
 from lorasweep.sweeping.options import plain
 from lorasweep.sweeping.place import hydras_own
 from lorasweep.sweeping.settings import PREFIX, Settings, function, hook, settle
@@ -79,6 +81,8 @@ def make(context: HydraContext, config: DictConfig, arguments: Sequence[str]) ->
         for name in ("opening", "closing"):
             hook(settings, name)
     with _collecting(problems):
+        problems += _unmeasured(settings, config)
+    with _collecting(problems):
         if settings.custom_search_space:
             function(settings.custom_search_space, "custom_search_space")
     if space is not None:
@@ -109,14 +113,23 @@ def _read(config: DictConfig, arguments: Sequence[str]) -> tuple[Settings, Space
     settings, problems = settle(config.hydra.sweeper, _given(config))
     space = None
     with _collecting(problems):
-        params: dict[str, Any] = dict(settings.search_space or settings.params or {})
+        params = dotted(settings.search_space or settings.params or {})
         node = config.hydra.sweeper.get("search_space") or config.hydra.sweeper.get("params")
         if settings.params_from:
             params = {**function(settings.params_from, "params_from")(config), **params}
-        space = parse_space(
-            params, arguments, lambda key: plain(node, key, resolve=True) if node and key in node else params[key]
-        )
+        space = parse_space(params, arguments, lambda key: _resolved(node, key, params[key]))
     return settings, space, problems
+
+
+def _resolved(node: DictConfig | None, key: str, value: Any) -> Any:
+    """Return the value of a key of params with its interpolations resolved; one that a function gave has none."""
+    if node is None:
+        return value
+    if key in node:
+        return plain(node, key, resolve=True)
+    parent, _, name = key.rpartition(".")
+    holder = OmegaConf.select(node, parent) if parent else None
+    return plain(holder, name, resolve=True) if isinstance(holder, DictConfig) and name in holder else value
 
 
 def _searches(settings: Settings, space: Space) -> bool:
@@ -176,6 +189,26 @@ def _unconfirmable(settings: Settings, space: Space, config: DictConfig, compose
             except Exception as error:  # whatever an app's checks raise
                 said = " ".join(str(error).split())
                 yield Problem(f"{PREFIX}{name}={','.join(overrides)}: {said}", PREFIX + name)
+
+
+def _unmeasured(settings: Settings, config: DictConfig) -> Iterator[Problem]:
+    """Yield the constraints and tie breakers for what no trial measures, where the app says what its trials do."""
+    names = hook(settings, "metrics")
+    if names is None:
+        return
+    known = [*names(config), SECONDS]
+    for text in settings.constraints:
+        with suppress(ValueError):  # which is told already
+            name = parse_constraint(text)[0]
+            if name in known:
+                continue
+            listed = f"measured are {', '.join(known)}"
+            key = f"{PREFIX}constraints"
+            yield Problem(f"{key}: {text}: no trial measures {name}{did_you_mean(name, known)}; {listed}", key)
+    for name in settings.tie_breakers:
+        if name not in [*known, *_keys(config)]:
+            key, guess = f"{PREFIX}tie_breakers", did_you_mean(name, [*known, *_keys(config)])
+            yield Problem(f"{key}: there is no parameter or metric {name}{guess}", key)
 
 
 def _keys(config: DictConfig) -> list[str]:

@@ -25,6 +25,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from lorasweep.sweeping.budget import retried
+from lorasweep.sweeping.constraint import SECONDS
 from lorasweep.sweeping.wording import score, trial_name
 
 STATES = {  # in the order of the leaderboard
@@ -235,7 +236,8 @@ def _ordered(tier: list[Row], sign: float, breakers: Sequence[str]) -> list[Row]
         return value if math.isfinite(value) else math.inf
 
     def tie_key(row: Row) -> tuple[float, ...]:
-        return *(_size(row.params.get(name, row.metrics.get(name))) for name in breakers), loss(row), row.number
+        known = {SECONDS: row.seconds} | row.metrics | row.params
+        return *(_size(known.get(name)) for name in breakers), loss(row), row.number
 
     done: list[Row] = []
     left = sorted(tier, key=lambda row: (loss(row), row.number))

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 import optuna
@@ -18,6 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from lorasweep.errors import UserError
 from lorasweep.sweeping.budget import DIED, INTERRUPTED, KILLED, counted, failures
+from lorasweep.sweeping.constraint import SECONDS, constrain
 from lorasweep.sweeping.database import read_once
 from lorasweep.sweeping.identity import Identity
 from lorasweep.sweeping.job import attached
@@ -201,8 +203,10 @@ class Search:
         storage, state = self.study._storage, TrialState.COMPLETE
         values, reason = self._result(ended)
         try:
+            if reason is None and self.settings.constraints:
+                reason = self._constrain(trial_id)
             if reason is not None:
-                state = TrialState.FAIL
+                state, values = TrialState.FAIL, None
                 storage.set_trial_user_attr(trial_id, "reason", reason)
             storage.set_trial_state_values(trial_id, state, values)
         except UpdateFinishedTrialError:  # the job told it itself
@@ -210,6 +214,15 @@ class Search:
         told = storage.get_trial(trial_id)
         self.study.sampler.after_trial(self.study, told, state, told.values)
         return told
+
+    def _constrain(self, trial_id: int) -> str | None:
+        """Set the constraints of a trial whose job did not do so; return what was not measured, if anything."""
+        known = self.study._storage.get_trial(trial_id)
+        if known.state.is_finished() or known.datetime_start is None:
+            return None
+        took = (datetime.now() - known.datetime_start).total_seconds()
+        metrics = {SECONDS: took} | known.user_attrs.get("metrics", {})
+        return constrain(optuna.trial.Trial(self.study, trial_id), self.settings.constraints, metrics)
 
     def _result(self, ended: Ended) -> tuple[list[float] | None, str | None]:
         """Return the values of a job that ended, or why it has none."""

@@ -169,6 +169,8 @@ def _search(part: Part, study: optuna.Study) -> bool:
     settings, plan_ = part.settings, part.plan
     again = revive(study, settings)
     remarks = [*plan_.remarks, *enqueue(study, plan_.first, part.space), *([again] if again else [])]
+    if len(counted(study.get_trials(deepcopy=False))) >= settings.n_trials:
+        remarks.append(f"all {settings.n_trials} trials have ended: give more hydra.sweeper.n_trials to go on")
     title = f"study {study.study_name} in {part.place.shown}"
     total = min(settings.n_trials, part.space.size() or settings.n_trials) if _once(study) else settings.n_trials
     with Board(study, total, part.lanes.capacity, title) as board:
