@@ -16,7 +16,7 @@ from typing import Any
 WARNING = "warning: "
 """How a line begins that tells what is hardly meant."""
 
-_TRIGGER = re.compile(r"\{trigger\}|\[trigger\]")
+_TRIGGER = re.compile(r"\{trigger\}|\[trigger\]", re.IGNORECASE)
 
 
 def written(value: Any) -> str:

@@ -41,6 +41,7 @@ def test_text_on_one_line():
         ("1girl, solo\n\nred hat", ["1girl", "solo", "red hat"]),
         ("1girl，solo、 red hat", ["1girl", "solo", "red hat"]),
         ("1girl，\nsolo", ["1girl", "solo"]),
+        ("1girl، solo", ["1girl", "solo"]),
         ("A bear in snow.\nIt waves.", ["A bear in snow. It waves."]),
         ("a bear in snow\na bear in a wood", ["a bear in snow", "a bear in a wood"]),
     ],
@@ -59,7 +60,7 @@ def test_escaped_brackets_are_what_prompts_make_of_them():
     assert (caption.text, caption.changes) == ("sage (series), a [b]", {Change.BRACKETS})
 
 
-@pytest.mark.parametrize("place", ["{trigger}", "[trigger]"])
+@pytest.mark.parametrize("place", ["{trigger}", "[trigger]", "[TRIGGER]"])
 def test_the_trigger_stands_in_its_place(place):
     caption = read(f"photo of {place} in snow", DatasetConfig(trigger=r"sage\1"))
     assert (caption.text, caption.changes) == (r"photo of sage\1 in snow", {Change.TRIGGER})
@@ -67,7 +68,7 @@ def test_the_trigger_stands_in_its_place(place):
         read(f"photo of {place}", DatasetConfig())
 
 
-@pytest.mark.parametrize("text", ["", " \n\t", "a <|endoftext|> b", "<|startoftext|>a"])
+@pytest.mark.parametrize("text", ["", " \n\t", "\u200b\ufeff", "a <|endoftext|> b", "<|startoftext|>a"])
 @pytest.mark.parametrize("literal", [False, True])
 def test_texts_that_cannot_be_trained(text, literal):
     with pytest.raises(BadCaption, match=r"is an empty caption|take it out"):
@@ -160,7 +161,13 @@ def test_the_setting_that_brings_the_trigger():
         ("a <random:red,blue> hat", "<random:red,blue>"),
         ("a bear, embedding:easynegative", "embedding:easynegative"),
         ("a bear --ar 3:2", "--ar"),
-        ("sage (series), at 12:30, a [b], the break of day, {x}, snake_case_word, a -- b, t-shirt--red", None),
+        ("a {{fluffy}} bear", "{fluffy}"),
+        ("a [[fluffy]] bear", "[[fluffy]"),
+        ("a (fluffy)1.2 bear", "(fluffy)1.2"),
+        ("a (fluffy)++ bear", "(fluffy)++"),
+        ("[filewords] bear", "[filewords]"),
+        ("a bear &amp; a hat", "&amp;"),
+        ("sage (series), at 12:30, a [b], the break of day, snake_case_word, a -- b, t-shirt--red", None),
     ],
 )
 def test_syntax_of_prompts(caption, found):

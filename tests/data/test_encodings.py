@@ -87,5 +87,11 @@ def test_unicode_with_broken_bytes_loses_only_these(tmp_path, content, text):
     assert cured(path).removeprefix("\ufeff") == text
 
 
+def test_nothing_is_made_of_zero_bytes(tmp_path):
+    with pytest.raises(UnicodeError):
+        decode(bytes(8))
+    assert cure(tmp_path / "a.txt", bytes(8)) == "it holds nothing but zero bytes, write it again"
+
+
 def test_a_long_text_is_shown_by_its_beginning(tmp_path):
     assert '"ein Bär ein Bär ein Bär ..."' in cure(tmp_path / "a.txt", ("ein Bär " * 9).encode("cp1252"))

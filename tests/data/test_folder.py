@@ -144,7 +144,7 @@ def test_missing_folder_and_file_instead_of_folder(tmp_path, draw):
 
 
 def test_empty_folders(tmp_path, draw):
-    assert "holds no images: put some in (.avif .bmp" in only(problems(tmp_path))
+    assert "holds no images: put some in (.apng .avif" in only(problems(tmp_path))
     (tmp_path / "notes.md").touch()
     assert "holds no images" in only(problems(tmp_path))
     draw(tmp_path / "a.png")
@@ -164,6 +164,13 @@ def test_caption_without_image_and_image_without_caption(tmp_path, draw):
     first, second = problems(tmp_path)
     assert "a.png: has no caption: write a.txt beside it, or name its folder as kohya does" in first
     assert "b.txt: is a caption without an image: add the image, or rename or delete the caption" in second
+
+
+def test_the_caption_of_a_video(tmp_path, draw):
+    draw(tmp_path / "a.png")
+    (tmp_path / "b.mp4").write_bytes(b"x")
+    (tmp_path / "b.txt").write_text("a hat falls")
+    assert "b.txt: is the caption of a video, b.mp4: save frames as pictures" in only(problems(tmp_path))
 
 
 def test_another_caption_extension(tmp_path, draw):

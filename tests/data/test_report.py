@@ -331,6 +331,21 @@ def test_masks_that_only_some_images_have(bears, draw, config):
     assert warning.cure.endswith("and give the other images masks too")
 
 
+def test_masks_that_leave_next_to_nothing(bears, config, tmp_path):
+    (tmp_path / "masks").mkdir()
+    for number in range(4):
+        mask = Image.new("L", (64, 64), 0)
+        mask.paste(255, (0, 0, 64, 1 if number == 2 else 32))
+        if number == 2:
+            mask.paste(0, (0, 0, 63, 1))
+        mask.save(tmp_path / "masks" / f"{number}.png")
+    config.dataset.mask_path = str(tmp_path / "masks")
+    (warning,) = warnings(config)
+    assert str(warning).startswith("1 mask of which less than 1% counts: 2.png (0.024%); whiten what is to be learnt")
+    Image.new("L", (64, 64), 200).save(tmp_path / "masks" / "2.png")
+    assert not warnings(config)
+
+
 def test_masks_that_leave_nothing_out(bears, config, tmp_path):
     (tmp_path / "masks").mkdir()
     for number in range(4):

@@ -108,8 +108,10 @@ def _sizes(config: Config) -> Iterator[Problem]:
 def _captions(config: Config) -> Iterator[Problem]:
     data = config.dataset
     if not re.fullmatch(r"\.\w[\w.]*", data.caption_extension):
-        given = f"dataset.caption_extension={data.caption_extension}"
-        yield Problem(f"{given}: expected a dot and letters, such as .txt", "dataset.caption_extension")
+        given = data.caption_extension
+        letters = "".join(re.findall(r"\w+", given)) or "txt"
+        expected = f"expected a dot and letters, such as .{letters}"
+        yield Problem(f"dataset.caption_extension={given}: {expected}", "dataset.caption_extension")
     for key in ("trigger", "caption_prefix", "caption_suffix"):
         text = getattr(data, key)
         if token := special_token(text):

@@ -17,7 +17,7 @@ from lorasweep.randomness import random_for
 from lorasweep.text import names_trigger, readable, shell_quoted, with_trigger
 
 _SPECIAL = re.compile(r"<\|(?:endoftext|startoftext)\|>")
-_COMMAS = re.compile(r"\s*[，、﹐﹑､]\s*")
+_COMMAS = re.compile(r"\s*[，、﹐﹑､،]\s*")
 _ESCAPED = re.compile(r"\\([()\[\]])")
 _SYNTAX = re.compile(
     r"<\w+:[^<>]*>"  # <lora:sage:1>
@@ -25,8 +25,11 @@ _SYNTAX = re.compile(
     r"|(?<!\S)--[a-z]\w*"  # --ar 3:2
     r"|\([^()]*:\s*\d*\.?\d+\s*\)"  # (fluffy:1.2)
     r"|\(\([^()]*\)\)"
-    r"|\{[^{}]*\|[^{}]*\}"  # {red|blue}
+    r"|\([^()]*\)(?:\d*\.\d+|[+-]+)"  # (fluffy)1.2
+    r"|\{[^{}]*\}"  # {red|blue}
     r"|\[[^\[\]]*[|:][^\[\]]*\]"  # [red:blue:0.5]
+    r"|\[\[[^\[\]]*\]|\[(?:name|filewords)\]"
+    r"|&(?:amp|lt|gt|quot|nbsp|#\d+);"
     r"|\\[()\[\]]"
     r"|\b(?:BREAK|ADDCOMM|ADDROW)\b"
     r"|__\w+__"  # __colours__
@@ -84,13 +87,18 @@ def read(text: str, rules: DatasetConfig, *, literal: bool = False) -> Caption:
         raise BadCaption("is to be a caption and is not UTF-8: rename it, or write a caption for each image in it")
     text = unicodedata.normalize("NFC", text)  # as the tokenizers do
     caption = Caption(text.split("\n")[0].strip()) if literal else _understood(text, rules)
-    if not caption.text:
-        if text.strip():
+    if _is_blank(caption.text):
+        if not _is_blank(text):
             raise BadCaption("has an empty first line, and compat.literal_captions=true reads no other: write it there")
         raise BadCaption("is an empty caption: describe the image in it, or delete both")
     if token := special_token(caption.text):
         raise BadCaption(f"has {token} in it, {SPECIAL}: take it out")
     return caption
+
+
+def _is_blank(text: str) -> bool:
+    """Return whether nothing in a text can be seen: spaces, controls, and what formats text, of any width."""
+    return all(unicodedata.category(letter)[0] in "CZ" for letter in text)
 
 
 def _understood(text: str, rules: DatasetConfig) -> Caption:

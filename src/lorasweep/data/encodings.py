@@ -45,6 +45,8 @@ def cure(path: Path, content: bytes) -> str:
 
     The command takes several files.
     """
+    if not content.strip(b"\0"):
+        return "it holds nothing but zero bytes, write it again"
     if _text(content, "utf-8") is not None and 4 * content.count(0) < len(content):
         command = _CONVERT.format(text="f.read_text('utf-8').replace(chr(0), '')", path=shell_quoted(path))
         return f"take the zero bytes out with `{command}`"

@@ -12,10 +12,11 @@ from lorasweep.data.pairing import named
 LITTER = frozenset({"__macosx", "__pycache__", "@eadir", "thumbs.db", "ehthumbs.db", "desktop.ini", "folder.ico"})
 CAPTIONS = (".txt", ".caption", ".cap", ".tags")
 LISTS = (".jsonl", ".csv", ".tsv", ".json", ".parquet", ".arrow")
+VIDEOS = (".mp4", ".mov", ".webm", ".avi", ".mkv", ".m4v")
 NAMED_AFTER_IMAGES = "files named after images"
 _KINDS = {
     "caches of sd-scripts": (".npz",),
-    "videos": (".mp4", ".mov", ".webm", ".avi", ".mkv", ".m4v"),
+    "videos": VIDEOS,
     "archives": (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".xz", ".zst"),
     "weights or caches of other programs": (".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".gguf", ".onnx"),
     "lists of metadata": LISTS,

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms, ImageColor, ImageOps, UnidentifiedImageError
 
-EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"})
+EXTENSIONS = frozenset({".png", ".apng", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"})
 # Pictures, but of a kind that Pillow does not read by itself: worth a word rather than silence.
 UNREADABLE = frozenset(
     {".heic", ".heif", ".jxl", ".jp2", ".psd", ".xcf", ".kra", ".svg", ".eps", ".ai", ".tga", ".dds", ".exr", ".hdr"}

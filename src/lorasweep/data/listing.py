@@ -10,7 +10,7 @@ from pathlib import Path
 from lorasweep.data import masks
 from lorasweep.data.caption_lists import CaptionList, read_list, read_sidecar
 from lorasweep.data.faults import Fault
-from lorasweep.data.foreign import CAPTIONS, LISTS, LITTER, Unused, kind_of
+from lorasweep.data.foreign import CAPTIONS, LISTS, LITTER, VIDEOS, Unused, kind_of
 from lorasweep.data.images import EXTENSIONS, UNREADABLE, unreadable
 from lorasweep.data.pairing import loosely, named, pair
 
@@ -169,6 +169,7 @@ class Listing:
                     "is of a kind that is not read here: convert it to PNG or JPEG, or delete it",
                     "pictures of kinds that are not read here",
                 )
+        videos = {file.stem: file for file in files if file.suffix.lower() in VIDEOS}
         for file in files:
             if file in captions or file.suffix.lower() in UNREADABLE:
                 continue
@@ -178,6 +179,9 @@ class Listing:
             name = file.name[: -len(self._extension)]
             if named(name, stems):
                 self.unused.append(Unused(file, "second captions of an image"))
+            elif video := videos.get(name):
+                text = f"is the caption of a video, {video.name}: save frames as pictures, each with a caption"
+                self._fault(file, text, "captions of videos")
             elif name not in unreadable_stems:
                 text = "is a caption without an image: add the image, or rename or delete the caption"
                 self._fault(file, text, "captions without an image")

@@ -20,6 +20,9 @@ LOST = 0.5
 ENLARGED = 2.0
 """Times that an image may be enlarged before it is worth a warning."""
 
+MASKED = 0.01
+"""Share of an image that its mask must leave to train, or it is worth a warning."""
+
 _REGULARISATION = frozenset({"reg", "regs", "regularisation", "regularization", "class_images", "reg_images"})
 _CURES = {
     "masks of OneTrainer": "to train by them, set {setting}{others}",
@@ -125,13 +128,19 @@ def masks(gathered: Gathered, config: Config, name: Name) -> Iterator[Finding]:
     if not masked:
         return
     shares = [item.mask.share for item in masked if item.mask]
-    least = Case(name(masked[0].sample.path), f"{shares[0]:.1%}")
+    cases = tuple(
+        Case(name(item.sample.path), f"{share * 100:.2g}%") for item, share in zip(masked, shares, strict=True)
+    )
     mean = sum(shares) / len(shares)
     yield Finding(
         "masks",
         f"{len(masked)} of {counted(len(gathered.images), 'image')}, of which {mean:.0%} counts on average, at least",
-        (least,),
+        cases[:1],
     )
+    few = sum(share < MASKED for share in shares)
+    if few:
+        text = f"{counted(few, 'mask')} of which less than {MASKED:.0%} counts"
+        yield Finding("masks", text, cases[:few], "whiten what is to be learnt: white counts, black does not")
     if shares[0] > 0.999:
         key = "dataset.alpha_mask=false" if config.dataset.alpha_mask else "dataset.mask_path=null"
         yield Finding("masks", "every mask is white all over, so that none changes anything", (), f"set {key}")
