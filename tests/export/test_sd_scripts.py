@@ -343,7 +343,9 @@ def test_several_datasets_become_one_by_what_most_images_had() -> None:
             dataset([512, 512], [subset("sage", flip_aug=False)], batch_size_per_device=8),
             dataset([1024, 1024], [subset("sage", img_count=30), subset("mint", num_repeats=1)]),
         )
+        | {"ss_max_train_steps": "2030", "ss_num_batches_per_epoch": "203", "ss_num_epochs": "10"}
     )
+    assert settings["training.max_steps"] == 2030  # ten epochs of one of the datasets would be fewer
     assert (settings["dataset.resolution"], settings["training.batch_size"]) == (1024, 4)
     assert settings["dataset.flip"] is True and "dataset.repeats" not in settings
     assert "its datasets differ in resolution: (1024, 1024), (512, 512); here it is (1024, 1024)" in notes

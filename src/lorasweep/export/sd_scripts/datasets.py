@@ -80,6 +80,8 @@ def as_one_dataset(texts: Mapping[str, str]) -> tuple[dict[str, str], list[str]]
     found |= {key: json.dumps(_as_folders(of)) for key, of in folders.items()}
     of_size = [dataset for dataset in datasets if _text(dataset.get("resolution")) == found.get("ss_resolution")]
     found["ss_bucket_info"] = json.dumps(_as_buckets(of_size))
+    if len(datasets) > 1:
+        found["ss_num_batches_per_epoch"] = "None"  # an epoch was all of them, so that the steps are to be given
     return {**texts, **found}, notes
 
 
