@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +20,7 @@ from lorasweep.config import BaseModelConfig, Config, TrainingConfig
 from lorasweep.errors import UserError
 from lorasweep.training import device
 from lorasweep.training.cohort import run
-from lorasweep.training.device import check_device, choice, describe, open_accelerator, runs_on
+from lorasweep.training.device import check_device, choice, describe, open_accelerator, runs_on, set_determinism
 
 GIB = 2**30
 KERNELS = ["sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120", "compute_120"]
@@ -184,3 +186,40 @@ def test_available_is_what_is_free_and_what_is_held_already(card: Card) -> None:
     card(free=17 * GIB, held=3 * GIB)
     assert device.gpu_memory(torch.device("cuda", 0)) == 20 * GIB, "not the card's 24"
     assert device.gpu_memory(torch.device("cpu")) is None
+
+
+def test_determinism_is_switched_for_the_process_and_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    set_determinism(TrainingConfig(deterministic=True))
+    try:
+        assert torch.are_deterministic_algorithms_enabled() and torch.backends.cudnn.deterministic
+        assert not torch.is_deterministic_algorithms_warn_only_enabled(), "fused attention would only warn"
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    finally:
+        set_determinism(TrainingConfig())
+    assert not torch.are_deterministic_algorithms_enabled() and not torch.backends.cudnn.deterministic
+
+
+def test_a_run_computes_as_it_was_told(short_config: Config, toy_base: SDXL, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")  # whoever chose it keeps it
+    short_config.training.deterministic, short_config.training.max_steps = True, 2
+    seen: list[bool] = []
+
+    def strict(base: SDXL, *_: Any) -> Any:
+        seen.append(torch.are_deterministic_algorithms_enabled())
+        if len(seen) == 2:
+            raise RuntimeError(
+                "foo_cuda does not have a deterministic implementation, but you set 'torch.use_...'. You"
+            )
+        return predict(base, *_)
+
+    predict = SDXL.predict
+    monkeypatch.setattr(SDXL, "predict", strict)
+    with pytest.raises(
+        UserError, match=r"(?s)foo_cuda does not have.*go on without it .*training\.deterministic=false"
+    ):
+        run(short_config, base=toy_base)
+    assert seen[0] and os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"
+    monkeypatch.setattr(SDXL, "predict", predict)
+    run(replace(short_config, resume="v6", training=replace(short_config.training, deterministic=False)), base=toy_base)
+    assert not torch.are_deterministic_algorithms_enabled()

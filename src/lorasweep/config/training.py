@@ -55,6 +55,14 @@ class TrainingConfig:
         resume="free",
         meant={"gpu": "cuda", "nvidia": "cuda", "cuda:0": "cuda"},
     )
+    deterministic: bool = option(
+        False,
+        "on a GPU, add in a fixed order, which is slower: the same command gives the same bits, and so does an "
+        "interrupted run that goes on, as always on a CPU",
+        resume="free",
+        needs="training.device=auto|cuda",
+        aliases="full_determinism",
+    )
     gradient_checkpointing: bool = option(False, "trade speed for memory", resume="free")
     offload_idle: bool = option(
         True,

@@ -23,7 +23,7 @@ from lorasweep.data.survey import Survey
 from lorasweep.errors import UserError
 from lorasweep.interruption import Interruption
 from lorasweep.training import shortage
-from lorasweep.training.device import check_device, dtype_of, open_accelerator
+from lorasweep.training.device import check_device, dtype_of, open_accelerator, set_determinism
 from lorasweep.training.helping import Place, check_launch, help_along
 from lorasweep.training.member import Job, Member, Report
 from lorasweep.training.processes import LostProcessError, PeerError, Processes
@@ -98,6 +98,7 @@ def run_cohort(jobs: Sequence[Job], *, base: SDXL | None = None) -> list[Outcome
     """
     members: list[Member] = []
     check_device(jobs[0].config)
+    set_determinism(jobs[0].config.training)
     processes = Processes(open_accelerator(jobs[0].config.training))
     check_launch(processes.count, jobs)
     with Interruption() as interruption:
@@ -228,6 +229,10 @@ def _explained(error: Exception, member: Member) -> Exception:
             f"room, {again}",
             title=f"{member.name} stopped",
         )
+    if "does not have a deterministic implementation" in str(error):  # torch's words
+        told = f"in step {member.version.step + 1}: {str(error).partition('. ')[0]}"
+        member.changes = ("training.deterministic=false",)
+        return UserError(told, title=f"{member.name} stopped", ways={"go on without it": member.resume_command})
     if isinstance(error, PeerError | LostProcessError):
         what = "failed" if isinstance(error, PeerError) else "is gone"
         return UserError(

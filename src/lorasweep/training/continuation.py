@@ -1,8 +1,9 @@
 """A version that begins where another one stopped: a retried trial gets a number and a folder of its own.
 
 Every draw of a training is a function of the seed and of where it is drawn, so what an earlier version has done up
-to its last saved state is, bit for bit, what the new one would do: it is copied under the new name instead. The
-earlier version may have been killed in the middle of anything; its folder is only read.
+to its last saved state is what the new one would do, but for the order in which a GPU adds
+(`training.deterministic`): it is copied under the new name instead. The earlier version may have been killed in the
+middle of anything; its folder is only read.
 """
 
 from __future__ import annotations

@@ -56,6 +56,19 @@ def open_accelerator(training: TrainingConfig) -> Accelerator:
     )
 
 
+def set_determinism(training: TrainingConfig) -> None:
+    """Have this process compute as `training.deterministic` says, from the next operation on.
+
+    Not with `warn_only`: the backward passes of fused attention would only warn, and go on adding in any order.
+    """
+    on = training.deterministic
+    if on:  # cuBLAS reads it at its first use
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(on)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads what it has not written
+    torch.backends.cudnn.deterministic = on
+
+
 def choice(training: TrainingConfig) -> tuple[str, str]:
     """Return what "auto" stands for on this machine: ("cpu" or "cuda", "no", "fp16" or "bf16").
 
