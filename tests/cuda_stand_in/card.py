@@ -153,10 +153,10 @@ def _check(
     if generator is not None and there and generator.device.type == "cpu":
         raise RuntimeError("Expected a 'cuda' device type for generator but found 'cpu'")
     if on_card and any(tensor.dim() > 0 for tensor in here):  # a single number may come from anywhere
-        shapes = [tuple(tensor.shape) for tensor in here]
+        left, moved = ([tuple(tensor.shape) for tensor in tensors][:4] for tensors in (here, on_card.values()))
         raise RuntimeError(
             "Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu! "
-            f"{function}: {shapes} on the CPU beside {[tuple(tensor.shape) for tensor in on_card.values()]}"
+            f"{function}: {left} on the CPU beside {moved}"
         )
 
 
