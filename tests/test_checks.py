@@ -7,7 +7,7 @@ import numpy
 import pytest
 from safetensors.numpy import save_file
 
-from lorasweep.checks import check
+from lorasweep.checks import check, optimizer
 from lorasweep.config import Config
 from lorasweep.text import nearest
 from lorasweep.toy import BASE_PATH
@@ -335,3 +335,23 @@ def test_nearest():
     assert nearest("fuzzybaer", ["food", "fuzzybear", "robots"]) == "fuzzybear"
     assert nearest("Food", ["food", "fuzzybear"]) == "food"
     assert nearest("zzz", ["food", "fuzzybear"]) is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "given", "told"),
+    [
+        ({"optimizer.lr": 1e-4}, (), True),
+        ({"optimizer.lr": 1.0}, (), True),
+        ({"optimizer.lr": 1e-3}, (), False),
+        ({"optimizer.lr": 1e-4}, ("optimizer.lr",), False),
+        ({"optimizer.lr": 1e-4}, ("preset",), False),
+        ({"optimizer.lr": 1.0, "optimizer.name": "prodigy"}, (), False),
+        ({"optimizer.lr": 0.0}, (), False),
+        ({"optimizer.lr": 1e-5, "network.type": "full"}, (), False),
+        ({"optimizer.lr": 1e-4, "resume": "v6"}, (), False),
+    ],
+)
+def test_a_recipes_rate_that_is_far_from_the_bases_own_is_told(config, settings, given, told):
+    found = optimizer.told(put(config, {"base_model.lora_lr": 3e-3} | settings), given)
+    assert found == ([f"optimizer.lr={settings['optimizer.lr']:g} is the recipe's; this base learns well at about "
+                      "optimizer.lr=0.003"] if told else [])  # fmt: skip

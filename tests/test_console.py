@@ -58,6 +58,28 @@ def record(**changes: object) -> dict[str, object]:
     } | changes
 
 
+@pytest.mark.parametrize(
+    ("bins", "said"),
+    [
+        ((0.61, 0.7, 0.83, 0.992), "0.61, 0.70, 0.83, 0.99 of the base's loss: composition hardly changed"),
+        ((1.01, 0.99), "1.01, 0.99 of the base's loss: fine detail and composition hardly changed"),
+        ((0.5, 0.6), "0.50, 0.60 of the base's loss\n"),
+        ((0.5,), ""),
+        ((), ""),
+    ],
+)
+def test_the_loss_by_noise_is_told_in_words(bins: tuple[float, ...], said: str) -> None:
+    values = record()
+    values["epochs"][1]["metrics"] |= {f"val/loss_ratio_bin_{index}": value for index, value in enumerate(bins)}
+    console = pipe(width=150)
+    closing_table(values, {}, {}, console=console)
+    printed = text_of(console)
+    if said:
+        assert f"  by noise, from little (fine detail) to much (composition): {said}" in printed
+    else:
+        assert "by noise" not in printed
+
+
 def test_a_line_is_neither_wrapped_nor_interpreted():
     console = pipe(width=30)
     say(f"[bold]{LONG}[/bold] :smile:", console=console)
@@ -108,6 +130,26 @@ def test_measuring_and_sampling_is_no_part_of_a_step_even_where_every_step_is_an
     assert text_of(console).splitlines()[-1] == "FuzzyBear v6: epoch 3, step 3/4, 2 s/step, 0:08 left"
 
 
+def test_without_a_bar_speed_and_time_left_are_said_before_the_first_epoch_ends() -> None:
+    console, clock = pipe(), Clock()
+    progress = Progress("FuzzyBear v6", 4000, epochs=20, console=console, clock=clock)
+    clock.now += 90.0  # measuring and drawing the base
+    progress.begin()
+    for step in range(1, 152):
+        clock.now += 2.0
+        progress.step(step, 0.1, 1e-4)
+    # After ten steps, (4000 - 10) x 2 s; then five minutes later, (4000 - 160) x 2 s is not there yet.
+    assert text_of(console) == "FuzzyBear v6: step 10/4000, 2 s/step, 2:13:00 left\n"
+    for step in range(152, 170):
+        clock.now += 2.0
+        progress.step(step, 0.1, 1e-4)
+    assert text_of(console).splitlines()[1:] == ["FuzzyBear v6: step 160/4000, 2 s/step, 2:08:00 left"]
+    progress.epoch(1, {})
+    clock.now += 2.0
+    progress.step(170, 0.1, 1e-4)
+    assert len(text_of(console).splitlines()) == 3, "an epoch has said it"
+
+
 def test_a_resumed_training_counts_its_own_steps_only_for_the_time_left():
     console, clock = pipe(), Clock()
     progress = Progress("FuzzyBear v6", 1000, 900, console=console, clock=clock)
@@ -115,7 +157,7 @@ def test_a_resumed_training_counts_its_own_steps_only_for_the_time_left():
         clock.now += 1.0
         progress.step(step, 0.1, 1e-4)
     progress.epoch(9, {})
-    assert text_of(console) == "FuzzyBear v6: epoch 9, step 910/1000, 1 s/step, 1:30 left\n"
+    assert text_of(console).splitlines()[-1] == "FuzzyBear v6: epoch 9, step 910/1000, 1 s/step, 1:30 left"
 
 
 @pytest.mark.parametrize("width", [30, 60, 120])

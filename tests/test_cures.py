@@ -13,7 +13,8 @@ from collections.abc import Sequence
 import pytest
 
 from lorasweep import arguments, overrides
-from lorasweep.compose import load
+from lorasweep.compose import CONF, load
+from lorasweep.config import schema_keys
 from lorasweep.config.kohya import INSTEAD
 from lorasweep.errors import Problem, UserError
 
@@ -85,6 +86,28 @@ def test_what_was_meant_by_a_word_that_is_no_choice(typed: str, meant: str) -> N
         load([meant])
     except UserError as error:  # such as cuda on a machine without one
         assert all(found != problem for found in error.problems)
+
+
+def names_of_the_kohya_page() -> dict[str, str]:
+    """Return what stands in the left column of docs/coming-from-kohya.md, with a value: `conv_dim=4` or any other."""
+    page = (CONF.parent / "docs" / "coming-from-kohya.md").read_text().partition("## Repeating an old run")[0]
+    left = [line.split("|")[1] for line in page.splitlines() if line.startswith("| ")]
+    words = [word for cell in left for quoted in re.findall("`([^`]+)`", cell) for word in quoted.split()]
+    given = dict(re.findall(r"^([a-z]\w+)(?:=(.*))?$", "\n".join(words), re.MULTILINE))
+    return given | dict.fromkeys(re.findall(r"`([a-z]\w+_\w+)`", page.partition("## Not there yet")[2]), "")
+
+
+def test_every_name_of_the_kohya_page_is_answered_with_ours() -> None:
+    names = names_of_the_kohya_page()
+    assert len(names) > 100 and names["conv_dim"] == "4"
+    no_setting = {"accelerate", "launch", "boft", "custom_attributes"}  # a command, kinds of networks, kohya's own data
+    for name, value in names.items():
+        problems = overrides.judge([f"{name}={value or 1}"]).problems
+        if name in schema_keys():
+            continue  # it is called the same here
+        [problem] = problems
+        known = "kohya" in problem or "did you mean" in problem or "expected one of" in problem
+        assert known or name in no_setting, problem
 
 
 @pytest.mark.parametrize("name", INSTEAD)

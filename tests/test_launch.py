@@ -61,6 +61,7 @@ def test_a_run_gets_config_overrides_and_choices_and_leaves_no_files_of_hydra(tm
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
         "Food (lora=food/v8) on the toy base",
+        "optimizer.lr=8e-05 is the recipe's; this base learns well at about optimizer.lr=0.003",
         "Food 4 ['lora=food/v8', 'network.rank=4'] food/v8 None base_model",
     ]
     assert {path.name for path in tmp_path.iterdir()} <= {"sitecustomize.py", "__pycache__"}
@@ -68,7 +69,9 @@ def test_a_run_gets_config_overrides_and_choices_and_leaves_no_files_of_hydra(tm
 
 def test_a_multirun_trains_each(tmp_path):
     done = train_py(tmp_path, "-m", "network.rank=4,13,8", "lora=food,animal")
-    assert [line.split()[:2] for line in done.stdout.splitlines()] == [
+    told, *versions = done.stdout.splitlines()
+    assert told.startswith("optimizer.lr=8e-05 is the recipe's")
+    assert [line.split()[:2] for line in versions] == [
         [name, rank] for rank in ("4", "13", "8") for name in ("Food", "Animal")
     ]
     assert done.returncode != 0  # the others were trained all the same
@@ -134,7 +137,7 @@ def test_own_config_folders(tmp_path):
         f"dataset: {{path: '{tmp_path}', trigger: sage_character}}\nnetwork: {{rank: 3}}\n"
     )
     done = train_py(tmp_path, "--config-dir", "mine", "lora=sage")
-    assert (done.stderr, done.stdout.splitlines()[1].split()[:2]) == ("", ["Sage", "3"])
+    assert (done.stderr, done.stdout.splitlines()[-1].split()[:2]) == ("", ["Sage", "3"])
     done = train_py(tmp_path, "--config-dir", "yours", "lora=sage")
     assert done.returncode == 2 and "there is no such folder of configs" in done.stderr
 

@@ -74,7 +74,25 @@ def _metric_lines(record: Mapping[str, Any], console: Console) -> list[Text]:
     if not (lines := _table([*heads, ""], explained, console.width)):
         lines = _table(heads, rows, console.width) or _stacked(heads, rows)
         lines += [Text.assemble((f"  {label}: ", "dim"), text) for (label, _), text in zip(rows, meanings, strict=True)]
-    return [Text(), *lines, Text(f"  same: {MARGINS}", "dim")]
+    lines += [Text(f"  same: {MARGINS}", "dim")]
+    return [Text(), *lines, *(Text(f"  {line}") for line in _by_noise(columns[1][1]))]
+
+
+def _by_noise(selected: Mapping[str, float | None]) -> list[str]:
+    """Return in a line how much of the base's loss is left at each level of noise, and what that says."""
+    name = "val/loss_ratio"
+    found = (selected.get(f"{name}_bin_{index}") for index in range(len(selected)))
+    ratios = [ratio for ratio in found if ratio is not None]
+    if len(ratios) < 2:
+        return []
+    same = [what for what, ratio in (("fine detail", ratios[0]), ("composition", ratios[-1])) if _unlearnt(ratio)]
+    hardly = f": {' and '.join(same)} hardly changed" if same else ""
+    shown = ", ".join(f"{ratio:.2f}" for ratio in ratios)
+    return [f"by noise, from little (fine detail) to much (composition): {shown} of the base's loss{hardly}"]
+
+
+def _unlearnt(ratio: float) -> bool:
+    return verdict("val/loss_ratio", ratio, 1.0) == "same"
 
 
 def _columns(record: Mapping[str, Any], base: Mapping[str, float | None]) -> list[Column]:

@@ -30,6 +30,8 @@ from lorasweep.text import WARNING, readable
 
 REFRESH = 4  # times a second that bars are redrawn: more would slow a training of 40 ms a step
 WINDOW = 50  # steps over which the bar's loss and seconds per step are taken
+FIRST_LINE = 10  # steps after which speed and time left are said where there is no bar
+NEXT_LINE = 300.0  # seconds after which they are said again
 
 T = TypeVar("T")
 
@@ -97,7 +99,7 @@ def say_pairs(title: str, pairs: Mapping[str, str], *, console: Console | None =
 
 
 class Progress:
-    """The bar of one version's training; a line per epoch.
+    """The bar of one version's training; a line per epoch, and without a bar some between: how fast, how long.
 
     Args:
         name: what is trained, such as `FuzzyBear v6`.
@@ -129,6 +131,11 @@ class Progress:
         self._losses: deque[float] = deque(maxlen=WINDOW)
         self._seconds: deque[float] = deque(maxlen=WINDOW)
         self._live: Live | None = None
+        self._told: float | None = None  # when the last line was printed
+
+    def begin(self) -> None:
+        """Say that the first step begins now: what was measured and drawn before is no part of the time left."""
+        self._started = self._before = self._clock()
 
     def step(self, step: int, loss: float, rate: float) -> None:
         """Tell the bar about a finished optimizer step, its loss and the learning rate of the UNet's adapter."""
@@ -146,6 +153,10 @@ class Progress:
         ]
         if self._live is None:
             self._live = _live(self._bar, self._console)
+        if self._live is None and step < self._total and self._is_due(now):
+            self._told = now
+            line = f"{self._bar.name}: step {step}/{self._total}, {self._pace()}, {self._left(now)} left"
+            say(line, console=self._console)
 
     def epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """Print the line of a finished epoch (1-based) with what was measured."""
@@ -157,7 +168,7 @@ class Progress:
         if self._seconds:
             parts += [self._pace(), f"{self._left(now)} left"]
         # What measuring and sampling took is part of the time left, not of a step.
-        self._before = now
+        self._before = self._told = now
         say(f"{self._bar.name}: " + ", ".join(parts), console=self._console)
 
     def close(self) -> None:
@@ -165,6 +176,9 @@ class Progress:
         if self._live is not None:
             self._live.stop()
             self._live = None
+
+    def _is_due(self, now: float) -> bool:
+        return len(self._seconds) == FIRST_LINE if self._told is None else now - self._told >= NEXT_LINE
 
     def _pace(self) -> str:
         # The median: a step that waited for a save or an evaluation says nothing about the others.

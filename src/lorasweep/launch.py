@@ -20,7 +20,7 @@ from omegaconf import DictConfig
 
 from lorasweep import arguments, compose, help, overrides, precedence, searches
 from lorasweep.arguments import Arguments
-from lorasweep.checks import needs
+from lorasweep.checks import needs, optimizer
 from lorasweep.config import Config
 from lorasweep.console import say, silenced
 from lorasweep.errors import Problem, UserError
@@ -119,7 +119,12 @@ def _remarks(composed: DictConfig, config: Config, line: Sequence[str], name: st
         line: the overrides. Hydra must be initialized.
         name: the root config's name.
     """
-    return [*precedence.given_way(line, composed, name), *needs.told(config, compose.keys_given(line))]
+    given = compose.keys_given(line)
+    return [
+        *precedence.given_way(line, composed, name),
+        *needs.told(config, given),
+        *optimizer.told(config, given),
+    ]
 
 
 def _run(config: Config, line: list[str], choices: dict[str, str], *, told: bool = False) -> float | None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from lorasweep.config import Config, value_at
 from lorasweep.config.optimizer import CONSTANTS
 from lorasweep.config.schedules import misfits
 from lorasweep.errors import Problem
 from lorasweep.text import written
+
+FAR = 10.0
+"""A rate that is so many times another is no choice between neighbours any more."""
 
 
 def _constants(config: Config) -> Iterator[Problem]:
@@ -104,6 +107,24 @@ def _scheduler(config: Config) -> Iterator[Problem]:
             "scheduler.warmup_ratio",
             "scheduler.decay_ratio",
         )
+
+
+def told(config: Config, given: Collection[str]) -> list[str]:
+    """Return in words that the rate of a recipe is far from what suits the base.
+
+    Args:
+        config: a whole one.
+        given: the keys and groups that the command line sets.
+    """
+    rate, suits = config.optimizer.lr, config.base_model.lora_lr
+    is_of_recipe = (
+        not {"optimizer", "optimizer.lr", "preset", "compat", "sweeps"} & set(given) and config.resume is None
+    )
+    if not is_of_recipe or not rate or config.optimizer.name == "prodigy" or config.network.type == "full":
+        return []
+    if 1 / FAR < suits / rate < FAR:
+        return []
+    return [f"optimizer.lr={written(rate)} is the recipe's; this base learns well at about optimizer.lr={suits:g}"]
 
 
 RULES = (_constants, _rates, _prodigy, _schedule_free, _scheduler)

@@ -158,6 +158,7 @@ class Member:
             self._thin_out()
             if self.evaluator.samples.prompts and self.evaluator.samples.epochs():
                 self._write_sheets()
+        self.progress.begin()
 
     def replay(self) -> None:
         """Tell the trackers what the version did that this one continues: they are new, its metrics are not."""
