@@ -144,6 +144,7 @@ def test_triggers_are_whole_words_in_any_case_and_any_form_of_unicode():
 
 def test_the_setting_that_brings_the_trigger():
     assert trigger_setting("", "sage") == "'dataset.caption_prefix=\"sage,\"'"
+    assert trigger_setting("", "sage, ") == "'dataset.caption_prefix=\"sage,\"'"
     assert trigger_setting("photo of", "sage") == "'dataset.caption_prefix=\"sage, photo of\"'"
 
 

@@ -191,6 +191,14 @@ def test_max_steps_and_accumulation_reach_the_plan(build, bears, config):
     assert [len(plan.batches(step)) for step in range(7)] == [3] * 7
 
 
+def test_tags_that_are_cut_off_are_not_counted_unless_they_are_shuffled(build, bears, draw, folder, config):
+    draw(folder / "long.png", 99, caption=", ".join(f"tag{number}" for number in range(60)))
+    counted = build().tag_frequency()[folder.name]
+    assert "tag0" in counted and "tag59" not in counted
+    config.dataset.shuffle_tags = True
+    assert "tag59" in build().tag_frequency()[folder.name]
+
+
 def test_kohya_folders(build, draw, folder, config):
     draw(folder / "10_bear" / "a.png", 1, caption=None)
     draw(folder / "10_bear" / "b.png", 2, caption="bear, Snow")

@@ -325,6 +325,24 @@ def test_masks_of_other_programs_are_named_and_used_where_the_cure_says(folder, 
     assert "  masks     2 of 2 images, of which 50% counts on average" in "\n".join(seen.report.lines())
 
 
+@pytest.mark.parametrize("images", ["images", "img/10_bear", "10_bear"])
+@pytest.mark.parametrize("nested", [True, False])
+def test_masks_in_a_folder_beside_that_of_the_images(folder, draw, config, images, nested):
+    for number in range(2):
+        draw(folder / images / f"{number}.png", 20 + number)
+        mask = folder / "masks" / (Path(images).name if nested else "") / f"{number}.png"
+        mask.parent.mkdir(parents=True, exist_ok=True)
+        half = Image.new("L", (64, 64), 255)
+        half.paste(0, (0, 0, 32, 64))
+        half.save(mask)
+    (warning,) = warnings(config)
+    assert warning.text == "masks in a folder of their own (2)"
+    apply(config, warning.cure)
+    apply(config, "set " + warning.cure.partition(" and ")[2])
+    seen = survey(config, keep=False)
+    assert not seen.report.warnings and [item.mask and item.mask.share for item in seen.training] == [0.5, 0.5]
+
+
 def test_masks_that_only_some_images_have(bears, draw, config):
     draw(bears / "0-masklabel.png", 255, caption=None)
     (warning,) = warnings(config)
@@ -404,6 +422,7 @@ def test_a_vocabulary_that_cannot_be_had_is_told(bears, config, monkeypatch):
     config.base_model.path = "a/b"
     (warning,) = warnings(config)
     assert str(warning) == "not counted in tokens; base_model.path=a/b: there is no network"
+    assert not any("in the longest" in line for line in survey(config, keep=False).report.lines())
 
 
 def test_a_survey_is_quick_to_load():

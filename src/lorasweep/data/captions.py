@@ -167,6 +167,7 @@ def trigger_setting(prefix: str, trigger: str) -> str:
     Args:
         prefix: the present `dataset.caption_prefix`.
     """
+    trigger = trigger.rstrip(",; ")
     words = f"{trigger}, {prefix}".strip(" ") if prefix else f"{trigger},"
     return shell_quoted(f'dataset.caption_prefix="{words}"')
 

@@ -33,10 +33,12 @@ class Unused:
     Args:
         path: where it is.
         kind: what it is, a noun in the plural.
+        mirrors: the folder of masks that it is in, and that of their images, where this is another one.
     """
 
     path: Path
     kind: str
+    mirrors: tuple[Path, Path] | None = None
 
 
 def kind_of(path: Path, stems: Collection[str]) -> str:

@@ -77,6 +77,7 @@ class Listing:
         self._without = {folder.resolve() for folder in without} - {root.resolve()}
         self._lists: dict[Path, CaptionList | None] = {}
         self._visit(root, None, (), [], frozenset())
+        self._set_masks_apart(root)
         self.images.sort(key=lambda found: found.path.relative_to(root).as_posix())
 
     def _visit(
@@ -121,6 +122,13 @@ class Listing:
                 self._visit(entry, label, (*above, real), lists, stems)
         if (name or not entries) and above and before == len(self.images) + len(self.faults):
             self._fault(folder, "holds no images: put some in it or delete it")
+
+    def _set_masks_apart(self, root: Path) -> None:
+        """Take no masks for images that lie in a folder beside that of the images."""
+        without = [found.path for found in self.images if not found.text]
+        found = masks.mirrored(without, [found.path for found in self.images], root)
+        self.unused += [Unused(path, "masks in a folder of their own", folders) for path, folders in found.items()]
+        self.images = [image for image in self.images if image.path not in found]
 
     def _sort(
         self,

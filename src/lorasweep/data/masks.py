@@ -95,6 +95,36 @@ def beside(stem: str) -> tuple[str, str] | None:
     return (found[1], _KINDS["mask"]) if found else None
 
 
+def mirrored(pictures: Collection[Path], images: Collection[Path], root: Path) -> dict[Path, tuple[Path, Path]]:
+    """Return those pictures that are masks in a folder of masks, laid out as the images are in another one.
+
+    Such as `masks/a.png` and `images/a.png`.
+
+    Args:
+        pictures: that have no caption file. images: all pictures. root: the folder that they are below.
+
+    Returns:
+        For each its folder of masks and the folder of the images.
+    """
+    around = {picture: _folder_around(picture, root) for picture in pictures}
+    homes: dict[str, Path] = {}
+    for image in images:
+        if not _folder_around(image, root):
+            for home in list(image.parents)[: len(image.relative_to(root).parts)]:
+                homes[loosely(str(image.relative_to(home).with_suffix("")))] = home
+    return {
+        picture: (folder, of_images)
+        for picture, folder in around.items()
+        if folder and (of_images := homes.get(loosely(str(picture.relative_to(folder).with_suffix("")))))
+    }
+
+
+def _folder_around(picture: Path, root: Path) -> Path | None:
+    """Return the outermost folder of masks around a picture, below `root`."""
+    inside = list(picture.parents)[: len(picture.relative_to(root).parts) - 1]
+    return next((folder for folder in reversed(inside) if folder.name.lower() in FOLDERS), None)
+
+
 class MaskFolder:
     """A folder of masks, each placed and named as its image is.
 

@@ -34,11 +34,12 @@ def sources(gathered: Gathered, config: Config, name: Name) -> Iterator[Finding]
     parts += [f'{len(found)} from the name of {name(label.folder)}: "{label.words}"' for label, found in named.items()]
     longest = max(items, key=lambda item: item.tokens)
     yield Finding("captions", "; ".join(parts))
-    yield Finding(
-        "captions",
-        f"{counted(longest.tokens, 'token')} in the longest, of at most {config.dataset.max_tokens}",
-        (Case(_where(longest, name)),),
-    )
+    if longest.tokens:  # none: the base's vocabulary cannot be had
+        yield Finding(
+            "captions",
+            f"{counted(longest.tokens, 'token')} in the longest, of at most {config.dataset.max_tokens}",
+            (Case(_where(longest, name)),),
+        )
     with_files = {item.sample.label for item in from_files}
     for label, found in named.items():
         if label in with_files:

@@ -153,13 +153,20 @@ def files(gathered: Gathered, root: Path, masked: bool, name: Name) -> Iterator[
         gathered: all of it. root: `dataset.path`. masked: whether the run has masks. name: how people read a path.
     """
     kinds: dict[str, list[Path]] = defaultdict(list)
+    folders: dict[str, tuple[Path, Path]] = {}
     for unused in gathered.unused:
         kinds[unused.kind].append(unused.path)
+        if unused.mirrors:
+            folders[unused.kind] = unused.mirrors
     setting = shell_quoted(f"dataset.mask_path={root}")
     by_folders_name = any(item.sample.source is None for item in _all(gathered))
     for kind, paths in sorted(kinds.items()):
         others = " and give the other images masks too" if len(paths) < len(gathered.images) else ""
         cure = "" if masked and "masks" in kind else _CURES.get(kind, "").format(setting=setting, others=others)
+        if kind in folders and not masked:
+            of_masks, of_images = folders[kind]
+            settings = shell_quoted(f"dataset.path={of_images}"), shell_quoted(f"dataset.mask_path={of_masks}")
+            cure = f"to train by them, set {settings[0]} and {settings[1]}"
         if kind.startswith(NAMED_AFTER_IMAGES) and by_folders_name:
             cure = f"if they are captions, set dataset.caption_extension={paths[0].suffix.lower()}"
         yield Finding("not used", f"{kind} ({len(paths)})", tuple(Case(name(path)) for path in paths), cure)
