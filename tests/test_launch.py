@@ -130,6 +130,13 @@ def test_showing_the_config_needs_no_sound_one_but_one_that_composes(tmp_path):
     assert done.returncode == 2 and "did you mean custom?" in done.stderr
 
 
+def test_options_of_hydra_that_exclude_each_other(tmp_path):
+    done = train_py(tmp_path, "-m", "network.rank=4,8", "--cfg", "job")
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "-m and --cfg: expected one of them; a single version's line goes without -m" in done.stderr
+    assert train_py(tmp_path, "network.rank=4", "--cfg", "job").returncode == 0
+
+
 def test_own_config_folders(tmp_path):
     (tmp_path / "mine" / "lora").mkdir(parents=True)
     (tmp_path / "mine" / "lora" / "sage.yaml").write_text(

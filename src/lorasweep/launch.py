@@ -40,6 +40,9 @@ def main(app: Callable[[], None], conf: Path, argv: Sequence[str]) -> int:
     escape_output()
     given = arguments.read(argv)
     args = given.hydra
+    wishes = {"-m": given.several, "--cfg": args.cfg, "--info": args.info, "--shell-completion": args.shell_completion}
+    if len(asked := [option for option, is_given in wishes.items() if is_given]) > 1:
+        return _told(UserError(f"{' and '.join(asked)}: expected one of them; a single version's line goes without -m"))
     if args.help:
         print(help.text(conf))
         return 0
