@@ -22,7 +22,8 @@ from common import publish
 from lorasweep.compose import composing, load
 from lorasweep.training.cohort import load as load_base
 from lorasweep.training.member import Job, Member
-from lorasweep.training.setup import set_up
+from lorasweep.training.opening import set_up
+from lorasweep.training.setup import prepare
 from lorasweep.training.stopwatch import Stopwatch
 
 WARMUP, STEPS = 30, 300
@@ -64,7 +65,7 @@ def main() -> None:
             *sys.argv[1:],
         ]
         config = load(overrides)
-        member = set_up(Job(config), load_base(config), Stopwatch())
+        member = set_up(prepare(Job(config), load_base(config), Stopwatch()))
         member.begin()
         for _ in range(WARMUP):
             member.step()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from lorasweep.config import slug
+from lorasweep.config import schema_keys, slug
 from lorasweep.text import shell_quoted
 
 RECIPES = Path(__file__).resolve().parents[2] / "conf" / "lora"
@@ -52,11 +52,19 @@ def study(name: str, output_root: str, storage: str | None = None) -> str:
 def changed(line: Iterable[str], changes: Iterable[str]) -> list[str]:
     """Return the overrides of a command line with others besides, in the place of those for the same key or group.
 
-    What says which version is resumed is left out: the result is for a new version.
+    Of the changes, what only says which version is meant is left out: the result is for a new version.
+
+    Args:
+        line: the overrides that a version was begun with.
+        changes: the overrides of another command line.
     """
-    new = {key_of(text): text for text in changes}
-    kept = {key_of(text): text for text in line} | new
-    return [text for key, text in kept.items() if key != "resume"]
+    return list(({key_of(text): text for text in line} | {key_of(text): text for text in wishes(changes)}).values())
+
+
+def wishes(line: Iterable[str]) -> list[str]:
+    """Return the overrides of a command line that are more than what says which version is meant."""
+    which = {"lora", *(key.name for key in schema_keys().values() if key.resume == "which")}
+    return [text for text in line if key_of(text) not in which]
 
 
 def key_of(override: str) -> str:

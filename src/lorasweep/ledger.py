@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lorasweep import files, lock
+from lorasweep import commands, files, lock
 from lorasweep.commands import RECIPES
 from lorasweep.config import slug
 from lorasweep.errors import UserError
@@ -84,6 +85,31 @@ def find(output_root: Path | str, name: str, which: str) -> Path:
 def _began(folder: Path) -> bool:
     record = json.loads((folder / "record.json").read_text())
     return record.get("status") != "failed" or (folder / "metrics.jsonl").exists()
+
+
+def longer(record: Mapping[str, Any], output_root: str) -> str:
+    """Return the command that trains a version for twice as long as it was planned, as a new version."""
+    training = record["config"]["training"]
+    key = "epochs" if training["max_steps"] is None else "max_steps"
+    change = f"training.{key}={2 * training[key]}"
+    return commands.resume(record["name"], record["recipe"], record["version"], output_root, change)
+
+
+def check_unfinished(record: Mapping[str, Any], output_root: str) -> None:
+    """Refuse to resume a version that is complete, unless it is to be trained for longer.
+
+    Raises:
+        UserError: it is complete.
+    """
+    if record.get("status") == "complete":
+        done = record["epochs"][-1]["step"] if record["epochs"] else 0
+        raise UserError(
+            f"v{record['version']} is complete ({done} steps) and stays as it is; a longer training is a new version",
+            ways={
+                "train it for longer": longer(record, output_root),
+                "start a new version": commands.train(commands.changed(record["overrides"], [])),
+            },
+        )
 
 
 class Record:

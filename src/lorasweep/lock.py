@@ -37,7 +37,7 @@ def take(folder: Path) -> IO[str]:
     else:
         holder = _holder(stream)
         stream.close()
-        raise UserError(f"{folder} is being trained by process {holder}: wait for it, or stop it first")
+        raise _busy(folder, holder)
     stream.seek(0)
     stream.truncate()
     stream.write(f"{os.getpid()}\n")
@@ -64,6 +64,19 @@ def standing_still(folder: Path) -> Iterator[None]:
         yield
 
 
+def check_free(folder: Path) -> None:
+    """Refuse a version that a process trains at this moment.
+
+    Raises:
+        UserError: it does.
+    """
+    try:
+        with standing_still(folder):
+            return
+    except Held as holder:
+        raise _busy(folder, str(holder)) from None
+
+
 def is_held(folder: Path) -> bool:
     """Return whether a process trains the version in `folder` at this moment."""
     try:
@@ -71,6 +84,10 @@ def is_held(folder: Path) -> bool:
             return False
     except Held:
         return True
+
+
+def _busy(folder: Path, holder: str) -> UserError:
+    return UserError(f"{folder} is being trained by process {holder}: wait for it, or stop it first")
 
 
 def _path(folder: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -40,26 +41,20 @@ def resumed(config: DictConfig, line: Sequence[str], config_name: str) -> DictCo
     if OmegaConf.is_missing(config, "name"):
         raise UserError(f"resume={config.resume}: whose version? Give its lora=... or name=... too")
     folder = ledger.find(config.output_root, config.name, config.resume)
-    saved = _saved(folder, config.resume)
-    beginning = _Beginning(folder, saved, line, config_name)
-    changes = beginning.changes(line)
+    beginning = _Beginning(folder, line, config_name)
+    saved, changes = beginning.config, beginning.changes(line)
+    longer = any(schema_keys()[key].resume == "longer" for key in changes)
     if refused := [key for key in changes if schema_keys()[key].resume == "refused"]:
-        raise UserError(
-            [
-                Problem(
-                    f"resume={config.resume} keeps {folder.name}'s {key}={written(_value(saved, key))}; you gave "
-                    f"{written(changes[key])}",
-                    key,
-                )
-                for key in refused
-            ],
-            ways={
-                f"go on with {folder.name} as it is": commands.train(
-                    text for text in line if not beginning.changes([text]).keys() & set(refused)
-                ),
-                "start a new version": commands.train(commands.changed(beginning.line, _wishes(line))),
-            },
-        )
+        given = f"resume={config.resume} keeps {folder.name}'s"
+        values = {key: (written(_value(saved, key)), written(changes[key])) for key in refused}
+        problems = [Problem(f"{given} {key}={own}; you gave {now}", key) for key, (own, now) in values.items()]
+        kept = [text for text in line if not beginning.changes([text]).keys() & set(refused)]
+        over = beginning.record.get("status") == "complete" and not longer
+        go_on = ledger.longer(beginning.record, config.output_root) if over else commands.train(kept)
+        anew = commands.train(commands.changed(beginning.line, line))
+        raise UserError(problems, ways={f"go on with {folder.name} as it is": go_on, "start a new version": anew})
+    if not longer:
+        ledger.check_unfinished(beginning.record, config.output_root)
     for key, value in changes.items():
         OmegaConf.update(saved, key, value)
     if "training.epochs" in changes and "training.max_steps" not in changes:
@@ -73,16 +68,21 @@ class _Beginning:
 
     Args:
         folder: the version folder.
-        saved: its config.
         line: the overrides of the command line that resumes it.
         config_name: the root config's name.
 
     Attributes:
+        record: what its record.json holds.
+        config: its config.
         line: the overrides that it was begun with; its recipe alone where they can no longer be composed.
+
+    Raises:
+        UserError: its config cannot be read.
     """
 
-    def __init__(self, folder: Path, saved: DictConfig, line: Sequence[str], config_name: str) -> None:
-        self._saved, self._config_name = saved, config_name
+    def __init__(self, folder: Path, line: Sequence[str], config_name: str) -> None:
+        self.record: dict[str, Any] = json.loads((folder / "record.json").read_text())
+        self.config, self._config_name = _saved(folder), config_name
         try:
             self.line = [str(text) for text in OmegaConf.load(folder / ".hydra" / "overrides.yaml")]
             self._composed = hydra.compose(config_name, self.line)
@@ -95,7 +95,7 @@ class _Beginning:
 
         What the version's own overrides come to today, with a recipe that was edited since, is nobody's wish.
         """
-        wishes = _wishes(line)
+        wishes = commands.wishes(line)
         if not wishes:
             return {}
         try:
@@ -108,14 +108,8 @@ class _Beginning:
             key: _value(now, key)
             for key in schema_keys()
             if (_is_named(key, named) or _value(now, key) != _value(self._composed, key))
-            and _value(now, key) != _value(self._saved, key)
+            and _value(now, key) != _value(self.config, key)
         }
-
-
-def _wishes(line: Sequence[str]) -> list[str]:
-    """Return the overrides of a command line that are more than what says which version is meant."""
-    which = {"lora", *(key.name for key in schema_keys().values() if key.resume == "which")}
-    return [text for text in line if commands.key_of(text) not in which]
 
 
 def _is_named(key: str, names: Collection[str]) -> bool:
@@ -123,12 +117,12 @@ def _is_named(key: str, names: Collection[str]) -> bool:
     return any(name == key or name.startswith(f"{key}.") for name in names)
 
 
-def _saved(folder: Path, which: str) -> DictConfig:
+def _saved(folder: Path) -> DictConfig:
     file = folder / ".hydra" / "config.yaml"
     try:
         saved = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(file))
     except _ERRORS as error:
-        raise UserError(f"resume={which}: {file} cannot be read ({str(error).splitlines()[0]})") from error
+        raise UserError(f"resume={folder.name}: {file} cannot be read ({str(error).splitlines()[0]})") from error
     assert isinstance(saved, DictConfig)
     return saved
 

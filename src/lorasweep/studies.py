@@ -227,7 +227,7 @@ def next_steps(study: optuna.Study, rows: Sequence[Row]) -> dict[str, str]:
     best = leaderboard.best(rows)
     folder = Path(best.folder) if best is not None and best.folder else None
     if folder is not None and retention.states(folder):  # else there is nothing to go on from, here at least
-        steps["continue"] = _continue(folder)
+        steps["continue"] = ledger.longer(json.loads((folder / "record.json").read_text()), str(folder.parents[1]))
     return steps
 
 
@@ -260,15 +260,6 @@ def _near(name: str, row: Row, best: Row) -> bool:
     if row.n == 1:
         return verdict(name, row.values[0], best.values[0]) == "same"
     return abs(row.values[0] - best.values[0]) <= 2 * math.hypot(row.spread[0], best.spread[0]) / math.sqrt(row.n)
-
-
-def _continue(folder: Path) -> str:
-    """Return the command that trains the version in a folder for twice as long."""
-    record = json.loads((folder / "record.json").read_text())
-    training = record["config"]["training"]
-    key = "max_steps" if training["max_steps"] else "epochs"
-    longer = f"training.{key}={2 * training[key]}"
-    return commands.resume(record["name"], record["recipe"], record["version"], str(folder.parents[1]), longer)
 
 
 def _earlier(trial: Trial, root: str, name: str) -> Path | None:

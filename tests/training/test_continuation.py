@@ -18,7 +18,7 @@ from lorasweep.bases.sdxl import SDXL
 from lorasweep.config import Config
 from lorasweep.console import say
 from lorasweep.export.weights import read_weights
-from lorasweep.training import continuation, setup
+from lorasweep.training import continuation, opening, setup
 from lorasweep.training.cohort import run
 from lorasweep.training.member import Member
 
@@ -86,7 +86,8 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         lines.append(str(line))
         say(line, **options)
 
-    monkeypatch.setattr(setup, "say", remember)
+    for module in (setup, opening):
+        monkeypatch.setattr(module, "say", remember)
     return lines
 
 
@@ -192,9 +193,9 @@ def test_a_half_copied_version_leads_on_to_the_one_it_was_copied_from(
     assert not list((folder_of(config, 7) / "state").glob("step-*"))
     run(config, base=toy_base, start_from=folder_of(config, 7))
     assert record_of(folder_of(config, 8))["continued_from"] == {"version": 6, "step": 4}
-    # Resumed by hand, the half-copied one starts at step 0 and claims nothing else.
+    # Resumed by hand, the half-copied one is copied whole.
     run(replace(config, resume="v7"), base=toy_base)
-    assert record_of(folder_of(config, 7))["continued_from"] is None
+    assert record_of(folder_of(config, 7))["continued_from"] == {"version": 6, "step": 4}
     assert_alike(folder_of(config, 8), folder_of(config, 7))
 
 
@@ -221,8 +222,8 @@ def test_what_cannot_be_continued_starts_at_step_0_and_says_why(
         "no state": "it has no saved state yet",
         "gone": "its folder is gone",
         "no record": "it was stopped before it began",
-        "other config": "it was made with another network.alpha, training.epochs",
-        "other images": "it was made with another set of images",
+        "other config": "it is another training: network.alpha=3: it was begun with 2; another training.epochs",
+        "other images": "it is another training: theme:fuzzybear: 1 image with another caption: ",
         "file": "FuzzyBear_v6-000001.safetensors is gone",
         "weights": "FuzzyBear_v6-000001.safetensors: it is damaged",
         "damaged": "is damaged",

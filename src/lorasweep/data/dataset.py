@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from lorasweep.bases.base import Base
-from lorasweep.config import Config, DatasetConfig
+from lorasweep.config import Config, DatasetConfig, TrainingConfig
 from lorasweep.data import captions
 from lorasweep.data.buckets import Size
 from lorasweep.data.cache import TensorCache
@@ -20,7 +20,8 @@ from lorasweep.data.folder import Progress
 from lorasweep.data.items import Item
 from lorasweep.data.known import KnownFacts, Pictures, cache_folder
 from lorasweep.data.latents import ImageCache
-from lorasweep.data.plan import Row
+from lorasweep.data.manifest import manifest
+from lorasweep.data.plan import Plan, Row
 from lorasweep.data.survey import Survey, plan_of, survey
 from lorasweep.errors import UserError
 from lorasweep.randomness import generator, random_for
@@ -72,6 +73,7 @@ class Dataset:
         sha256: digest over pixels and captions of every image that takes part: equal for equal data, whatever the
             files are called.
         heldout_sha256: digest over the held-out images, their captions and crops: equal for an equal measure.
+        manifest: its pictures one by one, to tell later what has changed.
         skipped: files left out because of `dataset.on_bad_file=skip`, each with the reason.
         report: what there is to say of the data.
     """
@@ -132,7 +134,13 @@ class Dataset:
         self.cache = cache
         self.skipped, self.images, self.report = seen.skipped, seen.images, seen.report
         self.sha256, self.heldout_sha256 = _digest(seen), _heldout_digest(seen)
-        self.plan = plan_of(config, seen)
+        self.manifest = manifest(seen, config.dataset)
+        self._config, self._survey = config, seen
+        self.plan = self.plan_for(config.training)
+
+    def plan_for(self, training: TrainingConfig) -> Plan:
+        """Return which rows are trained at which step with these settings."""
+        return plan_of(replace(self._config, training=training), self._survey)
 
     def batch(self, rows: Sequence[Row]) -> Batch:
         """Return what these rows, all of one bucket, are trained on: a pure function of the run's seed and the rows."""

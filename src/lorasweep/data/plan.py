@@ -96,6 +96,11 @@ class Plan:
         self._shuffled = lru_cache(maxsize=4 * len(self._draws))(self._shuffle)
         self._ordered = lru_cache(maxsize=2)(self._order)
 
+    def trains_as(self, other: Plan) -> bool:
+        """Whether another plan, of the same data and batches, has the same steps and epochs to the end."""
+        last = self.total_steps - 1
+        return self.epoch_ends == other.epoch_ends and self.batches(last) == other.batches(last)
+
     @property
     def batches_per_epoch(self) -> int:
         """Batches of the first epoch; later ones can have one less per bucket, when batches run on across epochs."""

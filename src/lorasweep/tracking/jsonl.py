@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,15 @@ def truncate_after(path: Path, step: int | None) -> None:
     kept = b"".join(line for line, row in _parsed(path) if step is None or row["step"] <= step)
     if kept != path.read_bytes():
         files.write_atomic(path, kept)
+
+
+def rewrite(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Put `change(row)` in the place of every row, and drop whatever is not a whole row. Atomic."""
+    if not path.exists():
+        return
+    rows = b"".join((json.dumps(change(row), allow_nan=False) + "\n").encode() for row in read_rows(path))
+    if rows != path.read_bytes():
+        files.write_atomic(path, rows)
 
 
 def _parsed(path: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:

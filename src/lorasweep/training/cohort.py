@@ -26,8 +26,9 @@ from lorasweep.training import shortage
 from lorasweep.training.device import check_device, dtype_of, open_accelerator, set_determinism
 from lorasweep.training.helping import Place, check_launch, help_along
 from lorasweep.training.member import Job, Member, Report
+from lorasweep.training.opening import set_up
 from lorasweep.training.processes import LostProcessError, PeerError, Processes
-from lorasweep.training.setup import set_up
+from lorasweep.training.setup import Prepared, prepare
 from lorasweep.training.stopwatch import Stopwatch
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -128,18 +129,29 @@ def run_cohort(jobs: Sequence[Job], *, base: SDXL | None = None) -> list[Outcome
 
 
 def _set_up(jobs: Sequence[Job], base: SDXL | None, members: list[Member]) -> None:
-    """Load the base unless it is there, and add every version to `members`, ready for its first step."""
+    """Load the base unless it is there, and add every version to `members`, ready for its first step.
+
+    Only when none of them refuses to start does the first take a number.
+    """
+    prepared: list[Prepared] = []
     stopwatch = Stopwatch()
-    for job in jobs:
-        try:
+    try:
+        for job in jobs:
             if base is None:
                 with stopwatch("load"):
                     base = load(job.config)
-            members.append(set_up(job, base, stopwatch))
-        except Exception as error:
-            shortage.check_room(error, job.config, base, job.overrides, stopwatch.failed or "train")
-            raise
-        stopwatch = Stopwatch()  # loading the base counts for the first version
+            prepared.append(prepare(job, base, stopwatch))
+            stopwatch = Stopwatch()  # loading the base counts for the first version
+        while prepared:
+            ready = prepared.pop(0)
+            job, stopwatch = ready.job, ready.stopwatch
+            members.append(set_up(ready))
+    except Exception as error:
+        shortage.check_room(error, job.config, base, job.overrides, stopwatch.failed or "train")
+        raise
+    finally:
+        for ready in prepared:
+            ready.version.remove()
 
 
 def outcome(member: Member) -> Outcome:

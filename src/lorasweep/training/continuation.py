@@ -1,4 +1,4 @@
-"""A version that begins where another one stopped: a retried trial gets a number and a folder of its own.
+"""A version that begins where another one stopped: a retried trial, or one that is to be trained for longer.
 
 Every draw of a training is a function of the seed and of where it is drawn, so what an earlier version has done up
 to its last saved state is what the new one would do, but for the order in which a GPU adds
@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lorasweep import files, lock
-from lorasweep.config import schema_keys
 from lorasweep.errors import UserError
 from lorasweep.export.weights import read_weights, write_weights
 from lorasweep.tracking.jsonl import truncate_after
-from lorasweep.training import state
+from lorasweep.training import remeasuring, state
+from lorasweep.training.subject import Differences, Subject, differences
 
 
 class Unfit(Exception):
@@ -33,63 +33,67 @@ class Earlier:
     """A version that can be continued.
 
     Attributes:
-        folder: its version folder. record: what its record.json holds.
-        state: its last saved state. step: the optimizer steps that are in it.
+        folder: its version folder.
+        record: what its record.json holds.
+        state: its last saved state.
+        step: the optimizer steps that are in it.
+        differences: between what it is a training of and what the new version is.
     """
 
     folder: Path
     record: Mapping[str, Any]
     state: Path
     step: int
-
-    @property
-    def epochs(self) -> list[dict[str, Any]]:
-        """The record's entries of the epochs that are complete in the state."""
-        return [entry for entry in self.record["epochs"] if entry["step"] <= self.step]
+    differences: Differences
 
 
 @contextmanager
-def reading(folder: Path, fresh: Mapping[str, Any]) -> Iterator[Earlier]:
+def reading(folder: Path, subject: Subject, *, longer: bool = False) -> Iterator[Earlier]:
     """Find what is to be continued, and keep every process from training that version in the meantime.
 
     A version that was killed before its first state, but was itself to continue another one, leads on to that one.
 
     Args:
-        folder: the earlier version's folder. fresh: the record that the new version begins with.
+        folder: the earlier version's folder.
+        subject: what the new version is a training of.
+        longer: whether it may be of another length.
 
     Raises:
         Unfit: there is nothing to continue, or it was another training, or it still runs.
     """
     record = _record(folder)
-    if differing := _differences(record, fresh):
-        raise Unfit(f"it was made with another {', '.join(differing[:4])}{', ...' if len(differing) > 4 else ''}")
+    found = differences(Subject.saved(folder, record), subject)
+    if others := found.others + ([] if longer else [f"another {key}" for key in found.longer]):
+        more = f"; {len(others) - 3} more" if len(others) > 3 else ""
+        raise Unfit(f"it is another training: {'; '.join(others[:3])}{more}")
     with ExitStack() as stack:
         try:
             stack.enter_context(lock.standing_still(folder))
-            found = state.latest(folder)
+            last = state.latest(folder)
         except lock.Held as holder:
             raise Unfit(f"it is still being trained, by process {holder}") from None
         except UserError as error:
             raise Unfit("; ".join(error.problems)) from None
-        if found is not None:
-            earlier = Earlier(folder, record, *found)
-            named = [entry["file"] for entry in earlier.epochs if entry["file"]]
+        if last is not None:
+            named = [entry["file"] for entry in record["epochs"] if entry["file"] and entry["step"] <= last[1]]
             if missing := [name for name in named if not (folder / name).exists()]:
                 raise Unfit(f"{missing[0]} is gone")
-            yield earlier
+            yield Earlier(folder, record, *last, found)
             return
     if not record.get("continued_from"):
         raise Unfit("it has no saved state yet")
-    with reading(folder.with_name(f"v{record['continued_from']['version']}"), fresh) as earlier:
+    with reading(folder.with_name(f"v{record['continued_from']['version']}"), subject, longer=longer) as earlier:
         yield earlier
 
 
-def take_over(earlier: Earlier, folder: Path, name: str) -> dict[str, Any]:
+def take_over(earlier: Earlier, folder: Path, name: str, epoch_ends: Sequence[int]) -> dict[str, Any]:
     """Copy what `earlier` has done into the folder of a new version, the state last: without it nothing counts.
 
     Args:
-        earlier: as `reading` gives it. folder: the new version folder. name: start of its weights files' names,
-            such as `FuzzyBear_v7`.
+        earlier: as `reading` gives it.
+        folder: the new version folder.
+        name: start of its weights files' names, such as `FuzzyBear_v7`.
+        epoch_ends: the steps at which its epochs end.
 
     Returns:
         The values that the new version's record takes over.
@@ -98,26 +102,49 @@ def take_over(earlier: Earlier, folder: Path, name: str) -> dict[str, Any]:
         Unfit: a weights file is damaged; nothing that counts was copied.
         OSError: the disk is full or the like.
     """
+    measures = earlier.differences.measures
     epochs = []
-    for entry in earlier.epochs:
+    for entry in whole_epochs(earlier.record["epochs"], earlier.step, epoch_ends, measures):
         renamed = f"{name}-{entry['epoch']:06d}.safetensors" if entry["file"] else None
         if renamed:
             _copy_weights(earlier.folder / entry["file"], folder / renamed, name)
         epochs.append({**entry, "file": renamed})
-    last = epochs[-1]["epoch"] if epochs else 0
+    kept = {0, *(entry["epoch"] for entry in epochs)}
     for picture in sorted((earlier.folder / "samples").glob("[0-9]*_[0-9]*.png")):
-        if int(picture.name.partition("_")[0]) <= last:
+        if int(picture.name.partition("_")[0]) in kept and remeasuring.PICTURES not in measures:
             _copy(picture, folder / "samples" / picture.name)
     rows = earlier.folder / "metrics.jsonl"
     if rows.exists():
         _copy(rows, folder / rows.name)
         truncate_after(folder / rows.name, earlier.step)
+        remeasuring.set_aside_rows(folder / rows.name, measures)
     _copy(earlier.state, folder / "state" / earlier.state.name)
     return {
         "epochs": epochs,
         "metrics": {key: value for key, value in earlier.record["metrics"].items() if key == "base"},
+        "started_from": earlier.record.get("started_from"),
         "continued_from": {"version": earlier.record["version"], "step": earlier.step},
     }
+
+
+def whole_epochs(
+    entries: Iterable[Mapping[str, Any]], step: int, epoch_ends: Sequence[int], measures: Collection[str]
+) -> list[dict[str, Any]]:
+    """Return a record's entries of epochs that are over after `step` steps and end in this plan where they did.
+
+    The last epoch of a shorter plan may have been cut short: that was another epoch than the one of its number here.
+
+    Args:
+        entries: of the record.
+        step: optimizer steps done.
+        epoch_ends: the steps at which the epochs end, in order.
+        measures: beginnings of the names of what is measured in another way now; it no longer competes.
+    """
+    return [
+        {**entry, "metrics": remeasuring.set_aside(entry["metrics"], measures)}
+        for entry in entries
+        if entry["step"] <= step and list(epoch_ends[entry["epoch"] - 1 : entry["epoch"]]) == [entry["step"]]
+    ]
 
 
 def _record(folder: Path) -> dict[str, Any]:
@@ -126,27 +153,6 @@ def _record(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         raise Unfit("its folder is gone" if not folder.exists() else "it was stopped before it began") from None
     return record
-
-
-def _differences(record: Mapping[str, Any], fresh: Mapping[str, Any]) -> list[str]:
-    """Return in words where the two records describe different trainings."""
-    before, now = _leaves(record["config"]), _leaves(fresh["config"])
-    found = [
-        key.name
-        for key in schema_keys().values()
-        if key.resume in ("refused", "longer", "measured")
-        and before.get(key.name, key.default) != now.get(key.name, key.default)
-    ]
-    # The config names folders; these say what was in them.
-    digests = {"base model": "base", "set of images": "dataset"}
-    return found + [words for words, key in digests.items() if record[key]["sha256"] != fresh[key]["sha256"]]
-
-
-def _leaves(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    leaves: dict[str, Any] = {}
-    for key, value in config.items():
-        leaves |= _leaves(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
-    return leaves
 
 
 def _copy_weights(source: Path, target: Path, name: str) -> None:

@@ -101,7 +101,8 @@ def _version(config: Config, place: Place, base: SDXL | Exception) -> Version:
         raise base
     with console.silenced():
         dataset, text_cache = read_data(config, base)
-        version = Version(config, place.number, base, dataset, text_cache, open_accelerator(config.training))
+        accelerator = open_accelerator(config.training)
+        version = Version(config, place.number, base, dataset, text_cache, accelerator, begun=place.begun)
     if place.begun:
         version.load_state(place.folder)
     return version

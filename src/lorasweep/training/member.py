@@ -73,6 +73,7 @@ class Member:
         progress: told about every step and epoch. spill: watches a GPU's memory; None without one.
         report: asked after each evaluation whether to stop.
         means: of what its steps measure.
+        remeasured: beginnings of the names of what is measured in another way than up to the state it begins with.
         held: what is closed when the version leaves the cohort (its lock, its log).
         error: why it failed, once it has.
         changes: overrides that it should go on with.
@@ -89,6 +90,7 @@ class Member:
     report: Report | None
     spill: SpillWatch | None
     means: StepMeans
+    remeasured: frozenset[str]
     held: tuple[Any, ...]
     error: Exception | None = None
     changes: tuple[str, ...] = ()
@@ -154,6 +156,8 @@ class Member:
             self._log_images(0, 0)
             self.trackers.metrics({"epoch": 0, **base}, 0)
         else:
+            if anew := {name: value for name, value in base.items() if name.startswith(tuple(self.remeasured))}:
+                self.trackers.metrics({"epoch": 0, **anew}, 0)
             self._select(again=True)  # of the epochs that are left: a later one may have been chosen before the kill
             self._thin_out()
             if self.evaluator.samples.prompts and self.evaluator.samples.epochs():

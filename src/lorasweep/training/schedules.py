@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from torch.optim import Optimizer
+import torch
+from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from transformers.optimization import (
     get_constant_schedule_with_warmup,
@@ -16,6 +17,20 @@ from transformers.optimization import (
 
 from lorasweep.config import SchedulerConfig
 from lorasweep.config.schedules import warmup_steps
+
+
+def factor(config: SchedulerConfig, total_steps: int, step: int) -> float:
+    """Return what the learning rates of optimizer step `step`, counted from 0, are multiplied by.
+
+    Args:
+        config: the shape.
+        total_steps: optimizer steps of the whole run.
+        step: at most `total_steps`.
+    """
+    optimizer = SGD([torch.zeros(1)], lr=1.0)
+    build_schedule(config, optimizer, total_steps, step)
+    rate: float = optimizer.param_groups[0]["lr"]
+    return rate
 
 
 def build_schedule(config: SchedulerConfig, optimizer: Optimizer, total_steps: int, step: int = 0) -> LambdaLR:

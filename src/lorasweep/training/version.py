@@ -60,9 +60,19 @@ class Version:
     """The trainable side of one version.
 
     Args:
-        config: the whole config. number: N of vN, which also names the adapter on the shared base.
-        base: the frozen model. dataset: its images and plan. text_cache: embeddings of captions while the text
-            encoders are frozen. accelerator: device, precision and, in fp16, this version's own loss scale.
+        config: the whole config.
+        number: N of vN; 0 while it has none.
+        base: the frozen model.
+        dataset: its images and plan.
+        text_cache: embeddings of captions while the text encoders are frozen.
+        accelerator: device, precision and, in fp16, this version's own loss scale.
+        begun: whether it goes on from a saved state, which holds all that `network.start_from` gave.
+
+    Attributes:
+        started_from: SHA-256 of the file that `network.start_from` named, or None.
+
+    Raises:
+        UserError: the settings do not suit the base or the file to start from.
     """
 
     def __init__(
@@ -73,6 +83,8 @@ class Version:
         dataset: Dataset,
         text_cache: TextCache,
         accelerator: Accelerator,
+        *,
+        begun: bool = False,
     ) -> None:
         self.config, self.number, self.base, self.dataset = config, number, base, dataset
         self.text_cache, self.accelerator, self.plan = text_cache, accelerator, dataset.plan
@@ -82,20 +94,22 @@ class Version:
         self.components = tuple(part for part in NETWORK_PARTS if part in rates)
         self.trains_text = any(part != "unet" for part in self.components)
         base.placement.rest(idle_parts(config))
-        self.adapter = build_adapter(
-            base, config.network, components=self.components, seed=config.seed, name=f"{slug(config.name)} v{number}"
-        )
+        # The number may come later; of all that is on the base at one time, this tells it apart.
+        name = f"{slug(config.name)} {id(self)}"
+        self.adapter = build_adapter(base, config.network, components=self.components, seed=config.seed, name=name)
         try:
-            self._prepare()
+            self._prepare(begun)
         except BaseException:  # nothing of a version that cannot start stays on the base
             self.remove()
             raise
 
-    def _prepare(self) -> None:
+    def _prepare(self, begun: bool) -> None:
         """Give the new adapter its start, its optimizer and all that is switched on around it."""
         config, base = self.config, self.base
-        self.started_from = begin_from(self.adapter, config.network, base.modules["unet"].config)
         self.parameters = self.adapter.named_parameters()
+        self.started_from: str | None = None
+        if not begun:
+            self.start()
         self.optimizer = optimizers.build_optimizer(config.optimizer, self.parameters)
         self.step = self.overflows = 0
         self.schedule = self._schedule()  # first, as it counts the optimizer's steps and accelerate keeps what it finds
@@ -105,6 +119,14 @@ class Version:
         self._checkpointing(True)
         if config.training.compile:
             self.blocks = CompiledBlocks(base.unet)
+
+    def start(self) -> None:
+        """Give the new adapter the values of the file that `network.start_from` names, if there is one.
+
+        Raises:
+            UserError: the file does not suit the settings.
+        """
+        self.started_from = begin_from(self.adapter, self.config.network, self.base.modules["unet"].config)
 
     @property
     def epoch(self) -> int:

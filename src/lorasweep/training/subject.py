@@ -1,0 +1,116 @@
+"""What two trainings have in common: whether one can go on where the other stopped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from lorasweep.bases.sdxl import SDXL
+from lorasweep.config import Config, schema_keys
+from lorasweep.config.option import OnResume
+from lorasweep.data import manifest
+from lorasweep.data.dataset import Dataset
+from lorasweep.text import written
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a training is of.
+
+    Attributes:
+        config: its settings, as record.json has them.
+        base: family, path and digest of the frozen model, likewise.
+        dataset: path, numbers and digest of the images, likewise.
+        images: these one by one; None of a version that kept no list.
+    """
+
+    config: Mapping[str, Any]
+    base: Mapping[str, Any]
+    dataset: Mapping[str, Any]
+    images: manifest.Manifest | None
+
+    @classmethod
+    def of(cls, config: Config, base: SDXL, dataset: Dataset) -> Subject:
+        """Return what a version of this config would be a training of."""
+        plain = OmegaConf.to_container(OmegaConf.structured(config))
+        assert isinstance(plain, dict)
+        return cls(
+            {str(key): value for key, value in plain.items()},
+            {"family": base.family, "path": config.base_model.path or "toy", "sha256": base.sha256},
+            {
+                "path": config.dataset.path or f"theme:{config.dataset.theme}",
+                "images": dataset.images,
+                "heldout": dataset.heldout_count,
+                "sha256": dataset.sha256,
+                "heldout_sha256": dataset.heldout_sha256,
+                "skipped": dataset.skipped,
+                "warnings": [str(finding) for finding in dataset.report.warnings],
+            },
+            dataset.manifest,
+        )
+
+    @classmethod
+    def saved(cls, folder: Path, record: Mapping[str, Any]) -> Subject:
+        """Return what the version in `folder` is a training of."""
+        try:
+            images = json.loads((folder / manifest.FILE).read_text())
+        except (OSError, ValueError):
+            images = None
+        return cls(record["config"], record["base"], record["dataset"], images)
+
+
+@dataclass(frozen=True)
+class Differences:
+    """How a training differs from an earlier one.
+
+    Attributes:
+        others: what makes it another training, a line each.
+        longer: the keys by which it has another length, such as training.epochs.
+        measures: beginnings of the names of what is measured in another way, such as `val/`.
+    """
+
+    others: list[str]
+    longer: list[str]
+    measures: frozenset[str]
+
+
+def differences(before: Subject, now: Subject) -> Differences:
+    """Return how a training differs from the one before."""
+    old, new = _leaves(before.config), _leaves(now.config)
+
+    def changed(kind: OnResume) -> list[str]:
+        keys = [key for key in schema_keys().values() if key.resume == kind]
+        return [key.name for key in keys if old.get(key.name, key.default) != new.get(key.name, key.default)]
+
+    def given(key: str) -> str:
+        return f"{key}={written(new.get(key))}: it was begun with {written(old.get(key, schema_keys()[key].default))}"
+
+    others = [given(key) for key in changed("refused")]
+    if before.base["sha256"] != now.base["sha256"]:
+        others.append(f"base_model.path={now.base['path']}: these are not the weights that it was begun on")
+    measured = {prefix for key in changed("measured") for prefix in schema_keys()[key].measures}
+    return Differences(others + _data(before, now), changed("longer"), frozenset(measured))
+
+
+def _data(before: Subject, now: Subject) -> list[str]:
+    """Return in words how the images differ."""
+    where = now.dataset["path"]
+    if before.images is not None and now.images is not None:
+        return [f"{where}: {words}" for words in manifest.changes(before.images, now.images)]
+    facts = [key for key in ("images", "heldout", "sha256") if key in before.dataset]
+    if any(before.dataset[key] != now.dataset[key] for key in facts):
+        then, today = before.dataset["images"], now.dataset["images"]
+        return [f"{where}: other images or captions than it was begun with ({then} images then, {today} now)"]
+    return []
+
+
+def _leaves(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    leaves: dict[str, Any] = {}
+    for key, value in config.items():
+        leaves |= _leaves(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+    return leaves
