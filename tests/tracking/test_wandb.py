@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import re
 import shlex
 import socket
@@ -304,3 +305,36 @@ def test_crown_does_not_raise(tmp_path):
     said: list[str] = []
     crown(tmp_path / "v9", say=said.append)
     assert len(said) == 1 and said[0].startswith("W&B: v9 cannot be marked as the best")
+
+
+def test_what_a_kill_cost_is_logged_again_and_nothing_twice(tmp_path):
+    folder = folder_in(tmp_path)
+    Image.new("RGB", (8, 8), "red").save(folder / "sample.png")
+    first = open_trackers(config("offline"), folder, 6, say=lambda line: None, resumed_step=None)
+    first.metrics({"epoch": 0, "val/loss": 0.7}, 0)
+    first.images({"samples/0 sks bear": folder / "sample.png"}, 0)
+    first.metrics({"train/loss": 0.5}, 1)
+    first.finish("interrupted", {})
+    (part,) = parts(folder)
+    older = part.rename(part.with_name(re.sub(r"\d{8}_\d{6}", "20260101_000000", part.name)))
+    rows = [{"step": 0, "epoch": 0, "val/loss": 0.7}, {"step": 1, "train/loss": 0.5}]
+    rows += [{"step": 2, "train/loss": 0.4, "train/grad_norm": None}, {"step": 2, "epoch": 1, "val/loss": 0.6}]
+
+    again = open_trackers(config("offline"), folder, 6, say=lambda line: None, resumed_step=2)
+    again.replay(rows)
+    again.replay_images({"samples/0 sks bear": folder / "sample.png"}, 0)
+    again.replay_images({"samples/0 sks bear": folder / "sample.png"}, 2)
+    again.metrics({"train/loss": 0.3}, 3)
+    again.finish("complete", {})
+    (newer,) = set(parts(folder)) - {older}
+    items = [record["item"] for record in inspect(newer)["history"]]
+    assert [item["step"] for item in items] == [2, 2, 2, 3]
+    assert (items[0]["train/loss"], items[1]["val/loss"]) == (0.4, 0.6) and "samples/0.path" in items[2]
+
+    # A part of which the kill left nothing but its beginning.
+    (file,) = older.glob("*.wandb")
+    os.truncate(file, 7)
+    tracker = open_wandb(config("offline"), folder, 6, say=lambda line: None, resumed=True, job_type="train")
+    assert tracker is not None
+    assert not tracker.has("val/loss", 0) and tracker.has("train/loss", 2) and tracker.has("samples/0", 2)
+    tracker.finish("complete", {})

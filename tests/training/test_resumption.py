@@ -18,6 +18,7 @@ from lorasweep.bases.sdxl import SDXL
 from lorasweep.config import Config
 from lorasweep.console import say
 from lorasweep.errors import UserError
+from lorasweep.export.weights import read_weights
 from lorasweep.training import opening, setup
 from lorasweep.training.cohort import run
 from lorasweep.training.member import Member
@@ -291,3 +292,148 @@ def test_added_images_are_not_taken_up_by_a_version_that_has_begun(
     photos.rename(elsewhere)
     run(replace(asked, dataset=replace(asked.dataset, path=str(elsewhere))), base=toy_base)
     assert record_of(asked)["status"] == "complete"
+
+
+@pytest.fixture
+def sampled(config: Config) -> Config:
+    """The same with sample images."""
+    config.sampling.prompts, config.sampling.every_epochs, config.sampling.steps = ["humanoid"], 1, 1
+    return config
+
+
+def pictures(config: Config, folder: str = "") -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (folder_of(config) / "samples" / folder).glob("0*.png")}
+
+
+def test_other_prompts_are_drawn_anew_and_the_earlier_pictures_kept_apart(
+    sampled: Config, begin: Callable[..., Config], toy_base: SDXL
+) -> None:
+    config = begin(killed_after=5)
+    earlier = pictures(config)
+    assert sorted(earlier) == ["000000_00.png", "000001_00.png", "000002_00.png"]
+    run(replace(config, sampling=replace(config.sampling, prompts=["a red hat", "a blue hat"])), base=toy_base)
+    assert pictures(config, "until_step_000004") == earlier
+    now = pictures(config)
+    assert sorted(now) == ["000000_00.png", "000000_01.png", "000003_00.png", "000003_01.png"]
+    assert not set(now.values()) & set(earlier.values())
+    assert (folder_of(config) / "samples" / "until_step_000004" / "grid.png").exists()
+    assert record_of(config)["config"]["sampling"]["prompts"] == ["a red hat", "a blue hat"]
+    # What it was changed to holds for the next time too.
+    saved = (folder_of(config) / ".hydra" / "config.yaml").read_text()
+    assert "a blue hat" in saved and "resume: null" in saved
+
+
+@pytest.mark.parametrize("key", ["seed", "timesteps", "max_images"])
+def test_what_other_draws_measured_does_not_compete(
+    key: str, config: Config, begin: Callable[..., Config], toy_base: SDXL
+) -> None:
+    asked = begin(killed_after=5)
+    before = record_of(asked)
+    values = [entry["metrics"]["val/loss_ratio"] for entry in before["epochs"]]
+    evaluation = replace(config.evaluation, **{key: getattr(config.evaluation, key) + 1})
+    run(replace(asked, evaluation=evaluation), base=toy_base)
+    record = record_of(asked)
+    assert record["metrics"]["base"]["val/loss"] != before["metrics"]["base"]["val/loss"], "the base is measured anew"
+    assert [entry["metrics"].get("earlier/val/loss_ratio") for entry in record["epochs"]] == [*values, None]
+    assert ["val/loss_ratio" in entry["metrics"] for entry in record["epochs"]] == [False, False, True]
+    assert record["selected_epoch"] == 3 and record["objective"]["value"] is not None
+    measured = [(row["step"], "val/loss" in row, "earlier/val/loss" in row) for row in rows(asked) if "epoch" in row]
+    assert {step for step, now, _ in measured if now} == {0, 6}
+    assert {step for step, _, earlier in measured if earlier} == {0, 2, 4}
+
+
+def test_what_is_measured_in_the_same_way_competes_on(
+    config: Config, begin: Callable[..., Config], toy_base: SDXL
+) -> None:
+    asked = begin(killed_after=5)
+    run(replace(asked, evaluation=replace(asked.evaluation, every_epochs=2)), base=toy_base)
+    record = record_of(asked)
+    assert ["val/loss_ratio" in entry["metrics"] for entry in record["epochs"]] == [True, True, True]
+    ratios = {entry["epoch"]: entry["metrics"]["val/loss_ratio"] for entry in record["epochs"]}
+    assert ratios[record["selected_epoch"]] == min(ratios.values())
+
+
+def test_another_seed_of_the_held_out_split_is_another_training(
+    config: Config, begin: Callable[..., Config], toy_base: SDXL
+) -> None:
+    config.dataset.path, config.dataset.theme = setup.with_drawn_images(config).dataset.path, None
+    config.dataset.cache = str(Path(config.output_root).parent / "cache")
+    shutil.move(str(Path(config.output_root)), str(Path(config.output_root).parent / "drawn"))
+    config.dataset.path = str(config.dataset.path).replace(
+        config.output_root, str(Path(config.output_root).parent / "drawn")
+    )
+    asked = begin(killed_after=3)
+    other = next(
+        seed
+        for seed in range(1, 20)
+        if "held out now" in str(_refused(replace(asked, evaluation=replace(asked.evaluation, seed=seed)), toy_base))
+    )
+    error = refusal(replace(asked, evaluation=replace(asked.evaluation, seed=other)), toy_base)
+    assert any("1 image trained on now, held out before" in problem for problem in error.problems)
+    assert any("1 image held out now, trained on before" in problem for problem in error.problems)
+
+
+def _refused(config: Config, base: SDXL) -> UserError | None:
+    try:
+        setup.prepare(setup.Job(config), base, setup.Stopwatch()).version.remove()
+    except UserError as error:
+        return error
+    return None
+
+
+@pytest.mark.parametrize("wrong", ["rank", "pattern", "batch", "lr"])
+def test_a_start_that_is_refused_takes_no_number(
+    wrong: str, config: Config, begin: Callable[..., Config], toy_base: SDXL
+) -> None:
+    asked = replace(begin(killed_after=5), resume=None)
+    network, before = asked.network, content(Path(asked.output_root) / "fuzzybear")
+    if wrong == "rank":
+        first = folder_of(asked) / "FuzzyBear_v6-000001.safetensors"
+        asked.network = replace(network, start_from=str(first), rank=8)
+    elif wrong == "pattern":
+        asked.network = replace(network, ranks=["nothing is called so:2"])
+    elif wrong == "batch":
+        asked.training = replace(asked.training, batch_size=9)
+    else:
+        asked.optimizer = replace(asked.optimizer, lora_plus_ratio=16.0)
+        asked.network = replace(network, type="loha")
+    with pytest.raises(UserError):
+        run(asked, base=toy_base)
+    assert content(Path(asked.output_root) / "fuzzybear") == before
+    assert not any("lora" in name for name, _ in toy_base.modules["unet"].named_parameters()), "the base is bare"
+
+
+def test_a_state_holds_what_the_file_to_start_from_gave(
+    config: Config, begin: Callable[..., Config], toy_base: SDXL, tmp_path: Path, trained: Callable[..., Path]
+) -> None:
+    source = tmp_path / "start.safetensors"
+    shutil.copy(trained(config) / "fuzzybear" / "v6" / "FuzzyBear_v6.safetensors", source)
+    config.network.start_from = str(source)
+    asked = begin(killed_after=5)
+    source.unlink()
+    run(asked, base=toy_base)
+    assert record_of(asked)["status"] == "complete"
+    metadata = [read_metadata(folder_of(asked) / f"FuzzyBear_v6-{epoch:06d}.safetensors") for epoch in (1, 3)]
+    assert metadata[0]["lorasweep.start_from_sha256"] == metadata[1]["lorasweep.start_from_sha256"]
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    return read_weights(path)[1]
+
+
+def test_a_folder_of_an_earlier_program_goes_on(
+    config: Config, begin: Callable[..., Config], toy_base: SDXL, trained: Callable[..., Path]
+) -> None:
+    asked = begin(killed_after=5)
+    (folder_of(asked) / "data.json").unlink()
+    record = record_of(asked)
+    for key in ("started_from", "multirun"):
+        del record[key]
+    for key in ("heldout_sha256", "heldout"):
+        del record["dataset"][key]
+    del record["config"]["compat"]
+    (folder_of(asked) / "record.json").write_text(json.dumps(record))
+    run(asked, base=toy_base)
+    straight = replace(config, output_root=str(trained(config)))
+    assert same(weights(straight, 3), weights(asked, 3))
+    assert (folder_of(asked) / "data.json").exists(), "from now on it knows its images"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lorasweep.tracking.jsonl import JsonLines
-from lorasweep.tracking.tracker import Tracker
+from lorasweep.tracking.tracker import Tracker, split_key
 
 if TYPE_CHECKING:
     from lorasweep.config import Config
@@ -40,12 +40,25 @@ class Trackers:
         self._each(lambda tracker: tracker.metrics(values, step))
 
     def replay(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Log rows that metrics.jsonl holds already to the other trackers: a continued version's earlier part."""
+        """Log rows that metrics.jsonl holds already to the other trackers, as far as they lack them.
+
+        A continued version's new trackers lack all of its earlier part, W&B what a killed process had not yet written.
+        """
 
         def log(tracker: Tracker) -> None:
             for row in rows:
-                values = {name: value for name, value in row.items() if name != "step" and value is not None}
-                tracker.metrics(values, row["step"])
+                step, values = row["step"], {name: value for name, value in row.items() if value is not None}
+                if not all(tracker.has(name, step) for name in values):
+                    tracker.metrics({name: value for name, value in values.items() if name != "step"}, step)
+
+        self._each(log)
+
+    def replay_images(self, images: Mapping[str, Path], step: int) -> None:
+        """Do as much for PNG files (see `Tracker.images`)."""
+
+        def log(tracker: Tracker) -> None:
+            if not all(tracker.has(split_key(name)[0], step) for name in images):
+                tracker.images(images, step)
 
         self._each(log)
 

@@ -22,13 +22,19 @@ class TensorBoard:
     def __init__(self, folder: Path, resumed_step: int | None = None) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
+        self._resumed = resumed_step is not None
         purge = None if resumed_step is None else resumed_step + 1
         self._writer = SummaryWriter(str(folder), purge_step=purge)
+
+    def has(self, name: str, step: int) -> bool:
+        """Whether it is there already: what was logged is written at once, so that a resumed version lacks nothing."""
+        return self._resumed
 
     def metrics(self, values: Mapping[str, float], step: int) -> None:
         """Add one scalar per metric."""
         for name, value in values.items():
             self._writer.add_scalar(name, float(value), step)
+        self._writer.flush()  # or a kill would cost the last two minutes
 
     def images(self, images: Mapping[str, Path], step: int) -> None:
         """Add one image per file; its tag is the key with the caption, which TensorBoard shows as its title."""

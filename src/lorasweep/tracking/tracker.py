@@ -13,6 +13,9 @@ STATUSES = ("complete", "interrupted", "pruned", "failed")
 class Tracker(Protocol):
     """One place where a version is logged. Any method may raise; `Trackers` keeps that away from the training."""
 
+    def has(self, name: str, step: int) -> bool:
+        """Whether an earlier process logged a metric, or the image of a key, of this version at an optimizer step."""
+
     def metrics(self, values: Mapping[str, float], step: int) -> None:
         """Log metrics at an optimizer step. Names are `train/… val/… image/… time/…`, and `epoch` where known."""
 

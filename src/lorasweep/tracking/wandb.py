@@ -9,8 +9,11 @@ import os
 import re
 import secrets
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 GROUPS = ("train", "val", "image", "time")
 CONNECT_TIMEOUT = 2.0  # seconds to find out whether there is a network
 INIT_TIMEOUT = 15.0  # seconds that a server may take to accept a run
+INSPECT_TIMEOUT = 60.0  # seconds to read what an earlier process logged
 FINISH_TIMEOUT = 120.0  # seconds to upload what is left; `wandb sync` uploads the rest later
 
 
@@ -41,20 +45,50 @@ class Wandb:
         sync: the command that uploads what is on disk.
         say: tells the user one line.
         in_study: tag the run with how it ended whatever that is; else only with an end that is not `complete`.
+        earlier: folders of the parts that earlier processes logged.
     """
 
     def __init__(
-        self, run: wandb.Run, name: str, sync: str, say: Callable[[str], None], *, in_study: bool = False
+        self,
+        run: wandb.Run,
+        name: str,
+        sync: str,
+        say: Callable[[str], None],
+        *,
+        in_study: bool = False,
+        earlier: Sequence[Path] = (),
     ) -> None:
         self._run = run
         self._name = name
         self._sync = sync
         self._say = say
         self._in_study = in_study
+        self._earlier = earlier
         # W&B's own step counts log() calls; ours is the optimizer step, so a resumed run draws over itself.
         run.define_metric("step")
         for group in (*GROUPS, "samples"):
             run.define_metric(f"{group}/*", step_metric="step")
+
+    def has(self, name: str, step: int) -> bool:
+        """Whether an earlier process logged a metric or an image at an optimizer step."""
+        return (name, step) in self._logged
+
+    @cached_property
+    def _logged(self) -> set[tuple[str, int]]:
+        """What the earlier parts hold on disk: each metric, and each image by its key, with its optimizer step.
+
+        W&B writes in blocks, and a process that is killed takes its last one with it.
+        """
+        command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json"]
+        found: set[tuple[str, int]] = set()
+        for part in self._earlier:
+            try:
+                done = subprocess.run([*command, str(part)], capture_output=True, text=True, timeout=INSPECT_TIMEOUT)
+                items = [json.loads(line).get("history", {}).get("item", {}) for line in done.stdout.splitlines()]
+            except (OSError, subprocess.SubprocessError, ValueError):
+                continue  # what is then logged twice is drawn over itself
+            found |= {(name.partition(".")[0], item["step"]) for item in items if "step" in item for name in item}
+        return found
 
     def metrics(self, values: Mapping[str, float], step: int) -> None:
         """Log metrics against the optimizer step."""
@@ -138,6 +172,7 @@ def open_wandb(
     reason = "you asked for it" if mode in ("offline", "dryrun") else _obstacle(settings)
 
     run_id = _run_id(folder / "wandb" / f"{job_type}.id", resumed)
+    earlier = sorted((folder / "wandb").glob(f"*run-*-{run_id}*")) if resumed else []
     if trial:  # for `crown`, which opens the run again
         files.write_json(folder / "wandb" / "trial.json", dict(trial))
 
@@ -181,7 +216,7 @@ def open_wandb(
     else:
         part = shell_quoted(os.path.relpath(Path(run.dir).parent))
         say(f"W&B logs offline ({reason}). Read it at any time with: wandb leet {part}. Upload it later with: {sync}")
-    return Wandb(run, slug(config.name), sync, say, in_study=trial is not None)
+    return Wandb(run, slug(config.name), sync, say, in_study=trial is not None, earlier=earlier)
 
 
 def crown(folder: Path, *, say: Callable[[str], None] = lambda line: None) -> None:

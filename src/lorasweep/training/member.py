@@ -26,6 +26,7 @@ from lorasweep.export.metadata import TOY, base_version
 from lorasweep.pictures import curves
 from lorasweep.tracking.group import Trackers
 from lorasweep.tracking.jsonl import read_rows
+from lorasweep.training import remeasuring
 from lorasweep.training.evaluator import Evaluator
 from lorasweep.training.forecast import best
 from lorasweep.training.means import SKIPPED, StepMeans
@@ -165,11 +166,13 @@ class Member:
         self.progress.begin()
 
     def replay(self) -> None:
-        """Tell the trackers what the version did that this one continues: they are new, its metrics are not."""
-        self.trackers.replay(read_rows(self.folder / "metrics.jsonl"))
+        """Tell the trackers what was done up to here and they lack: all where they are new, else what a kill cost."""
+        rows = read_rows(self.folder / "metrics.jsonl")
+        self.trackers.replay([{k: v for k, v in row.items() if not k.startswith(remeasuring.EARLIER)} for row in rows])
         steps = {0: 0} | {entry["epoch"]: entry["step"] for entry in self.record.values["epochs"]}
         for epoch in self.evaluator.samples.epochs():
-            self._log_images(epoch, steps[epoch])
+            if epoch in steps:
+                self.trackers.replay_images(self._images(epoch), steps[epoch])
 
     def step(self) -> None:
         """Take one optimizer step, and finish the epoch if it ends here."""
@@ -351,14 +354,17 @@ class Member:
                 say("\n  ".join([warning, *(f"{what}: {command}" for what, command in self.cures("train").items())]))
 
     def _log_images(self, epoch: int, step: int) -> None:
+        if images := self._images(epoch):
+            self.trackers.images(images, step)
+
+    def _images(self, epoch: int) -> dict[str, Path]:
+        """Return the sample images of an epoch as trackers take them."""
         samples = self.evaluator.samples
-        images = {
+        return {
             f"samples/{index} {prompt.text}": samples.path(epoch, index)
             for index, prompt in enumerate(samples.prompts)
             if samples.path(epoch, index).exists()
         }
-        if images:
-            self.trackers.images(images, step)
 
     def _write_sheets(self) -> None:
         record, metric = self.record.values, self._metric

@@ -268,6 +268,6 @@ def _surround(prepared: Prepared, folder: Path, record: ledger.Record, start: St
         remeasured=start.measures,
         held=held,
     )
-    if version.step and not config.resume:
+    if version.step:
         member.replay()
     return member
