@@ -5,8 +5,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
+from safetensors.torch import save_file
 
 from lorasweep import files
 from lorasweep.compose import load
@@ -348,6 +350,32 @@ def test_a_version_whose_recipe_is_gone_or_was_edited_keeps_its_config(tmp_path)
     assert resumed(tmp_path, "resume=v6", "tracker=none").network.rank == 11
     with pytest.raises(UserError, match=r"network\.rank=11; you gave 8"):
         resumed(tmp_path, "resume=v6", "network.rank=8")
+
+
+def test_the_file_that_a_version_started_from_may_be_gone(tmp_path):
+    start = tmp_path / "start.safetensors"
+    save_file({"lora_unet_x.lora_down.weight": torch.zeros(4, 4)}, start)
+    version(tmp_path, 6, f"network.start_from={start}")
+    start.unlink()
+    assert resumed(tmp_path, "resume=v6").network.start_from == str(start)
+
+
+def test_a_complete_version_is_told_before_anything_is_read(tmp_path):
+    folder = version(tmp_path, 6, "training.max_steps=300", "seed=7")
+    config = {"training": {"max_steps": 300, "epochs": 20}}
+    files.write_json(
+        folder / "record.json",
+        {"name": "FuzzyBear", "recipe": "fuzzybear", "version": 6, "status": "complete", "epochs": [], "config": config}
+        | {"overrides": ["training.max_steps=300", "seed=7", f"output_root={tmp_path}"]},
+    )
+    for more in ([], ["network.rank=8"]):
+        with pytest.raises(UserError) as caught:
+            resumed(tmp_path, "resume=v6", *more)
+        assert ("is complete" in str(caught.value)) is not bool(more)
+        longer, anew = (load(shlex.split(command)[2:]) for command in caught.value.ways.values())
+        assert (longer.resume, longer.training.max_steps, longer.output_root) == ("v6", 600, str(tmp_path))
+        assert (anew.resume, anew.training.max_steps, anew.seed, anew.output_root) == (None, 300, 7, str(tmp_path))
+        assert anew.network.rank == (8 if more else load([]).network.rank)
 
 
 def test_what_changes_no_bit_may_change(tmp_path):

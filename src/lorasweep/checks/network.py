@@ -33,7 +33,7 @@ def _ranks(config: Config) -> Iterator[Problem]:
 
 
 def _start_from(config: Config) -> Iterator[Problem]:
-    if config.network.start_from is None:
+    if config.network.start_from is None or config.resume is not None:  # a state holds all that the file gave
         return
     path = Path(config.network.start_from)
     if problem := weights.lora_problem(path):

@@ -233,8 +233,6 @@ def _guarded(member: Member, action: Callable[[], None], processes: Processes) -
 def _explained(error: Exception, member: Member) -> Exception:
     """Turn what a user can do something about into words; leave the rest as it is, for the traceback."""
     again = f"then go on with: {member.resume_command}"
-    if isinstance(error, FloatingPointError):
-        return UserError(str(error), title=f"{member.name} stopped")
     if isinstance(error, OSError) and error.errno in FULL_DISK:
         return UserError(
             f"{error.strerror} while writing {error.filename or member.folder}: every earlier file is whole. Make "

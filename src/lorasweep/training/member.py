@@ -21,12 +21,14 @@ from lorasweep.closing import closing_table
 from lorasweep.config import LAST, OBJECTIVES, Config
 from lorasweep.console import Progress, say
 from lorasweep.data.survey import Survey
+from lorasweep.errors import UserError
 from lorasweep.evaluation.selection import best_epoch
 from lorasweep.export.metadata import TOY, base_version
 from lorasweep.pictures import curves
 from lorasweep.tracking.group import Trackers
 from lorasweep.tracking.jsonl import read_rows
 from lorasweep.training import remeasuring
+from lorasweep.training.diverged import diverged
 from lorasweep.training.evaluator import Evaluator
 from lorasweep.training.forecast import best
 from lorasweep.training.means import SKIPPED, StepMeans
@@ -183,7 +185,7 @@ class Member:
             with self.stopwatch("train"):
                 report = self.version.train_step()
         except NonFiniteError as error:
-            raise FloatingPointError(self._non_finite(error)) from error
+            raise diverged(error, self.config, self.record.values, self.folder, self.version.step) from error
         step = self.version.step
         self.means.add(report.loss, report.grad_norm, time.perf_counter() - started, skipped=report.skipped)
         self.progress.step(step, report.loss, next(iter(rates.values())))
@@ -290,6 +292,8 @@ class Member:
         closing_table(self.record.values, paths, self._next_commands())
 
     def _next_commands(self) -> dict[str, str]:
+        if isinstance(self.error, UserError) and self.error.ways:
+            return {}  # the message of the error, which follows, has them
         if self.status != "complete":
             return {"continue": self.resume_command}
         is_toy = base_version(self.version.base.unet.config) == TOY
@@ -380,18 +384,6 @@ class Member:
             title=f"{self.config.name} v{self.version.number}",
             selected_epoch=self.record.values["selected_epoch"],
             bin_edges=[round(timesteps * edge / bins) for edge in range(bins + 1)],
-        )
-
-    def _non_finite(self, error: NonFiniteError) -> str:
-        saved = [entry["file"] for entry in self.record.values["epochs"] if entry["file"]]
-        last = self.folder / saved[-1] if saved else "none yet"
-        rate = self.config.optimizer.lr
-        cure = f"lower optimizer.lr (it is {rate:g}; try {rate / 3:.1g}), add scheduler.warmup_steps, or "
-        if not self.version.step:  # nothing was learnt yet, so that it is not the rate
-            cure = ""
-        return (
-            f"step {self.version.step + 1}: {error}. The step was not taken and nothing was saved of it; last good "
-            f"file: {last}. To mend it, {cure}use training.mixed_precision=bf16 or no"
         )
 
 
