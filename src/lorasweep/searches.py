@@ -98,7 +98,7 @@ def _apply(values: Mapping[str, Override], config: DictConfig) -> None:
 def _params(config: DictConfig, fixed: set[str]) -> list[str]:
     """Return what the sweeper's own params try, interpolations as they are, but for keys that are given otherwise."""
     params = config.hydra.sweeper.get("params")
-    found = OmegaConf.to_container(params) if params else {}
+    found = OmegaConf.to_container(params) if isinstance(params, DictConfig) else {}  # else it is refused
     assert isinstance(found, dict)
     return [f"{key}={value}" for key, value in dotted(found).items() if isinstance(value, str) and key not in fixed]
 
@@ -134,6 +134,8 @@ def _unknown(config: DictConfig, text: str, override: Override) -> Problem | Non
     node, (name, *path) = str(_node(override)), _key(override).split(".")[2:]
     ours = Settings.__dataclass_fields__ if node == "sweeper" else {}
     options = {str(key) for key in config.hydra[node] if not str(key).startswith("_")}
+    if name in ("sampler", "pruner") and not path and isinstance(override.value(), str):
+        return Problem(f"{text}: it is chosen with a slash: hydra/sweeper/{name}={override.value()}", _key(override))
     if name in options or (name in ours and _is_ours(config)):
         return _unknown_within(config.hydra[node].get(name), text, override) if path else None
     chosen = config.hydra.runtime.choices.get(f"hydra/{node}")

@@ -33,6 +33,11 @@ def test_a_study_in_a_folder_of_another_name_is_found(tmp_path):
     assert find("food", tmp_path).study.study_name == "food"
 
 
+def test_a_study_with_a_slash_in_its_name_is_listed(tmp_path):
+    url = begin(tmp_path / "studies" / "bear" / "first" / "journal.log", "bear/first", "bear/first:changing")
+    assert places(tmp_path) == {"bear/first": url}  # a copy that is being made is none
+
+
 def test_a_folder_without_the_study_of_its_name(tmp_path):
     begin(tmp_path / "studies" / "bear" / "journal.log", "other")
     with pytest.raises(UserError, match=r"no study 'bear' in .*: there is other;"):

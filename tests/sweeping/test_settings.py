@@ -50,7 +50,7 @@ def test_the_files_that_users_read_say_what_the_options_say(file: str, schema: t
 
 def test_values_are_read_as_hydra_reads_a_typed_config() -> None:
     settings = settled(
-        n_trials="7", timeout=3, max_failure_rate=1, plots="no", direction="maximize", constraints="a <= 1"
+        n_trials="7", retries=1e1, timeout=3, max_failure_rate=1, plots="no", direction="maximize", constraints="a <= 1"
     )
     assert (settings.n_trials, settings.timeout, settings.max_failure_rate, settings.plots) == (7, 3.0, 1.0, False)
     assert settings.direction == ["maximize"] and settings.constraints == ["a <= 1"]
@@ -67,6 +67,7 @@ def test_values_are_read_as_hydra_reads_a_typed_config() -> None:
         ("max_failure_rate", "half", "expected a number"),
         ("max_failure_rate", 1.5, "expected at least 0 and at most 1"),
         ("lease_s", "abc", "expected a number"),
+        ("n_trials", float("inf"), "expected a whole number"),
         ("n_trials", 2.5, "expected a whole number"),
         ("n_trials", None, "expected a whole number"),
         ("n_trials", True, "expected a whole number"),
@@ -80,6 +81,7 @@ def test_values_are_read_as_hydra_reads_a_typed_config() -> None:
         ("storage", {"url": "x"}, "expected text or null"),
         ("study_name", "", "expected a name that is not empty"),
         ("study_name", "bear:finals", "does not end in :finals"),
+        ("study_name", "bear:changing", "or :changing"),
         ("constraints", ["seconds < 6"], "seconds < 6: expected a metric, <= or >=, and a number"),
         ("constraints", ["seconds <= 1e"], "seconds <= 1e: expected a metric"),
         ("metric_names", ["a", "b"], "expected a different name for each of 1 directions"),

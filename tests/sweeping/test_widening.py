@@ -13,7 +13,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import TrialState, create_trial
 
 from lorasweep.errors import UserError
-from lorasweep.sweeping import widening
+from lorasweep.sweeping.settings import SPARE
 from lorasweep.sweeping.space import Space, parse_space
 from lorasweep.sweeping.storage import open_storage
 from lorasweep.sweeping.widening import change_space
@@ -200,4 +200,4 @@ def test_another_set_of_parameters_is_refused_in_words(search: Any, capsys: Any)
         search("x=1,2", "n=3,4", "hydra.sweeper.n_trials=2")
     assert "it searches x; you search x, n" in capsys.readouterr().err
     assert len(search.study().trials) == 1
-    assert widening.SPARE not in "".join(optuna.get_all_study_names(search.study()._storage))
+    assert SPARE not in "".join(optuna.get_all_study_names(search.study()._storage))

@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 
 from lorasweep.errors import UserError
 from lorasweep.sweeping.budget import retried
-from lorasweep.sweeping.settings import FINALS
+from lorasweep.sweeping.settings import FINALS, SPARE
 from lorasweep.sweeping.storage import journal_url, open_storage, resolved, shown
 from lorasweep.sweeping.study import load_finals
 from lorasweep.text import nearest, shell_quoted
@@ -78,7 +78,7 @@ def places(output_root: Path, url: str | None = None) -> dict[str, str]:
     Raises:
         UserError: a storage cannot be read.
     """
-    urls = [journal_url(path) for path in (output_root / "studies").glob("*/journal.log")] if url is None else [url]
+    urls = [journal_url(path) for path in (output_root / "studies").glob("**/journal.log")] if url is None else [url]
     found = {name: place for place in map(resolved, urls) for name in _inside(place)}
     return dict(sorted(found.items()))
 
@@ -111,7 +111,7 @@ def settled(names: Iterable[str], output_root: Path, url: str | None = None) -> 
 
 def _inside(url: str) -> list[str]:
     names = optuna.get_all_study_names(open_storage(url, create=False))
-    return [name for name in names if not name.endswith(FINALS)]
+    return [name for name in names if not name.endswith((FINALS, SPARE))]
 
 
 def _open(name: str, url: str) -> Found:

@@ -90,6 +90,8 @@ def typed(key: Key, value: Any) -> Any:
 
 
 def _scalar(kind: Any, value: Any) -> Any:
+    if kind is int and isinstance(value, float) and value.is_integer():
+        value = int(value)  # 1e3
     found = _NODES[kind](value.name if isinstance(value, Enum) else value)._value()  # its error is a ValueError
     if found is None:
         raise ValueError(value)

@@ -22,6 +22,8 @@ from lorasweep.text import written
 PREFIX = "hydra.sweeper."
 FINALS = ":finals"
 """What the name of the study of repeats and folds ends in."""
+SPARE = ":changing"
+"""What the name of a study's copy ends in, while its space is being changed."""
 
 CONVERGED_AFTER = 20
 """Complete trials before the terminator is asked; Optuna's own default."""
@@ -137,10 +139,10 @@ def _together(settings: Settings, given: Collection[str]) -> Iterator[Problem]:
             parse_constraint(text)
         except ValueError as error:
             yield _problem("constraints", f": {error}")
-    if settings.study_name is not None and (not settings.study_name.strip() or settings.study_name.endswith(FINALS)):
-        yield _problem(
-            "study_name", f"={settings.study_name}: expected a name that is not empty and does not end in {FINALS}"
-        )
+    name = settings.study_name
+    if name is not None and (not name.strip() or name.endswith((FINALS, SPARE))):
+        wanted = f"expected a name that is not empty and does not end in {FINALS} or {SPARE}"
+        yield _problem("study_name", f"={name}: {wanted}")
     if settings.params is not None and settings.search_space is not None:
         yield _problem("search_space", " is what params was called before Hydra 1.2: give params alone")
     if settings.terminator and several > 1:

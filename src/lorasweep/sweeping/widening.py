@@ -18,9 +18,8 @@ from lorasweep.errors import UserError
 from lorasweep.sweeping.distributions import as_stored, contains, in_words
 from lorasweep.sweeping.grammar import element
 from lorasweep.sweeping.lease import dead, holder
+from lorasweep.sweeping.settings import SPARE
 
-SPARE = ":changing"
-"""What the name of the copy ends in, while there is one."""
 WHOLE = "whole"
 """The copy's attribute that says that all of the study is in it."""
 FIXED = "fixed_params"
