@@ -33,6 +33,7 @@ def told(*line: str, several: bool = True) -> list[str]:
          "val/loss_ratio is to minimize, image/clip_image is to maximize, which the search does by itself"),
         ((SEARCH, "hydra.sweeper.sampler=grid"), "it is chosen with a slash: hydra/sweeper/sampler=grid"),
         ((SEARCH, "hydra.sweeper.params=4"), "hydra.sweeper.params=4: expected keys with values"),
+        ((SEARCH, "hydra.sweeper.tie_breakers=a,b"), "write it as one list: hydra.sweeper.tie_breakers=[a,b]"),
         ((SEARCH, "hydra.sweeper.n_trials=3,4"), "hydra.sweeper.n_trials=3,4: give one value"),
         ((SEARCH, "hydra/sweeper/sampler=tpe,random"), "hydra/sweeper/sampler=tpe,random: give one value"),
         ((SEARCH, "hydra.sweeper.params.network.rank=4,8"),

@@ -113,3 +113,21 @@ def test_a_quoted_text_is_read_back(text):
     override = parsed(f"key={quoted(text)}")
     assert override is not None and override.value() == text
     assert value_at(load([f"dataset.caption_suffix={text}"]), "dataset.caption_suffix") == text
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_options_of_a_search_are_read_as_they_are_written(several):
+    line = {
+        "hydra.sweeper.constraints=[train/loss <= 0.2, seconds<=3]": ["train/loss <= 0.2", "seconds<=3"],
+        "hydra.sweeper.constraints=train/loss <= 0.2": ["train/loss <= 0.2"],
+        "hydra.sweeper.storage=postgresql://me:p=w,x@h/db": "postgresql://me:p=w,x@h/db",
+        "hydra.sweeper.study_name=2024_05_01": "2024_05_01",
+        "hydra.sweeper.n_trials=1e2": 100,
+    }
+    found = [parsed(text).value() for text in readable(list(line), several)]
+    plain = [list(map(_plain, value)) if isinstance(value, list) else _plain(value) for value in found]
+    assert plain == list(line.values())
+
+
+def _plain(value):
+    return getattr(value, "text", value)

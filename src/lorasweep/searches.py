@@ -12,10 +12,11 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from lorasweep.compose import COMPOSING_ERRORS
 from lorasweep.config import OBJECTIVES
+from lorasweep.config.keys import keys_of
 from lorasweep.errors import Problem
 from lorasweep.sweeping import launchers
 from lorasweep.sweeping.grammar import dotted
-from lorasweep.sweeping.settings import Settings, settle
+from lorasweep.sweeping.settings import PREFIX, Settings, settle
 from lorasweep.text import did_you_mean, shell_quoted, written
 from lorasweep.typed import parsed, quoted
 
@@ -123,7 +124,10 @@ def _is_ours(config: DictConfig) -> bool:
 def _swept(text: str, override: Override) -> Problem:
     """Return that an option has one value: a multirun has one sweeper and one launcher."""
     key, value = _key(override), text.partition("=")[2]
+    option = keys_of(Settings, PREFIX).get(key)
     cure = "give one value"
+    if option is not None and option.kind is list:
+        cure = f"write it as one list: {key}=[{value}]"
     if key.startswith("hydra.sweeper.params."):
         cure = f"quote the sweep: {shell_quoted(f'++{key}={quoted(value)}')}"
     return Problem(f"{text}: {cure}", key)

@@ -16,6 +16,8 @@ from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException
 
 from lorasweep.config import Key, schema_keys
+from lorasweep.config.keys import keys_of
+from lorasweep.sweeping.settings import PREFIX, Settings
 
 _QUOTES = ("'", '"')
 _OPENING = {"[": "]", "(": ")", "{": "}"}
@@ -48,11 +50,14 @@ def readable(line: Sequence[str], several: bool = False) -> list[str]:
 
 def _readable(text: str, several: bool) -> str:
     name, equals, value = text.partition("=")
-    key = schema_keys().get(name.strip().lstrip("+"))
+    plain = name.strip().lstrip("+")
     if not equals or name.startswith("~"):
         return text
-    if key is not None:
+    if (key := schema_keys().get(plain)) is not None:
         return f"{name}={_several(key, value) if several else _one(key, value)}"
+    option = keys_of(Settings, PREFIX).get(plain)  # a search has one value of each
+    if option is not None and option.kind in (bool, int, float, str, list):
+        return f"{name}={_one(option, value)}"
     # Of a group, of Hydra, or unknown: what begins like a list, a sweep or a quoted text is left to be refused.
     begins = value[:1] in (*_QUOTES, *_OPENING) or _CALL.match(value)
     return text if begins or parsed(text) is not None else f"{name}={quoted(value)}"
