@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from lorasweep.checks import check, optimizer
-from lorasweep.config import Config
+from lorasweep.config import Config, schema_keys
 from lorasweep.text import nearest
 from lorasweep.toy import BASE_PATH
 
@@ -68,6 +68,16 @@ ALONE = [
 def test_a_value_outside_its_limits(config, key, value, expected):
     problems = check(put(config, {key: value}))
     assert len(problems) == 1 and expected in problems[0]
+
+
+NUMBERS = [key.name for key in schema_keys().values() if key.kind in (int, float)]
+
+
+@pytest.mark.parametrize("key", NUMBERS)
+def test_no_number_stops_the_checks_themselves(config, key):
+    for value in (float("nan"), float("inf"), float("-inf"), 0, -1):
+        problems = check(put(config, {"training.max_steps": 100, "scheduler.name": "inverse_sqrt", key: value}))
+        assert value == value or any(problem.startswith(f"{key}=nan") for problem in problems)
 
 
 TOGETHER = [

@@ -574,6 +574,7 @@ def test_what_the_comments_advise_works(tmp_path: Path) -> None:
         ),
         ("base_model.quantization=int8", {"ss_fp8_base": "True"}),
     ]
+    (tmp_path / "sage").mkdir()
     for line, told in advice:
         assert line in comments(recipe_from_file(written(tmp_path, KOHYA | told)))
         with composing(CONF):
@@ -582,7 +583,7 @@ def test_what_the_comments_advise_works(tmp_path: Path) -> None:
                     "lora=custom",
                     "name=Sage",
                     "dataset.trigger=x",
-                    f"dataset.path={tmp_path}",
+                    f"dataset.path={tmp_path / 'sage'}",
                     *line.replace("FOLDER", str(tmp_path)).split(),
                 ]
             )

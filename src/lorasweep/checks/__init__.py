@@ -6,6 +6,7 @@ Nothing here opens an image or a model, and torch is never imported.
 from __future__ import annotations
 
 from collections.abc import Collection
+from copy import deepcopy
 
 from lorasweep.checks import base, data, loss, measures, needs, network, optimizer, run, training
 from lorasweep.config import Config, schema_keys, value_at
@@ -28,6 +29,17 @@ def check(config: Config, given: Collection[str] | None = None, wrong: Collectio
     """
     alone = {key.name: list(beyond_limits(key, value_at(config, key.name))) for key in schema_keys().values()}
     problems = [line for lines in alone.values() for line in lines]
-    wrong = {*wrong, *(name for name, lines in alone.items() if lines)}
-    together = [*needs.refused(config, given), *(problem for rule in _RULES for problem in rule(config))]
-    return problems + [problem for problem in together if not problem.follows_from(wrong)]
+    failed = [name for name, lines in alone.items() if lines]
+    sound = _with_defaults(config, failed)
+    together = [*needs.refused(sound, given), *(problem for rule in _RULES for problem in rule(sound))]
+    return problems + [problem for problem in together if not problem.follows_from({*wrong, *failed})]
+
+
+def _with_defaults(config: Config, names: Collection[str]) -> Config:
+    """Return a config with the defaults of these keys where they are numbers, so that rules can calculate."""
+    sound = deepcopy(config)
+    for name in names:
+        if schema_keys()[name].kind in (int, float):
+            group, _, last = name.rpartition(".")
+            setattr(value_at(sound, group) if group else sound, last, schema_keys()[name].default)
+    return sound
