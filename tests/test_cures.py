@@ -6,9 +6,11 @@ instead: that must stand in the message, and with it the command line must be so
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -131,3 +133,109 @@ def test_options_with_dashes() -> None:
     ]
     assert [problem.partition(":")[0] for problem in problems][2::3] == ["--cache_latents", "--xformers"]
     load([*told[:2], told[4]])
+
+
+CUSTOM = ["lora=custom", "name=Sage"]
+PAIRS = [  # what is refused, what of it is taken back, what is typed instead
+    (["base_model.zero_terminal_snr=true"], [], ["base_model.prediction_type=v_prediction"]),
+    (["dataset.folds=3"], [], ["dataset.fold=1"]),
+    (["dataset.fold=1"], ["dataset.fold=1"], ["dataset.fold=null"]),
+    ([*CUSTOM, "dataset.trigger=sage_character"], [], ["dataset.path=FOLDER"]),
+    ([*CUSTOM, "dataset.path=FOLDER", "dataset.trigger="], ["dataset.trigger="], ["dataset.trigger=WORD"]),
+    (
+        [*CUSTOM, "dataset.path=FOLDER", "dataset.trigger="],
+        [],
+        ["sampling.prompts=[a portrait]"],
+    ),
+    (["loss=debiased", "loss.min_snr_gamma=5"], [], ["loss.debiased=false"]),
+    (["loss=debiased", "loss.min_snr_gamma=5"], ["loss.min_snr_gamma=5"], ["loss.min_snr_gamma=null"]),
+    (["sampling.seeds=[]"], [], ["sampling.every_epochs=0"]),
+    (["sampling.prompts=[]"], [], ["sampling.every_epochs=0"]),
+    (["evaluation.heldout_loss=false"], [], ["evaluation.heldout_loss=true"]),
+    (["objective=image/clip_text", "evaluation.clip=false"], ["evaluation.clip=false"], ["evaluation.clip=true"]),
+    (
+        ["objective=image/clip_text", "sampling.every_epochs=0"],
+        ["sampling.every_epochs=0"],
+        ["sampling.every_epochs=1"],
+    ),
+    (["optimizer=adamw_schedule_free", "scheduler=cosine"], ["scheduler=cosine"], ["scheduler=constant"]),
+    (
+        ["scheduler.warmup_steps=100", "training.max_steps=50"],
+        ["scheduler.warmup_steps=100"],
+        ["scheduler.warmup_steps=5"],
+    ),
+    (["+optimizer._target_=os.system"], ["+optimizer._target_=os.system"], ["optimizer=adamw"]),
+    (["nonsense"], ["nonsense"], ["network.rank=8"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("line", "instead_of", "typed"), PAIRS, ids=[f"{line[-1]}|{typed[0]}" for line, _, typed in PAIRS]
+)
+def test_what_a_refusal_says_to_type(line: list[str], instead_of: list[str], typed: list[str]) -> None:
+    Path("FOLDER").mkdir()
+    problems = refusal(line)
+    for text in typed:
+        offered = [problem for problem in problems if text in problem or text.replace("=", "='", 1) in problem]
+        assert offered or text.split("=")[0] + "=" in " ".join(problems), f"{text} is not in: {problems}"
+    load([*(text for text in line if text not in instead_of), *typed])
+
+
+ELSEWHERE = {  # cures that need files, a device or a running training: where they are applied
+    "base_model.config_path=sdxl-configs": "bases/test_hub.py",
+    "base_model.zero_terminal_snr=true": "test_checks.py",
+    "base_model=sdxl": "test_checks.py",
+    "evaluation.clip=false": "evaluation/test_clip.py",
+    "hydra.sweep.dir=...": "sweeping/test_place.py",
+    "hydra.sweeper.folder=...": "sweeping/test_place.py",
+    "hydra.sweeper.fold_overrides=[...]": "sweeping/test_settings.py",
+    "hydra.sweeper.seed_key=...": "sweeping/test_settings.py",
+    "hydra.sweeper.study_name=...": "sweeping/test_widening.py",
+    "hydra/launcher=basic": "sweeping/test_sweeper.py",
+    "hydra/launcher=lanes": "test_searches.py",
+    "hydra/sweeper=optuna": "test_searches.py",
+    "hydra/sweeper/sampler=bruteforce": "sweeping/test_sweeper.py",
+    "output_root=FOLDER": "training/test_disk.py",
+    "resume=latest": "test_compose.py",
+    "training.deterministic=false": "training/test_device.py",
+    "training.epochs=N": "test_compose.py",
+    "training.keep_epochs=1": "training/test_disk.py",
+    "training.max_steps=N": "test_compose.py",
+    "training.mixed_precision=bf16": "training/test_device.py",
+    "training.mixed_precision=no": "training/test_device.py",
+}
+GIVEN = {  # no cures: what is said back to the user, or of what is set already
+    "base_model.zero_terminal_snr=false", "dataset.alpha_mask=true", "dataset.folds=K", "dry_run=true",
+    "loss.debiased=true", "network.attention=false", "network.convolutions=false", "network.dora=true",
+    "network.factor=0", "network.feed_forward=false", "network.projections=false", "network=full", "lora=...",
+    "name=...", "optimizer.beta1=0", "scheduler.warmup_ratio=0", "sampling.prompts=[a", "training.device=cuda",
+    "training.mixed_precision=fp16", "training.device=auto", "training.device=cpu",
+}  # fmt: skip
+
+
+def offered() -> Iterator[str]:
+    """Yield every `key=value` in the texts of functions that make problems, errors or ways on."""
+    groups = {path.name for path in CONF.iterdir() if path.is_dir()}
+    for path in (CONF.parent / "src" / "lorasweep").rglob("*.py"):
+        for function in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)):
+            names = {getattr(node, "id", getattr(node, "arg", "")) for node in ast.walk(function)}
+            if not names & {"UserError", "Problem", "inert", "ways"}:
+                continue
+            for statement in function.body[bool(ast.get_docstring(function)) :]:
+                texts = [node.value for node in ast.walk(statement) if isinstance(node, ast.Constant)]
+                for text in map(str, texts):
+                    for found in re.finditer(r"(?<![\w.{])([a-z_]+(?:[./][a-z_0-9]+)*)=([\w.\[\]-]+)", text):
+                        if found[1] in schema_keys() or found[1] in groups or found[1].startswith("hydra"):
+                            yield found[0]
+
+
+def test_every_cure_in_the_source_has_its_case() -> None:
+    """A new one has to be applied here, or in the test of its own room."""
+    here = {text for _, _, typed in PAIRS for text in typed}
+    found = set(offered())
+    missing = {text for text in found if not {text, text.rstrip(".,;")} & (here | GIVEN | ELSEWHERE.keys())}
+    assert len(found) > 30 and not missing, sorted(missing)
+    tests = Path(__file__).parent
+    for text, file in ELSEWHERE.items():
+        leaf = re.split(r"[./]", text.partition("=")[0])[-1]
+        assert leaf in (tests / file).read_text(), f"{file} applies no {text}"
