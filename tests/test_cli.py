@@ -31,6 +31,13 @@ def test_reference_writes_the_page(tmp_path):
     assert page.read_text() == markdown(CONF)
 
 
+def test_without_a_checkout_the_reference_is_printed_and_no_folder_made(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["reference"]) == 0
+    assert capsys.readouterr().out == markdown(CONF) and not list(tmp_path.iterdir())
+    assert "| `network.rank` |" in markdown(tmp_path / "conf"), "the keys, where no groups are installed"
+
+
 def test_recipe_prints_or_writes_and_says_what_is_wrong_with_a_file(tmp_path, capsys, monkeypatch):
     def recipe_from_file(path, saved):
         return f"# from {path.name}\n# On any base: python train.py lora={saved and saved.stem}\n"

@@ -19,6 +19,8 @@ from lorasweep.verbs import clean, versions
 if TYPE_CHECKING:
     import optuna
 
+REFERENCE = Path("docs/config-reference.md")  # of a checkout
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit code: 0, or 2 with a message for what the user can put right."""
@@ -75,8 +77,8 @@ def _parser() -> argparse.ArgumentParser:
     storage.add_argument("--port", type=int, default=13000, help="1 to 65535 (default: %(default)s)")
     storage.set_defaults(verb=_storage)
 
-    reference = verbs.add_parser("reference", help="write the config reference from the schema")
-    reference.add_argument("-o", "--out", type=Path, default=Path("docs/config-reference.md"))
+    reference = verbs.add_parser("reference", help="print the config reference, or write it to a file")
+    reference.add_argument("-o", "--out", type=Path, help=f"(default: {REFERENCE} if it is there, else the terminal)")
     reference.set_defaults(verb=_reference)
     return parser
 
@@ -186,7 +188,11 @@ def _reference(args: argparse.Namespace) -> None:
     from lorasweep.compose import CONF
     from lorasweep.reference import markdown
 
-    _write(args.out, markdown(CONF))
+    out = args.out or (REFERENCE if REFERENCE.exists() else None)
+    if out is None:
+        print(markdown(CONF), end="")
+    else:
+        _write(out, markdown(CONF))
 
 
 def _write(path: Path, text: str) -> None:

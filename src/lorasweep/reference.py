@@ -54,9 +54,9 @@ def markdown(conf: Path) -> str:
     """Return the whole page.
 
     Args:
-        conf: the folder of config groups, whose choices are listed beside their keys.
+        conf: the folder of config groups, whose choices are listed beside their keys; without a checkout there is none.
     """
-    choices = help.choices(conf)
+    choices = help.choices(conf) if conf.is_dir() else {}
     parts = [
         _HEAD.replace("ORDER", ORDER),
         "## Groups\n",
