@@ -31,7 +31,9 @@ def train_py(folder: Path, *line: str, **environment: str) -> subprocess.Complet
 STAND_IN = """
 import os, sys, types
 stand_in = types.ModuleType("lorasweep.training")
-def run(config, *, overrides, choices, seen):
+def run(config, *, overrides, choices, seen, began):
+    if config.seed != 7:  # those lanes run in processes of their own
+        assert (began is None) == ("-m" in sys.argv), "several versions share a start"
     print(config.name, config.network.rank, overrides, choices["lora"], choices.get("preset"), sorted(choices)[0])
     if config.network.rank == 13:
         from lorasweep.errors import UserError

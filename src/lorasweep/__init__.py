@@ -2,6 +2,10 @@
 
 import logging
 import os
+import time
+
+BEGAN = time.monotonic()
+"""When this process came to lorasweep, before all that takes long to import."""
 
 # Libraries that talk while they load are asked to keep to errors, before they are imported: what matters to the user
 # is said by the program itself.

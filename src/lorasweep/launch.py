@@ -18,6 +18,7 @@ from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+import lorasweep
 from lorasweep import arguments, compose, help, overrides, precedence, searches
 from lorasweep.arguments import Arguments
 from lorasweep.checks import needs, optimizer
@@ -144,7 +145,8 @@ def _run(config: Config, line: list[str], choices: dict[str, str], *, told: bool
         seen = preview.look(config) if _is_first() else None  # of several processes, one tells
     from lorasweep import training  # torch and all the rest: only now that config and data are good
 
-    return training.run(config, overrides=line, choices=choices, seen=seen)
+    began = None if told else lorasweep.BEGAN  # several versions share a start
+    return training.run(config, overrides=line, choices=choices, seen=seen, began=began)
 
 
 def _look_ahead(given: Arguments, conf: Path) -> list[Config]:

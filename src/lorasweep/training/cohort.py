@@ -65,20 +65,23 @@ def run(
     report: Report | None = None,
     start_from: Path | None = None,
     seen: Survey | None = None,
+    began: float | None = None,
     base: SDXL | None = None,
 ) -> float | None:
     """Train one version; return the objective's value, or None if it was not measured.
 
     Args:
         config: the checked config. overrides, choices: the command line's, for the record.
-        trial, report, start_from, seen: as `Job` has them.
+        trial, report, start_from, seen, began: as `Job` has them.
         base: an already loaded base; None loads it.
 
     Raises:
         UserError: it could not start or had to stop, and what to do; the record says so too.
         SystemExit: 128 plus a signal's number (`lorasweep.interruption`), with the state saved.
     """
-    outcomes = run_cohort([Job(config, list(overrides), choices or {}, trial, report, start_from, seen)], base=base)
+    outcomes = run_cohort(
+        [Job(config, list(overrides), choices or {}, trial, report, start_from, seen, began)], base=base
+    )
     for outcome in outcomes:
         if outcome.error is not None:
             raise outcome.error
@@ -134,7 +137,7 @@ def _set_up(jobs: Sequence[Job], base: SDXL | None, members: list[Member]) -> No
     Only when none of them refuses to start does the first take a number.
     """
     prepared: list[Prepared] = []
-    stopwatch = Stopwatch()
+    stopwatch = Stopwatch(jobs[0].began)
     try:
         for job in jobs:
             if base is None:

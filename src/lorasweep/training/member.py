@@ -55,6 +55,7 @@ class Job:
         start_from: version folder whose last saved state the new version begins with; it begins at step 0 where that
             is impossible, and says so. Without effect when `config.resume` continues a version.
         seen: the survey of its data, told already; None: it is still to be made.
+        began: when the program was started for it (`time.monotonic`); None: it starts now.
     """
 
     config: Config
@@ -64,6 +65,7 @@ class Job:
     report: Report | None = None
     start_from: Path | None = None
     seen: Survey | None = None
+    began: float | None = None
 
 
 @dataclass

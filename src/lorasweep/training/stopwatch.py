@@ -10,17 +10,21 @@ PHASES = ("load", "cache", "train", "sample", "evaluate")
 
 
 class Stopwatch:
-    """Seconds by phase; runs from when it is made.
+    """Seconds by phase; runs from when it is made, or from an earlier moment.
+
+    Args:
+        began: that moment, as `time.monotonic` has it; what passed since then was spent on loading.
 
     Attributes:
         failed: the phase that an error ended last; None while there was none.
     """
 
-    def __init__(self) -> None:
-        self.seconds = dict.fromkeys(PHASES, 0.0)
+    def __init__(self, began: float | None = None) -> None:
+        now = time.monotonic()
+        self.seconds = dict.fromkeys(PHASES, 0.0) | {"load": 0.0 if began is None else now - began}
         self.failed: str | None = None
         self._earlier = 0.0
-        self._started = time.monotonic()
+        self._started = now if began is None else began
 
     def continue_from(self, seconds: Mapping[str, float]) -> None:
         """Add what earlier parts of the same version took: `seconds` of the record that is continued."""
