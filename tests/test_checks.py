@@ -167,6 +167,10 @@ TOGETHER = [
         "validation_path=src: it is the folder of dataset.path",
     ),
     (
+        {"dataset.path": "src", "output_root": "src"},
+        "output_root=src: it is the folder of dataset.path too; give another one",
+    ),
+    (
         {"dataset.path": ".", "dataset.regularisation_path": "src", "dataset.validation_path": "tests/../src"},
         "dataset.regularisation_path=src: it is the folder of dataset.validation_path too; give another one, or",
     ),

@@ -48,6 +48,7 @@ FOREIGN = {
     "gb18030": ["雪地里的熊，戴着帽子", "一只棕色的熊"],
     "big5": ["雪地裡的熊,戴著帽子"],
     "cp1251": ["Медведь в снегу, шапка"],
+    "koi8_r": ["Медведь в снегу, шапка"],
     "utf-16-le": ["a bear, in snow", "雪の中の熊, 帽子"],
     "utf-16-be": ["a bear, in snow", "雪の中の熊, 帽子"],
     "utf-32-le": ["a bear", "雪, 熊"],
@@ -85,6 +86,18 @@ def test_unicode_with_broken_bytes_loses_only_these(tmp_path, content, text):
     path = tmp_path / "a.txt"
     path.write_bytes(content)
     assert cured(path).removeprefix("\ufeff") == text
+
+
+def test_another_encoding_is_put_in_the_place_of_a_wrong_guess(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes("αρκούδα".encode("cp1253"))
+    offered = cure(path, path.read_bytes())
+    assert offered.endswith(", else put the name of its encoding there") and "'cp1253'" not in offered
+    command = re.search(r"`(.*)`", offered)
+    assert command is not None
+    mended = re.sub(r"decode\('\w+'\)", "decode('cp1253')", command[1]).replace("python", sys.executable, 1)
+    subprocess.run(mended, shell=True, check=True)
+    assert decode(path.read_bytes()) == "αρκούδα"
 
 
 def test_nothing_is_made_of_zero_bytes(tmp_path):

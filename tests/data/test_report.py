@@ -91,6 +91,12 @@ def test_nothing_is_written_and_nothing_changed(bears, config, tmp_path):
     assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in bears.iterdir()} == before
 
 
+def test_samples_of_earlier_versions_are_no_images(bears, draw, config, said):
+    config.output_root = str(bears / "outputs")
+    draw(bears / "outputs" / "sage" / "v1" / "samples" / "000001_00.png", 99, caption=None)
+    assert "4 images, 1 repeat" in said()
+
+
 def test_folders_repeats_and_where_they_are_from(folder, draw, config, said):
     draw(folder / "10_bear" / "a.png", 1, caption=None)
     draw(folder / "10_bear" / "b.png", 2, caption=None)

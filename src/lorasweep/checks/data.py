@@ -8,7 +8,7 @@ from itertools import combinations
 from pathlib import Path
 
 from lorasweep import weights
-from lorasweep.config import Config
+from lorasweep.config import Config, value_at
 from lorasweep.data.captions import SPECIAL, special_token
 from lorasweep.errors import Problem
 from lorasweep.text import names_trigger
@@ -32,14 +32,13 @@ def _images(config: Config) -> Iterator[Problem]:
         elif not Path(folder).is_dir():
             held = "masks" if key == "mask_path" else "images and captions"
             yield Problem(f"dataset.{key}={folder}: this is a file; expected the folder of {held}", f"dataset.{key}")
-    folders = {f"dataset.{key}": getattr(data, key) for key in ("path", "validation_path", "regularisation_path")}
+    keys = ("dataset.path", "dataset.validation_path", "dataset.regularisation_path", "output_root")
+    folders = {key: Path(folder).resolve() for key in keys if (folder := value_at(config, key)) is not None}
     for one, other in combinations(folders, 2):
-        if folders[one] and folders[other] and Path(folders[one]).resolve() == Path(folders[other]).resolve():
-            yield Problem(
-                f"{other}={folders[other]}: it is the folder of {one} too; give another one, or {other}=null",
-                other,
-                one,
-            )
+        if folders[one] == folders[other]:
+            given = f"{other}={value_at(config, other)}"
+            cure = "give another one" if other == "output_root" else f"give another one, or {other}=null"
+            yield Problem(f"{given}: it is the folder of {one} too; {cure}", other, one)
     yield from _folds(config)
 
 

@@ -56,7 +56,10 @@ def cure(path: Path, content: bytes) -> str:
     text = content.decode(encoding, "ignore").strip()
     preview = text[:_PREVIEW] + ("..." if len(text) > _PREVIEW else "")
     command = _CONVERT.format(text=f"f.read_bytes().decode('{encoding}'{lossy})", path=shell_quoted(path))
-    return f'save it as UTF-8. As {encoding} it reads "{preview}": if that is right, run `{command}`'
+    return (
+        f'save it as UTF-8. As {encoding} it reads "{preview}": if that is right, run `{command}`, else put the name '
+        "of its encoding there"
+    )
 
 
 def likely(content: bytes) -> str:
@@ -107,6 +110,11 @@ def _has(letters: re.Pattern[str]) -> Callable[[str], bool]:
     return lambda text: letters.search(text) is not None
 
 
+def _mostly_small(text: str) -> bool:
+    """Return whether most letters are small: KOI8-R has capitals where Windows has small letters, and the reverse."""
+    return sum(map(str.islower, text)) > sum(map(str.isupper, text))
+
+
 def _scattered(text: str) -> bool:
     """Return whether letters beyond ASCII stand among others, as accents do in Western languages."""
     return re.search(r"[^\x00-\x7f]{2}", text) is None
@@ -120,6 +128,7 @@ _NARROW: tuple[tuple[str, Callable[[str], bool]], ...] = (
     ("cp949", _consists_of(_HANGUL)),
     ("gb18030", _consists_of(_HAN)),
     ("big5", _consists_of(_HAN)),
+    ("koi8_r", lambda text: _consists_of(_CYRILLIC)(text) and _mostly_small(text)),
     ("cp1251", _consists_of(_CYRILLIC)),
     ("cp1252", bool),
     ("latin-1", bool),
