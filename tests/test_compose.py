@@ -397,8 +397,11 @@ def test_resume_says_which_versions_there_are(tmp_path):
 
 
 def test_resume_needs_nothing_but_the_name_of_own_images(tmp_path):
-    version(tmp_path, 1, "lora=custom", "name=Sage", f"dataset.path={tmp_path}", "dataset.trigger=sage_character")
-    assert resumed(tmp_path, "lora=custom", "name=Sage", "resume=v1").dataset.path == str(tmp_path)
+    (tmp_path / "photos").mkdir()
+    version(
+        tmp_path, 1, "lora=custom", "name=Sage", f"dataset.path={tmp_path}/photos", "dataset.trigger=sage_character"
+    )
+    assert resumed(tmp_path, "lora=custom", "name=Sage", "resume=v1").dataset.path == f"{tmp_path}/photos"
 
 
 def test_a_base_that_is_one_file_must_be_there():

@@ -113,7 +113,7 @@ def test_images_without_the_caption_file_that_others_have(folder, draw, config, 
     draw(folder / "10_bear" / "b.png", 2, caption=None)
     (warning,) = warnings(config)
     assert str(warning) == (
-        '1 images of 10_bear have no .txt file and are trained as "bear", the folder\'s name: 10_bear/b.png; describe '
+        '1 image of 10_bear without a .txt file, trained as "bear", the folder\'s name: 10_bear/b.png; describe '
         "them as the others are"
     )
     (folder / "10_bear" / "b.txt").write_text("a hat")

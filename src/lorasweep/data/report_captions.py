@@ -45,8 +45,8 @@ def sources(gathered: Gathered, config: Config, name: Name) -> Iterator[Finding]
         if label in with_files:
             yield Finding(
                 "captions",
-                f"{len(found)} images of {name(label.folder)} have no {config.dataset.caption_extension} file and are "
-                f'trained as "{label.words}", the folder\'s name',
+                f"{counted(len(found), 'image')} of {name(label.folder)} without a {config.dataset.caption_extension} "
+                f'file, trained as "{label.words}", the folder\'s name',
                 tuple(Case(name(item.sample.path)) for item in found),
                 "describe them as the others are",
             )
