@@ -69,7 +69,7 @@ class Card(TorchDispatchMode):
     Attributes:
         waits: what the program waited for, by kind and count: `to CPU`, `from CPU`, `read`, `synchronize`, ...
         launches: operations computed there, those that only look at a tensor in another way left out.
-        pinned: ids of the tensors that say they are in pinned memory.
+        pinned: tensors in pinned memory, by their ids.
     """
 
     current: Card | None = None
@@ -78,7 +78,13 @@ class Card(TorchDispatchMode):
         super().__init__()
         self.waits: Counter[str] = Counter()
         self.launches = 0
-        self.pinned: set[int] = set()
+        self.pinned: dict[int, Tensor] = {}
+
+    def pin(self, tensor: Tensor) -> Tensor:
+        """Return a copy in pinned memory."""
+        pinned = tensor.clone()
+        self.pinned[id(pinned)] = pinned  # held, so that no other gets its id
+        return pinned
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Compute an operation here or there."""
@@ -193,6 +199,7 @@ def card(capability: tuple[int, int] = (8, 9)) -> Iterator[Card]:
             stack.enter_context(patch.object(torch.cuda, name, lambda *_, value=value, **__: value))
         waited = patch.object(torch.cuda, "synchronize", lambda *_: mode.waits.update(["synchronize"]))
         stack.enter_context(waited)
+        stack.enter_context(patch.object(Tensor, "pin_memory", lambda tensor, *_: mode.pin(tensor)))
         stack.enter_context(patch.object(Card, "current", mode))
         # Parts move by getting new parameters: into an old one no other kind of tensor can be put.
         before = torch.__future__.get_overwrite_module_params_on_conversion()

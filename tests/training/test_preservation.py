@@ -68,7 +68,7 @@ class Line:
 def test_the_loss_is_the_distance_from_the_bare_base_in_rows_with_the_trigger() -> None:
     weight = torch.tensor(0.5, requires_grad=True)
     line, noisy = Line(weight), torch.arange(24.0).view(3, 2, 2, 2)
-    noised = Noised(noisy, torch.zeros_like(noisy), torch.tensor([1, 2, 3]))
+    noised = Noised(noisy, torch.zeros_like(noisy), torch.tensor([1, 2, 3]), noisy)
     losses = preservation_losses(
         ["bear, red", "humanoid", "a bear"],
         noised,

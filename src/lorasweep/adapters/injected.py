@@ -216,6 +216,9 @@ class InjectedAdapter(ABC):
             name = stable_name(component, path)
             layers[name] = layer
             layer.scaling[self._key] = sizes[path].scale
+            # PEFT turns inputs into 32 bit, and autocast at once back into 16: as many bytes kept, and nothing gained.
+            # With DoRA and dropout it would round in other places.
+            layer.cast_input_dtype_enabled = self.network.dora or self.network.draws
             self._prepare(layer)
             self._initialise(layer, generator(seed, "adapter init", name))
             layer.train(module.training)
@@ -227,7 +230,10 @@ class InjectedAdapter(ABC):
     def _initialise(self, layer: Any, draws: torch.Generator) -> None:
         device = layer.get_base_layer().weight.device
         for name, (holder, held) in self._slots(layer).items():
-            values = self._initial(name, getattr(holder, held), layer, draws)
+            parameter = getattr(holder, held)
+            if device.type == "meta" and parameter.numel():  # it has a shape, which is all that a forecast asks for
+                continue
+            values = self._initial(name, parameter, layer, draws)
             setattr(holder, held, nn.Parameter(values.to(device)))
 
     def _switch_to(self, keys: list[str]) -> None:

@@ -9,6 +9,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from lorasweep.bases.transfer import sent
+
 
 @dataclass(frozen=True)
 class TextEmbeddings:
@@ -24,7 +26,7 @@ class TextEmbeddings:
 
     def to(self, device: torch.device | str) -> TextEmbeddings:
         """Return the same embeddings on `device`."""
-        return TextEmbeddings(self.hidden.to(device), self.pooled.to(device))
+        return TextEmbeddings(sent(self.hidden, device), sent(self.pooled, device))
 
     @staticmethod
     def stack(parts: list[TextEmbeddings]) -> TextEmbeddings:

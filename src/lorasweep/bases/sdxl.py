@@ -14,6 +14,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection
 from lorasweep.bases.base import FileHashes, TextEmbeddings
 from lorasweep.bases.placement import Placement
 from lorasweep.bases.tokens import CHUNK, chunk_ids, count_tokens, join_chunks
+from lorasweep.bases.transfer import sent
 
 
 class SDXL:
@@ -108,7 +109,7 @@ class SDXL:
         hidden = []
         with self.placement.awake("text_encoder", "text_encoder_2"):
             for encoder, tokenizer in zip(self.text_encoders, self.tokenizers, strict=True):
-                ids = torch.stack([chunk_ids(tokenizer, text, max_tokens) for text in captions]).to(self.device)
+                ids = sent(torch.stack([chunk_ids(tokenizer, text, max_tokens) for text in captions]), self.device)
                 output = encoder(ids.flatten(0, 1), output_hidden_states=True)
                 hidden.append(join_chunks(output.hidden_states[-2].unflatten(0, ids.shape[:2])))
         pooled = output.text_embeds.unflatten(0, ids.shape[:2])[:, 0]

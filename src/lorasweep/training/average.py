@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+import torch
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
@@ -23,9 +24,19 @@ class WeightsAverage:
         self._parameters = parameters
         self._average = EMAModel(list(parameters.values()), decay=decay)
 
+    @torch.no_grad()
     def step(self) -> None:
-        """Take in the parameters as they are after an optimizer step."""
-        self._average.step(list(self._parameters.values()))
+        """Take in the parameters as they are after an optimizer step.
+
+        As `EMAModel.step` does, bit for bit, in three kernels for all tensors instead of three for each; its own
+        `foreach` rounds in another way.
+        """
+        average = self._average
+        average.optimization_step += 1
+        decay = average.get_decay(average.optimization_step)
+        difference = torch._foreach_sub(average.shadow_params, list(self._parameters.values()))
+        torch._foreach_mul_(difference, 1 - decay)
+        torch._foreach_sub_(average.shadow_params, difference)
 
     @contextmanager
     def swapped_in(self) -> Iterator[None]:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from lorasweep.bases.transfer import sent
 from lorasweep.config import LossConfig
 from lorasweep.data.plan import Row
 from lorasweep.diffusion import add_noise
@@ -29,17 +30,18 @@ class Noised:
 
     Attributes:
         noisy: (B, C, h, w) latents with noise, fp32. noise: (B, C, h, w) what the target is made of.
-        timesteps: (B,) int64.
+        timesteps: (B,) int64. latents: (B, C, h, w) without noise.
     """
 
     noisy: Tensor
     noise: Tensor
     timesteps: Tensor
+    latents: Tensor
 
     def take(self, places: Sequence[int]) -> Noised:
         """Return what these rows of the batch have."""
-        chosen = list(places)
-        return Noised(self.noisy[chosen], self.noise[chosen], self.timesteps[chosen])
+        rows = sent(torch.tensor(list(places)), self.noisy.device)
+        return Noised(self.noisy[rows], self.noise[rows], self.timesteps[rows], self.latents[rows])
 
 
 def noised(
@@ -60,11 +62,13 @@ def noised(
         by_batch: the rows are a whole batch, and not each for itself.
     """
     device = alphas_cumprod.device
-    noise = noise_for(rows, latents, loss, seed, by_batch=by_batch)
-    timesteps = timesteps_for(rows, seed, loss.min_timestep, loss.max_timestep).to(device)
-    seen = perturbed(noise, rows, loss, seed, by_batch=by_batch) if loss.input_perturbation else noise
-    noisy = add_noise(latents.to(device), seen.to(device), timesteps, alphas_cumprod)
-    return Noised(noisy, noise.to(device), timesteps)
+    drawn = noise_for(rows, latents, loss, seed, by_batch=by_batch)
+    noise, clean = sent(drawn, device), sent(latents, device)
+    timesteps = sent(timesteps_for(rows, seed, loss.min_timestep, loss.max_timestep), device)
+    seen = noise
+    if loss.input_perturbation:
+        seen = sent(perturbed(drawn, rows, loss, seed, by_batch=by_batch), device)
+    return Noised(add_noise(clean, seen, timesteps, alphas_cumprod), noise, timesteps, clean)
 
 
 def noise_for(rows: Sequence[Row], latents: Tensor, loss: LossConfig, seed: int, *, by_batch: bool = False) -> Tensor:

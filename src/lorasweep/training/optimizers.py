@@ -242,4 +242,7 @@ def _swap(pairs: Iterable[tuple[Tensor, Tensor]]) -> None:
 def _bitsandbytes() -> Any:
     import bitsandbytes.optim
 
+    # It waits for the GPU after every parameter, which only paged states need: they are moved behind torch's back. Its
+    # kernels run on the default stream, as all else here, and so in order.
+    bitsandbytes.optim.optimizer.sync_gpu = lambda tensor: None
     return bitsandbytes.optim

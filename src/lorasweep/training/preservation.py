@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from lorasweep.bases.base import TextEmbeddings
+from lorasweep.bases.transfer import sent
 from lorasweep.data.captions import has_trigger, of_class
 from lorasweep.evaluation.heldout import Predict
 from lorasweep.training.noise import Noised
@@ -50,10 +51,12 @@ def preservation_losses(
     texts = [of_class(captions[row], trigger, word) for row in rows]
     others = [of_class(caption, trigger, word) for caption in company if has_trigger(caption, trigger)]
 
+    index = sent(torch.tensor(rows), losses.device)
+
     def prediction() -> Tensor:
-        return predict(noised.noisy[rows], noised.timesteps[rows], embed(texts, others), size_ids[rows]).float()
+        return predict(noised.noisy[index], noised.timesteps[index], embed(texts, others), size_ids[index]).float()
 
     with torch.no_grad(), bare():
         kept = prediction()
     difference = prediction() - kept
-    return losses.index_put((torch.tensor(rows, device=losses.device),), (difference**2).mean(dim=(1, 2, 3)))
+    return losses.index_put((index,), (difference**2).mean(dim=(1, 2, 3)))

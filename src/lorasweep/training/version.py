@@ -11,18 +11,20 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from diffusers import ModelMixin
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from lorasweep.adapters.adapter import build_adapter
 from lorasweep.bases.base import TextEmbeddings
 from lorasweep.bases.sdxl import SDXL
+from lorasweep.bases.transfer import sent
 from lorasweep.config import Config, slug
 from lorasweep.data.dataset import Batch, Dataset
 from lorasweep.data.text import TextCache
@@ -174,10 +176,9 @@ class Version:
                     self.accelerator.backward(part)
                     loss += part.detach()
         self.processes.add_up_gradients(list(self.parameters.values()))
-        loss = self.processes.total(loss)
-        grad_norm = self.update(loss.item())
+        value, grad_norm = self.update(self.processes.total(loss))
         self.step += 1
-        return StepReport(loss.item(), grad_norm, skipped=self.overflows > 0)
+        return StepReport(value, grad_norm, skipped=self.overflows > 0)
 
     def losses(self, batch: Batch, index: int) -> Tensor:
         """Return the weighted loss of each image of a batch, (B,), ready for backward.
@@ -188,11 +189,13 @@ class Version:
         config, device = self.config, self.accelerator.device
         prediction_type, alphas = config.base_model.prediction_type, self.base.alphas_cumprod
         noised = self._noised(batch)
-        size_ids, timesteps = batch.size_ids.to(device), noised.timesteps
-        kept = self._preservation(batch, noised, index) if config.loss.preservation_class else None
+        # All that the loss needs goes there before the forward, and nothing waits for it.
+        size_ids, weights, timesteps = sent(batch.size_ids, device), sent(batch.weights, device), noised.timesteps
+        masks = None if batch.masks is None else sent(batch.masks, device)
+        kept = self._preservation(batch, noised, size_ids, index) if config.loss.preservation_class else None
         with self.accelerator.autocast(), self._dropout("dropout", index):
             prediction = self.base.predict(noised.noisy, timesteps, self.embed(batch.captions, batch.company), size_ids)
-        target = losses.target(batch.latents.to(device), noised.noise, timesteps, prediction_type, alphas)
+        target = losses.target(noised.latents, noised.noise, timesteps, prediction_type, alphas)
         values = losses.per_sample(
             prediction,
             target,
@@ -200,8 +203,8 @@ class Version:
             timesteps,
             alphas,
             prediction_type,
-            batch.weights,
-            batch.masks,
+            weights,
+            masks,
             undivided_masks=config.compat.undivided_masks,
         )
         return values if kept is None else values + config.loss.preservation_weight * kept
@@ -215,12 +218,12 @@ class Version:
         drawn = noise.noised(whole.rows, whole.latents, loss, seed, alphas, by_batch=True)
         return drawn.take([whole.rows.index(row) for row in batch.rows])
 
-    def _preservation(self, batch: Batch, noised: noise.Noised, index: int) -> Tensor:
+    def _preservation(self, batch: Batch, noised: noise.Noised, size_ids: Tensor, index: int) -> Tensor:
         with self._dropout("preservation dropout", index):
             return preservation_losses(
                 batch.captions,
                 noised,
-                batch.size_ids.to(self.accelerator.device),
+                size_ids,
                 company=batch.company,
                 trigger=self.config.dataset.trigger,
                 word=self.config.loss.preservation_class,
@@ -235,15 +238,19 @@ class Version:
             return nullcontext()
         return global_draws(self.config.seed, purpose, self.step, index)
 
-    def update(self, loss: float) -> float:
-        """Clip, step the optimizer and the schedule, clear the gradients; return the gradient's norm."""
+    def update(self, loss: Tensor) -> tuple[float, float]:
+        """Clip, step the optimizer and the schedule, clear the gradients; return loss and gradient's norm as numbers.
+
+        They are read together and once: each reading waits for all that the GPU has to do.
+        """
         parameters = list(self.parameters.values())
         limit = self.config.training.max_grad_norm or math.inf
-        norm = float(self.accelerator.clip_grad_norm_(parameters, limit))
+        clipped = self.accelerator.clip_grad_norm_(parameters, limit)
+        value, norm = torch.stack([loss, clipped.to(loss)]).tolist()
         # In fp16 an overflowing gradient is routine: the scaler has the step skipped and lowers its scale.
         overflows = not math.isfinite(norm)
-        if not math.isfinite(loss) or (overflows and self.accelerator.scaler is None):
-            raise NonFiniteError(f"loss {loss}, gradient norm {norm}")
+        if not math.isfinite(value) or (overflows and self.accelerator.scaler is None):
+            raise NonFiniteError(f"loss {value}, gradient norm {norm}")
         self.scaled_optimizer.step()
         self._count(overflows)
         self.scaled_optimizer.zero_grad()
@@ -252,7 +259,7 @@ class Version:
         if self.average is not None:
             self.average.step()
         self.schedule.step()
-        return norm
+        return value, norm
 
     def _count(self, overflows: bool) -> None:
         self.overflows = self.overflows + 1 if overflows else 0
@@ -292,16 +299,19 @@ class Version:
     @contextmanager
     def training_mode(self) -> Iterator[None]:
         """Dropout, gradient checkpointing and compiled blocks act inside only."""
-        needed = self.config.network.draws or self.config.training.gradient_checkpointing
-        parts = [self.base.modules[part] for part in self.components] if needed else []
-        for module in parts:
-            module.train()
+        _switch(self._switched, training=True)
         try:
             with self.blocks.active() if self.blocks is not None else nullcontext():
                 yield
         finally:
-            for module in parts:
-                module.eval()
+            _switch(self._switched, training=False)
+
+    @cached_property
+    def _switched(self) -> list[nn.Module]:
+        """The modules that are in training mode during a step, where any of them looks at it."""
+        if not (self.config.network.draws or self.config.training.gradient_checkpointing):
+            return []
+        return [module for part in self.components for module in self.base.modules[part].modules()]
 
     def save_state(self, folder: Path, beside: Mapping[str, Any] | None = None) -> None:
         """Write the resumable state of the current step.
@@ -365,6 +375,12 @@ class Version:
     def _schedule(self) -> LambdaLR:
         """Build the learning rates from the current step on; they are a function of the step alone."""
         return schedules.build_schedule(self.config.scheduler, self.optimizer, self.plan.total_steps, self.step)
+
+
+def _switch(modules: Sequence[nn.Module], *, training: bool) -> None:
+    """Do what `train` and `eval` do, of whose time nearly all goes into finding the 9,000 modules of SDXL's UNet."""
+    for module in modules:
+        vars(module)["training"] = training
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

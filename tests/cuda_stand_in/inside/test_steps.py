@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import Any
 
 import pytest
 import torch
 
-from ..card import OnCard
+from ..card import Card, OnCard
 from .conftest import Begin
 
 PREPARED: dict[str, Any] = {"optimizer.text_encoder_lr": 0.0}
@@ -39,6 +40,19 @@ def trained(begin: Begin, changes: dict[str, Any], steps: int = 2) -> list[float
             values = [value for value in state.values() if isinstance(value, torch.Tensor) and value.dim() > 0]
             assert all(isinstance(value, OnCard) for value in values)
         return losses
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [PREPARED, {}, {**PREPARED, "loss.preservation_class": "person"}, {"training.ema_decay": 0.9}],
+    ids=["text from the cache", "text encoders trained", "preservation", "EMA"],
+)
+def test_a_step_waits_for_the_gpu_once(changes: dict[str, Any], begin: Begin, gpu: Card) -> None:
+    with begin(changes) as version:
+        version.train_step()
+        gpu.waits.clear()
+        version.train_step()
+        assert gpu.waits == Counter({"to CPU": 1}), "loss and gradient's norm, read together"
 
 
 @pytest.mark.parametrize("precision", ["no", "bf16", "fp16"])
