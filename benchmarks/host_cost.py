@@ -147,7 +147,7 @@ def main() -> None:
     if options.against:
         with tempfile.TemporaryDirectory() as folder:
             archive = subprocess.run(
-                ["git", "archive", options.against, "src"], cwd=ROOT, capture_output=True, check=True
+                ["git", "archive", options.against, "src", "conf"], cwd=ROOT, capture_output=True, check=True
             )
             subprocess.run(["tar", "-x", "-C", folder], input=archive.stdout, check=True)
             before = rows_of(measure(Path(folder) / "src"))

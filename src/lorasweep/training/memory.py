@@ -80,14 +80,13 @@ def gib(count: float) -> str:
 
 def estimate(config: Config, base: SDXL) -> Memory:
     """Return what a training of `config` on `base` will take; the base may be anywhere, adapters may be on it."""
-    count = _trained_count(config, base)
+    count = trained_count(config, base)
     weights = _resident(config, base)
     if config.network.type == "full":  # then what is trained is part of the base, in 32 bit
         weights -= FP32 * count
-    copies = 2 + state_per_weight(config.optimizer) + (config.training.ema_decay is not None)  # weight and gradient
     return Memory(
         weights=weights,
-        trained=round(FP32 * count * copies),
+        trained=trained_bytes(config, base),
         activations=_activations(config, base),
         images=_images(config, base),
         gradients=FP32 * count,
@@ -130,7 +129,13 @@ def _unet_bytes(settings: str, quantization: str | None, itemsize: int) -> int:
     return plain + sum(packed_bytes(layer, quantization) - itemsize * layer.weight.numel() for layer in layers)
 
 
-def _trained_count(config: Config, base: SDXL) -> int:
+def trained_bytes(config: Config, base: SDXL) -> int:
+    """Return what is trained takes with gradients, optimizer state and average."""
+    copies = 2 + state_per_weight(config.optimizer) + (config.training.ema_decay is not None)  # weight and gradient
+    return round(FP32 * trained_count(config, base) * copies)
+
+
+def trained_count(config: Config, base: SDXL) -> int:
     """Return how many weights are trained."""
     components = tuple(learning_rates(config.optimizer))
     if config.network.type == "full":

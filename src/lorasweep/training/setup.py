@@ -24,6 +24,7 @@ from lorasweep.training.device import open_accelerator
 from lorasweep.training.idle import ENCODERS
 from lorasweep.training.member import Job
 from lorasweep.training.resumption import Resumption, resumption
+from lorasweep.training.room import check_host_memory
 from lorasweep.training.stopwatch import Stopwatch
 from lorasweep.training.subject import Subject
 from lorasweep.training.version import Version
@@ -60,6 +61,7 @@ def prepare(job: Job, base: SDXL, stopwatch: Stopwatch) -> Prepared:
     """
     if not job.config.resume and job.start_from is None:
         starting_point.examine(job.config, base.unet.config)
+    check_host_memory(job.config, base)
     with stopwatch("cache"):
         dataset, text_cache = read_data(job.config, base, job.seen)
     subject = Subject.of(replace(job.config, resume=None), base, dataset)
