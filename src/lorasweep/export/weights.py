@@ -113,7 +113,7 @@ def require_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
     if bad:
         raise UserError(
             f"{len(bad)} of {len(tensors)} tensors hold NaN, infinity or values beyond fp16's 65504, the first "
-            f"is {bad[0]}: the training has diverged; use an earlier epoch's file, and lower optimizer.lr",
+            f"is {bad[0]}: the training has diverged",
             title=f"{path.name} was not written",
         )
 

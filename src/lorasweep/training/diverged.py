@@ -14,37 +14,37 @@ from lorasweep.text import written
 RATES = ("optimizer.lr", "optimizer.text_encoder_lr", "optimizer.text_encoder_2_lr")
 
 
-def diverged(error: Exception, config: Config, record: Mapping[str, Any], folder: Path, step: int) -> UserError:
-    """Return the words for a step that was not taken.
+def diverged(
+    what: str, config: Config, record: Mapping[str, Any], folder: Path, step: int, precision: str
+) -> UserError:
+    """Return the words for a step that was not taken, or weights that were not written.
 
     To go on from the last state would lead to the same step with the same numbers, so that is not among the ways on.
 
     Args:
-        error: what is not finite.
+        what: what is not finite, and where.
         config: of the version.
         record: its record.json.
         folder: its folder.
         step: the optimizer steps that it has taken.
+        precision: `no`, `fp16` or `bf16`, what the run came to.
     """
-    name = f"{record['name']} v{record['version']}"
-    what = f"step {step + 1}: {error}. The step was not taken and nothing was saved of it"
     saved = [entry["file"] for entry in record["epochs"] if entry["file"]]
-    last = folder / saved[-1] if saved else None
+    last, changes = folder / saved[-1] if saved else None, {}
     if step == 0 and config.network.start_from is None:
-        cure = (
-            "nothing was learnt yet, so it comes from the base, its VAE or an image"
-            if config.training.mixed_precision == "no"
-            else "nothing was learnt yet, so it comes from the base, its VAE or an image, or from their precision"
-        )
-        changes = {"in full precision": ["training.mixed_precision=no"]}
+        cure = "nothing was learnt yet, so it comes from the base, its VAE or an image"
+        cure += "" if precision == "no" else ", or from their precision"
     else:
         cure = f"the last good file is {last}" if last else "no file was saved yet"
         changes = {"begin anew, slower": _slower(config)}
         if last is not None and config.network.type != "full":
             changes["go on from its last good file, slower"] = [f"network.start_from={last}", *_slower(config)]
+    if precision == "fp16" or (step == 0 and precision != "no"):
+        changes["in full precision"] = ["training.mixed_precision=no"]
     begun = record["overrides"]
     ways = {purpose: commands.train(commands.changed(begun, wishes)) for purpose, wishes in changes.items()}
-    return UserError(f"{what}; {cure}", title=f"{name} stopped", ways={} if record["trial"] else ways)
+    title = f"{record['name']} v{record['version']} stopped"
+    return UserError(f"{what}; {cure}", title=title, ways={} if record["trial"] else ways)
 
 
 def _slower(config: Config) -> list[str]:

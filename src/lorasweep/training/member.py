@@ -187,7 +187,8 @@ class Member:
             with self.stopwatch("train"):
                 report = self.version.train_step()
         except NonFiniteError as error:
-            raise diverged(error, self.config, self.record.values, self.folder, self.version.step) from error
+            what = f"step {self.version.step + 1}: {error}. The step was not taken and nothing was saved of it"
+            raise self._diverged(what) from error
         step = self.version.step
         self.means.add(report.loss, report.grad_norm, time.perf_counter() - started, skipped=report.skipped)
         self.progress.step(step, report.loss, next(iter(rates.values())))
@@ -215,7 +216,7 @@ class Member:
         save, sample = due(config.training.save_every_epochs), due(config.sampling.every_epochs)
         measure = due(config.evaluation.every_epochs)
         if save:
-            write_epoch_weights(self.weights(epoch), self.version, self.record.values, now())
+            self._write_weights(epoch)
         measured = self.evaluator.epoch_metrics(epoch, measure=measure, sample=sample)
         metrics = {"train/loss": self.means.epoch_loss(), **measured}
         entry = {
@@ -236,11 +237,21 @@ class Member:
         reason = self.report(step, metrics) if measure and self.report is not None else None
         if reason and not self.version.finished:
             if not save:  # this is its last epoch after all
-                write_epoch_weights(self.weights(epoch), self.version, self.record.values, now())
+                self._write_weights(epoch)
                 entry["file"] = self.weights(epoch).name
                 self._select()
             self.close("pruned", reason)
         self._thin_out()
+
+    def _write_weights(self, epoch: int) -> None:
+        try:
+            write_epoch_weights(self.weights(epoch), self.version, self.record.values, now())
+        except UserError as error:  # they are no numbers any more
+            raise self._diverged(f"{error.title} after step {self.version.step}: {error.problems[0]}") from error
+
+    def _diverged(self, what: str) -> UserError:
+        version, precision = self.version, self.version.accelerator.mixed_precision
+        return diverged(what, self.config, self.record.values, self.folder, version.step, precision)
 
     def close(self, status: str, reason: str | None = None) -> None:
         """End the version: record, curves, best weights to the trackers; every earlier file of weights stays."""
