@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -130,8 +131,6 @@ def test_what_is_said_to_be_measured_is(root: Path, output: str) -> None:
 
 def test_the_command_printed_for_the_best_trains_it_again(root: Path, output: str, tmp_path: Path) -> None:
     line = next(line for line in output.splitlines() if line.startswith("again"))
-    import shlex
-
     words = shlex.split(line.partition("train.py")[2])
     done = subprocess.run(
         [sys.executable, "train.py", *words, "tracker=none", f"output_root={tmp_path}"],
@@ -163,6 +162,22 @@ def test_wandb_has_every_trial_and_best_is_the_best(root: Path, output: str) -> 
         line.rpartition(" in ")[2] for line in output.splitlines() if line.startswith("best  ")
     }
     assert "fuzzybear" in groups
+
+
+def test_the_command_that_trains_the_best_for_longer_leaves_the_studys_best_as_it_is(root: Path, output: str) -> None:
+    line = next(line for line in output.splitlines() if line.startswith("continue"))
+    best = Path(next(line for line in output.splitlines() if line.startswith("best  ")).rpartition(" in ")[2])
+    before = {path: path.read_bytes() for path in best.rglob("*") if path.suffix in (".json", ".safetensors", ".png")}
+    done = subprocess.run(
+        [sys.executable, *shlex.split(line.partition("python ")[2])],
+        cwd=ROOT, env=environment(), capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len(before) > 2 and {path: path.read_bytes() for path in before} == before
+    newest = max((root / "fuzzybear").glob("v*"), key=lambda folder: int(folder.name[1:]))
+    record = json.loads((newest / "record.json").read_text())
+    assert record["continued_from"] == {"version": int(best.name[1:]), "step": 9} and not record.get("trial")
+    assert record["epochs"][-1]["step"] == 18
 
 
 def test_the_same_command_again_trains_nothing(root: Path, output: str) -> None:
