@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from lorasweep import arguments, overrides
+from lorasweep import arguments, help, overrides, searches
 from lorasweep.compose import CONF, load
 from lorasweep.config import schema_keys
 from lorasweep.config.kohya import INSTEAD
@@ -238,3 +238,23 @@ def test_every_cure_in_the_source_has_its_case() -> None:
     for text, file in ELSEWHERE.items():
         leaf = re.split(r"[./]", text.partition("=")[0])[-1]
         assert leaf in (tests / file).read_text(), f"{file} applies no {text}"
+
+
+def printed_by_the_help() -> list[list[str]]:
+    lines = (line.strip() for line in help.text(CONF).splitlines())
+    commands = (
+        re.split(r"\s{2,}", line)[0] for line in lines if line.startswith("python train.py ") and "[" not in line
+    )
+    return [shlex.split(command)[2:] for command in commands]
+
+
+@pytest.mark.parametrize("line", printed_by_the_help(), ids=" ".join)
+def test_every_command_of_the_help_is_sound(line: list[str]) -> None:
+    Path("photos/sage").mkdir(parents=True)
+    given = arguments.read(line)
+    assert not given.foreign
+    asked = searches.judge(given.hydra.overrides, "config", several=given.several)
+    assert not asked.problems
+    for variant in overrides.variants([*asked.line, *asked.tried]):
+        if "resume=latest" not in variant:
+            load(variant)
