@@ -57,6 +57,7 @@ def test_it_counts_what_is_there(free: SimpleNamespace, short_config: Config, to
         room.check_host_memory(full, toy_base)
     lean = replace(full.optimizer, name="adafactor", beta1=None, beta2=None, eps=None)
     room.check_host_memory(replace(full, optimizer=lean), toy_base)
+    room.check_host_memory(short_config, toy_base)  # network=lora
 
 
 def test_a_containers_limit_counts(free: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

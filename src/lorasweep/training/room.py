@@ -39,7 +39,7 @@ def check_host_memory(config: Config, base: SDXL) -> None:
             "(network=lora)"
         )
     fits = int(network.rank * free / needed)
-    cure = f"network.rank={fits} would fit" if fits else "even network.rank=1 would not fit: close other programs"
+    cure = f"network.rank={fits} would fit" if fits else "not even rank 1 would fit: close other programs"
     raise UserError(f"network.rank={network.rank} needs {told}: {cure}")
 
 
