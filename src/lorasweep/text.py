@@ -119,3 +119,8 @@ def as_json(value: Any, **options: Any) -> str:
 def few(names: Sequence[str]) -> str:
     """Return the first three names, and how many more there are."""
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun: `1 image`, `2 images`."""
+    return f"{count} {noun}" + "s" * (count != 1)

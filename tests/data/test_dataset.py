@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from omegaconf import OmegaConf
 from PIL import Image, ImageOps
 
 from lorasweep.data.dataset import Dataset
@@ -489,14 +488,6 @@ def test_missing_trigger_is_pointed_out(build, bears, config):
     (bears / "3.txt").write_text("number 3")
     build()
     assert any('warning: 1 of 8 captions lack the trigger "Bear": 3.txt' in line for line in build.said)
-
-
-def test_a_composed_config_behaves_the_same(build, bears, config, base):
-    composed = OmegaConf.structured(config)
-    rows = [Row(0, 0, 0)]
-    assert torch.equal(
-        build().batch(rows).latents, Dataset.build(composed, base, say=lambda line: None).batch(rows).latents
-    )
 
 
 def test_progress_is_shown(bears, config, base):

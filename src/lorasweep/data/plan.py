@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from lorasweep.randomness import permutation
+from lorasweep.text import counted
 
 
 @dataclass(frozen=True)
@@ -134,11 +135,12 @@ class Plan:
         accumulated = f" / accumulation {self._accumulation}" if self._accumulation > 1 else ""
         line = f"/ batch {self._batch_size}{accumulated} = {steps_an_epoch} steps{rounded}"
         if self._max_steps is None:
-            lines.append(f"{line}; x {self._epochs} epochs = {self.total_steps} steps")
+            lines.append(f"{line}; x {counted(self._epochs, 'epoch')} = {self.total_steps} steps")
         else:
             whole = self._max_steps == self._steps_of(self.total_epochs)
             partial = "" if whole else ", the last one partial"
-            lines.append(f"{line}; max_steps {self._max_steps} wins over epochs: {self.total_epochs} epochs{partial}")
+            trained = counted(self.total_epochs, "epoch")
+            lines.append(f"{line}; max_steps {self._max_steps} wins over epochs: {trained}{partial}")
         if len(self._draws) > 1:
             sizes = " + ".join(str(len(bucket)) for bucket in self._draws)
             run_on = "and run on across epochs (only a bucket's last batch can be short)"

@@ -90,8 +90,3 @@ def few(names: Sequence[str], most: int = NAMED) -> str:
     """Return the first names and how many there are besides."""
     more = len(names) - most
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
-
-
-def counted(count: int, noun: str) -> str:
-    """Return a number with its noun: `1 image`, `2 images`."""
-    return f"{count} {noun}" + "s" * (count != 1)

@@ -10,9 +10,9 @@ from lorasweep.data import captions
 from lorasweep.data.captions import Change
 from lorasweep.data.items import Gathered, Item
 from lorasweep.data.listing import Label
-from lorasweep.data.report import Case, Finding, counted
+from lorasweep.data.report import Case, Finding
 from lorasweep.data.report_images import Name
-from lorasweep.text import readable, with_trigger
+from lorasweep.text import counted, readable, with_trigger
 
 _LONG = 40
 """Letters of a tag that are shown."""

@@ -10,9 +10,9 @@ from lorasweep.config import Config
 from lorasweep.data.buckets import Size
 from lorasweep.data.foreign import NAMED_AFTER_IMAGES
 from lorasweep.data.items import Gathered, Item
-from lorasweep.data.report import Case, Finding, counted
+from lorasweep.data.report import Case, Finding
 from lorasweep.data.roles import Roles
-from lorasweep.text import readable, shell_quoted
+from lorasweep.text import counted, readable, shell_quoted
 
 LOST = 0.5
 """Share of an image that may be cropped away before it is worth a warning."""

@@ -9,10 +9,9 @@ from lorasweep.config import Config
 from lorasweep.data.folds import deal, grouped
 from lorasweep.data.items import Gathered, Item
 from lorasweep.data.likeness import Likeness, look_alike
-from lorasweep.data.report import counted
 from lorasweep.data.split import split
 from lorasweep.errors import UserError
-from lorasweep.text import readable
+from lorasweep.text import counted, readable
 
 
 @dataclass(frozen=True)
