@@ -27,3 +27,11 @@ def test_changes_take_the_place_of_what_is_for_the_same_key():
         "optimizer.lr=1e-3",
         "seed=7",
     ]
+
+
+def test_a_new_version_goes_where_the_changes_say():
+    changes = ["resume=v10", "lora=food", "name=Food", "output_root=/mnt/other"]
+    assert commands.changed(["lora=food/v8", "output_root=here"], changes) == [
+        "lora=food/v8",
+        "output_root=/mnt/other",
+    ]

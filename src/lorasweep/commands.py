@@ -52,13 +52,16 @@ def study(name: str, output_root: str, storage: str | None = None) -> str:
 def changed(line: Iterable[str], changes: Iterable[str]) -> list[str]:
     """Return the overrides of a command line with others besides, in the place of those for the same key or group.
 
-    Of the changes, what only says which version is meant is left out: the result is for a new version.
+    Of the changes, what only says which version is meant is left out, for the result is a new version; not the folder
+    that versions are in, which it may be about.
 
     Args:
         line: the overrides that a version was begun with.
         changes: the overrides of another command line.
     """
-    return list(({key_of(text): text for text in line} | {key_of(text): text for text in wishes(changes)}).values())
+    changes = list(changes)
+    kept = [text for text in changes if text in wishes(changes) or key_of(text) == "output_root"]
+    return list(({key_of(text): text for text in line} | {key_of(text): text for text in kept}).values())
 
 
 def wishes(line: Iterable[str]) -> list[str]:
