@@ -18,7 +18,9 @@ from pathlib import Path
 from types import MappingProxyType
 
 import pytest
+import torch
 from accelerate.commands.launch import launch_command_parser
+from safetensors.torch import save_file
 
 from lorasweep.toy import build
 from lorasweep.toy.draw import main as draw
@@ -100,6 +102,11 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
         draw([theme, str(folder / "photos" / place), "--count", "5"])
     for caption in (folder / "photos" / "sage").glob("*.txt"):
         caption.write_text(f"sage_character, {caption.read_text()}")
+    (folder / "old").mkdir()
+    layer = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q"
+    weights = {"lora_down.weight": torch.ones(8, 640), "lora_up.weight": torch.ones(640, 8), "alpha": torch.tensor(4.0)}
+    told = {"ss_network_dim": "8", "ss_network_alpha": "4", "ss_network_module": "networks.lora", "ss_unet_lr": "1e-4"}
+    save_file({f"{layer}.{key}": tensor for key, tensor in weights.items()}, folder / "old" / "Sage.safetensors", told)
     return folder
 
 

@@ -12,9 +12,6 @@ from lorasweep.errors import UserError
 Trial = tuple[str, int]
 """Name of a study, number of a trial."""
 
-PLACES = ("", "state", "samples")
-"""Where in a version's folder a killed process leaves what it had not finished."""
-
 
 @dataclass(frozen=True)
 class Surplus:
@@ -92,7 +89,7 @@ def remove(found: Surplus) -> bool:
         retention.drop_epochs(record, found.epochs)
         for path in found.state:
             path.unlink(missing_ok=True)
-        for place in PLACES:
+        for place in ledger.PLACES:
             files.remove_leftovers(folder / place)
     return True
 
@@ -113,7 +110,7 @@ def _look(version: ledger.Version, superseded: bool, rules: Rules) -> Surplus:
         epochs=epochs,
         weights=[*(path for path in weights if path.exists()), *retention.nameless(folder, record)],
         state=[] if rules.keep_states else retention.states(folder),
-        leftovers=[path for place in PLACES for path in files.leftovers(folder / place)],
+        leftovers=[path for place in ledger.PLACES for path in files.leftovers(folder / place)],
     )
 
 

@@ -97,7 +97,7 @@ def train(config: DictConfig) -> float | None:
     try:
         settled = compose.settle(config, line, name)
         choices = {group: choice for group, choice in choices.items() if not group.startswith("hydra/")}
-        if job.mode is RunMode.RUN:
+        if job.mode is RunMode.RUN and _is_first():
             for text in [opening(settled), *searches.unsearched(line), *_remarks(config, settled, line, name)]:
                 say(text)
         return _run(settled, line, choices, told=job.mode is RunMode.MULTIRUN)

@@ -23,6 +23,9 @@ from lorasweep.errors import UserError
 MULTIRUN = "LORASWEEP_MULTIRUN"
 """The environment variable that says which multirun a process works for; the records of its versions keep it."""
 
+PLACES = ("", "state", "samples", ".hydra")
+"""Where in a version's folder a killed process leaves what it had not finished."""
+
 STATUSES = ("running", "complete", "pruned", "failed", "interrupted")
 
 

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 ROOT = Path(__file__).parents[2]
 RUN = ["lora=fuzzybear", "optimizer=adamw", "scheduler=constant", "training.batch_size=3",
        "training.gradient_accumulation=2",
-       "training.max_steps=6", "training.epochs=1", "dataset.repeats=2", "network.rank=2", "network.alpha=1",
+       "training.max_steps=6", "dataset.repeats=2", "network.rank=2", "network.alpha=1",
        "training.ema_decay=0.9", "evaluation.timesteps=4", "evaluation.max_images=2", "evaluation.clip=false",
        "sampling.every_epochs=0", "tracker=none", "tracker.every_steps=1"]  # fmt: skip
 
@@ -80,11 +80,16 @@ def test_steps_and_epochs_are_counted_once_and_one_process_writes(runs: dict[int
 
 
 def test_two_processes_go_on_where_one_stopped(runs: dict[int, Any], tmp_path: Path) -> None:
-    begun = train(tmp_path, "training.max_steps=3", processes=1)
-    assert begun.returncode == 0, begun.stderr
+    program = tmp_path / "interrupted.py"
+    # Once: a step has two batches, and a second Ctrl-C stops without a state.
+    ctrl_c = "hasattr(self, 'stopped') or (setattr(self, 'stopped', True), os.kill(os.getpid(), 2))"
+    program.write_text(FAULTY.replace("{}", ctrl_c))
+    begun = train(tmp_path, processes=1, program=program, FAULTY="0")
+    assert begun.returncode == 130, begun.stderr
     done = train(tmp_path, "resume=v6", processes=2)
     assert done.returncode == 0, done.stderr
-    assert "resumed after step 3 of 6" in done.stdout
+    assert "resumed after step 4 of 6" in done.stdout
+    assert done.stdout.count("on the toy base") == 1, "of two processes, one tells"
     straight, resumed = (
         [row["train/loss"] for row in rows(version) if "train/loss" in row]
         for version in (runs[1][0], tmp_path / "fuzzybear" / "v6")

@@ -157,8 +157,8 @@ def _first_record(job: Job, subject: Subject, version: Version) -> dict[str, Any
 def _continue(prepared: Prepared, resumed: Resumption, record: ledger.Record) -> Start:
     """Put a version where its last state was saved, and drop from its record what came after."""
     version, folder, measures = prepared.version, resumed.folder, resumed.differences.measures
-    for part in (folder, folder / "state", folder / "samples"):
-        files.remove_leftovers(part)
+    for place in ledger.PLACES:
+        files.remove_leftovers(folder / place)
     start = Start(version.load_state(folder), measures)
     origin = record.values.get("continued_from")
     if version.step == 0 and origin:  # stopped while it was copied
