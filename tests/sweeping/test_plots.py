@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import random
 import warnings
@@ -143,6 +144,19 @@ def test_choices_of_several_types_and_with_dollars(tmp_path, overlaps):
         study.add_trial(create_trial(value=number % 5, params=params, distributions=space))
     drawn = draw(study, tmp_path)
     assert drawn.left_out == {"intermediate": "no trial reported a value on the way"} and overlaps == []
+
+
+def test_choices_that_could_be_numbers_are_drawn_without_a_word(tmp_path, caplog):
+    choices = CategoricalDistribution(["1", "2", "4"])
+    study = optuna.create_study()
+    for number in range(6):
+        study.add_trial(
+            create_trial(value=number % 4, params={"x": choices.choices[number % 3]}, distributions={"x": choices})
+        )
+    caplog.clear()
+    with caplog.at_level(logging.INFO):  # what Hydra sets
+        draw(study, tmp_path)
+    assert caplog.messages == []
 
 
 def test_what_optuna_cannot_draw_is_left_out_with_its_words(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 import warnings
@@ -192,21 +193,25 @@ def _value(index: int, trial: FrozenTrial) -> float:
 
 @contextmanager
 def _quiet_agg() -> Iterator[None]:
-    """Draw into memory, without a window or Optuna's warnings; leave matplotlib's settings as they were."""
+    """Draw into memory, without a window or what Optuna and matplotlib say of it; leave their settings as they were."""
     import matplotlib
     import matplotlib.pyplot as plt
 
     before = matplotlib.get_backend(auto_select=False)
     verbosity = optuna.logging.get_verbosity()
+    logger = logging.getLogger("matplotlib")  # it tells of texts that could be numbers
+    level = logger.level
     # A choice may be a text such as ${of_lr:0.1}, which is no formula.
     settings = {"font.family": "DejaVu Sans", "text.parse_math": False}
     with warnings.catch_warnings(), matplotlib.rc_context(settings):
         warnings.simplefilter("ignore")
         optuna.logging.set_verbosity(optuna.logging.ERROR)
+        logger.setLevel(logging.WARNING)
         plt.switch_backend("agg")
         try:
             yield
         finally:
             optuna.logging.set_verbosity(verbosity)
+            logger.setLevel(level)
             if before is not None and before.lower() != "agg":
                 plt.switch_backend(before)
