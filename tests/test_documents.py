@@ -45,7 +45,7 @@ SHORT = {  # of a training
 }
 SHORT_SEARCH = {"hydra.sweeper.n_trials": "2", "hydra.sweeper.plots": "false"}
 OF_HUMANOIDS = {"dataset.path": "photos/humanoids"}  # five in place of 1,486 drawings
-STOPPED = {"dataset.repeats": "1", "training.max_steps": "12"}  # by Ctrl-C as soon as one epoch is done
+STOPPED = {"dataset.repeats": "1", "training.max_steps": "24"}  # by Ctrl-C as soon as one epoch is done
 PLACEHOLDER = re.compile(r"\.\.\.|…|\b[A-Z]{2,}\b|\bN\b|\bvN\b")
 SUPPOSED = {  # what a page says that its reader has
     "review-a-study.md": "python train.py -m hydra/sweeper=optuna",
