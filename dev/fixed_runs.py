@@ -66,8 +66,9 @@ def main() -> int:
         return 0
     if options.other is None:
         parser.error("compare needs two folders")
-    found = list(differences(contents(options.folder), contents(options.other)))
-    print("\n".join(found) or f"{len(contents(options.folder))} files are equal")
+    before, after = contents(options.folder), contents(options.other)
+    found = list(differences(before, after))
+    print("\n".join(found) or f"{len(before)} files are equal")
     return int(bool(found))
 
 

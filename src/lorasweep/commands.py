@@ -59,20 +59,23 @@ def changed(line: Iterable[str], changes: Iterable[str]) -> list[str]:
         line: the overrides that a version was begun with.
         changes: the overrides of another command line.
     """
-    changes = list(changes)
-    kept = [text for text in changes if text in wishes(changes) or key_of(text) == "output_root"]
+    kept = [text for text in changes if not _says_which(text) or key_of(text) == "output_root"]
     return list(({key_of(text): text for text in line} | {key_of(text): text for text in kept}).values())
 
 
 def wishes(line: Iterable[str]) -> list[str]:
     """Return the overrides of a command line that are more than what says which version is meant."""
-    which = {"lora", *(key.name for key in schema_keys().values() if key.resume == "which")}
-    return [text for text in line if key_of(text) not in which]
+    return [text for text in line if not _says_which(text)]
 
 
 def key_of(override: str) -> str:
     """Return the key or group that an override is for: `network.rank` of `+network.rank=4`."""
     return override.partition("=")[0].lstrip("+~").partition("@")[0]
+
+
+def _says_which(override: str) -> bool:
+    key = schema_keys().get(key_of(override))
+    return key_of(override) == "lora" or (key is not None and key.resume == "which")
 
 
 def _verb(verb: str, name: str, output_root: str) -> str:

@@ -6,6 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 
 from lorasweep.text import readable
 
+USER_ERROR = 2
+"""Exit code of what the user can put right."""
+
 
 class Problem(str):
     """One thing that is wrong, in one line: what was given, what was expected and what to do.

@@ -24,10 +24,8 @@ from lorasweep.arguments import Arguments
 from lorasweep.checks import needs, optimizer
 from lorasweep.config import Config
 from lorasweep.console import say, silenced
-from lorasweep.errors import Problem, UserError
+from lorasweep.errors import USER_ERROR, Problem, UserError
 from lorasweep.text import escape_output
-
-USER_ERROR = 2
 
 
 def main(app: Callable[[], None], conf: Path, argv: Sequence[str]) -> int:

@@ -16,9 +16,8 @@ from safetensors.torch import load_file
 
 from lorasweep.bases.sdxl import SDXL
 from lorasweep.config import Config
-from lorasweep.console import say
 from lorasweep.export.weights import read_weights
-from lorasweep.training import continuation, opening, setup
+from lorasweep.training import continuation
 from lorasweep.training.cohort import run
 from lorasweep.training.member import Member
 
@@ -76,19 +75,6 @@ def killed_at(monkeypatch: pytest.MonkeyPatch, toy_base: SDXL) -> Callable[..., 
         return folder_of(config, version)
 
     return train
-
-
-@pytest.fixture
-def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    lines: list[str] = []
-
-    def remember(line: Any = "", **options: Any) -> None:
-        lines.append(str(line))
-        say(line, **options)
-
-    for module in (setup, opening):
-        monkeypatch.setattr(module, "say", remember)
-    return lines
 
 
 def folder_of(config: Config, number: int) -> Path:

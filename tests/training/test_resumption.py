@@ -16,10 +16,9 @@ from safetensors.torch import load_file
 
 from lorasweep.bases.sdxl import SDXL
 from lorasweep.config import Config
-from lorasweep.console import say
 from lorasweep.errors import UserError
 from lorasweep.export.weights import read_weights
-from lorasweep.training import opening, setup
+from lorasweep.training import setup
 from lorasweep.training.cohort import run
 from lorasweep.training.member import Member
 
@@ -79,19 +78,6 @@ def begin(config: Config, trained: Callable[..., Path]) -> Callable[..., Config]
         return replace(config, resume="v6")
 
     return put
-
-
-@pytest.fixture
-def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    lines: list[str] = []
-
-    def remember(line: Any = "", **options: Any) -> None:
-        lines.append(str(line))
-        say(line, **options)
-
-    for module in (setup, opening):
-        monkeypatch.setattr(module, "say", remember)
-    return lines
 
 
 def folder_of(config: Config, number: int = 6) -> Path:

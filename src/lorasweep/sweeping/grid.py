@@ -11,8 +11,8 @@ from optuna.trial import FrozenTrial
 
 from lorasweep.sweeping.budget import tried
 
-ID, POINTS, FIXED = "grid_id", "search_space", "fixed_params"
-"""Where Optuna keeps which point a trial is, of which grid, and what a waiting trial is to be."""
+ID, FIXED = "grid_id", "fixed_params"
+"""Where Optuna keeps which point a trial is, and what a waiting trial is to be."""
 
 
 class Grid(GridSampler):

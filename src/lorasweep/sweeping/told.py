@@ -7,10 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from lorasweep.errors import UserError
-
-USER_ERROR = 2
-"""Exit code of what the user can put right."""
+from lorasweep.errors import USER_ERROR, UserError
 
 
 @contextmanager

@@ -1,0 +1,24 @@
+"""What tests of versions that go on share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lorasweep.console import say
+from lorasweep.training import opening, setup
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The lines that are printed while a version is set up and opened."""
+    lines: list[str] = []
+
+    def remember(line: Any = "", **options: Any) -> None:
+        lines.append(str(line))
+        say(line, **options)
+
+    for module in (setup, opening):
+        monkeypatch.setattr(module, "say", remember)
+    return lines
