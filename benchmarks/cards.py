@@ -13,9 +13,9 @@ import shlex
 from common import publish
 from full_size import without_weights
 
-from lorasweep.compose import composing, load
+from lorasweep.compose.composition import composing, load
 from lorasweep.toy import BASE_PATH
-from lorasweep.training.memory import GIB, Memory, estimate
+from lorasweep.training.memory.estimate import GIB, Memory, estimate
 
 COMMON = ("lora=custom name=Sage dataset.path=. dataset.trigger=sage_character base_model=sdxl "
           f"base_model.path={BASE_PATH} training.mixed_precision=bf16 training.device=cuda")  # fmt: skip

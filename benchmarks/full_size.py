@@ -8,7 +8,7 @@ import torch
 from diffusers import AutoencoderKL, EulerDiscreteScheduler, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from lorasweep.bases.sdxl import SDXL
+from lorasweep.families.sdxl.model import SDXL
 
 BLOCKS: dict[str, Any] = {
     "layers_per_block": 2,

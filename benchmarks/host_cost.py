@@ -37,9 +37,9 @@ def counted() -> dict[str, dict[str, float]]:
     """Return launches and waits of one step, by setting. Call it where the pretended GPU is preloaded."""
     import torch
 
-    from lorasweep.bases.load import load_base
-    from lorasweep.compose import composing, load
-    from lorasweep.config import BaseModelConfig
+    from lorasweep.compose.composition import composing, load
+    from lorasweep.families.load import load_base
+    from lorasweep.schema import BaseModelConfig
     from lorasweep.training.device import open_accelerator
     from lorasweep.training.setup import read_data, with_drawn_images
     from lorasweep.training.version import Version
@@ -73,8 +73,8 @@ def synchronisations() -> int:
     import torch
     from bitsandbytes.utils import sync_gpu
 
-    from lorasweep.config import OptimizerConfig
-    from lorasweep.training.optimizers import build_optimizer
+    from lorasweep.optim.optimizers import build_optimizer
+    from lorasweep.schema import OptimizerConfig
 
     named = {f"unet.{number}.lora_A": torch.nn.Parameter(torch.zeros(4, 16)) for number in range(264)}
     optimizer = build_optimizer(OptimizerConfig(name="adamw8bit"), named)
@@ -92,7 +92,7 @@ def switching() -> float:
     from full_size import without_weights
 
     from lorasweep.adapters.adapter import build_adapter
-    from lorasweep.config import Config, NetworkConfig
+    from lorasweep.schema import Config, NetworkConfig
     from lorasweep.training.version import Version
 
     base = without_weights()

@@ -30,10 +30,10 @@ from full_size import FULL, SMALL
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from lorasweep.bases.base import TextEmbeddings
-from lorasweep.compose import composing, load
+from lorasweep.compose.composition import composing, load
 from lorasweep.data.dataset import Batch
 from lorasweep.data.plan import Plan
+from lorasweep.families.base import TextEmbeddings
 from lorasweep.training.cohort import load as load_base
 from lorasweep.training.device import open_accelerator
 from lorasweep.training.version import Version

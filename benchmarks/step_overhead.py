@@ -19,12 +19,12 @@ from typing import Any
 import torch
 from common import publish
 
-from lorasweep.compose import composing, load
+from lorasweep.compose.composition import composing, load
+from lorasweep.runs.stopwatch import Stopwatch
 from lorasweep.training.cohort import load as load_base
 from lorasweep.training.member import Job, Member
 from lorasweep.training.opening import set_up
 from lorasweep.training.setup import prepare
-from lorasweep.training.stopwatch import Stopwatch
 
 WARMUP, STEPS = 30, 300
 

@@ -13,10 +13,10 @@ import signal
 import pytest
 import torch
 
-from lorasweep.bases.load import load_base
-from lorasweep.bases.sdxl import SDXL
-from lorasweep.compose import composing
-from lorasweep.config import BaseModelConfig, Config
+from lorasweep.compose.composition import composing
+from lorasweep.families.load import load_base
+from lorasweep.families.sdxl.model import SDXL
+from lorasweep.schema import BaseModelConfig, Config
 
 # Tests interrupt processes; a shell that runs the tests in the background has them, and their children, ignore SIGINT.
 signal.signal(signal.SIGINT, signal.default_int_handler)

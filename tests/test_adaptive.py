@@ -11,8 +11,8 @@ from PIL import Image, ImageEnhance
 
 from lorasweep import adaptive
 from lorasweep.adaptive import Seen, Variety, variety
-from lorasweep.config import Config
 from lorasweep.errors import UserError
+from lorasweep.schema import Config
 from lorasweep.sweeping.space import parse_space
 from lorasweep.toy.themes import THEMES, draw_theme, write_theme
 

@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from lorasweep.checks import check, optimizer
-from lorasweep.config import Config, schema_keys
+from lorasweep.schema import Config, schema_keys
 from lorasweep.text import nearest
 from lorasweep.toy import BASE_PATH
 

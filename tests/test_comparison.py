@@ -13,11 +13,12 @@ from omegaconf import OmegaConf
 from PIL import Image
 from rich.console import Console
 
-from lorasweep import files, ledger
-from lorasweep.cli import main
+from lorasweep import files
+from lorasweep.commands.cli import main
 from lorasweep.comparison.groups import Comparison, compare, order
 from lorasweep.comparison.table import lines, show
-from lorasweep.config import Config
+from lorasweep.runs import ledger
+from lorasweep.schema import Config
 
 Make = Callable[..., Path]
 

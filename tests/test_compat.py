@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from lorasweep.compose import CONF, load
-from lorasweep.config import CompatConfig, Config
+from lorasweep.compose.composition import CONF, load
 from lorasweep.data.plan import total_steps
 from lorasweep.errors import UserError
+from lorasweep.schema import CompatConfig, Config
 
 pytestmark = pytest.mark.usefixtures("composed_configs", "elsewhere")
 

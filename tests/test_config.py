@@ -6,8 +6,8 @@ import sys
 import pytest
 from omegaconf import OmegaConf
 
-from lorasweep.config import Config, schema_keys, slug, value_at
-from lorasweep.config.need import Need
+from lorasweep.schema import Config, schema_keys, slug, value_at
+from lorasweep.schema.need import Need
 
 
 def test_every_key_says_what_it_means():
@@ -84,7 +84,7 @@ def test_slug():
 
 def test_checking_a_config_imports_nothing_heavy():
     code = (
-        "import sys; from lorasweep import compose, launch, checks\n"
+        "import sys; from lorasweep import launch, checks; from lorasweep.compose import composition as compose\n"
         "with compose.composing(): compose.load([])\n"
         "print([name for name in ('torch', 'diffusers', 'transformers', 'wandb', 'PIL.Image') if name in sys.modules])"
     )

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from lorasweep import arguments, help, overrides, searches
-from lorasweep.compose import CONF, load
-from lorasweep.config import schema_keys
-from lorasweep.config.kohya import INSTEAD
+from lorasweep import help, searches
+from lorasweep.compose import arguments, overrides
+from lorasweep.compose.composition import CONF, load
 from lorasweep.errors import Problem, UserError
+from lorasweep.schema import schema_keys
+from lorasweep.schema.kohya import INSTEAD
 
 pytestmark = pytest.mark.usefixtures("composed_configs", "elsewhere")
 
@@ -182,10 +183,10 @@ def test_what_a_refusal_says_to_type(line: list[str], instead_of: list[str], typ
 
 
 ELSEWHERE = {  # cures that need files, a device or a running training: where they are applied
-    "base_model.config_path=sdxl-configs": "bases/test_hub.py",
+    "base_model.config_path=sdxl-configs": "families/test_hub.py",
     "base_model.zero_terminal_snr=true": "test_checks.py",
     "base_model=sdxl": "test_checks.py",
-    "evaluation.clip=false": "evaluation/test_clip.py",
+    "evaluation.clip=false": "metrics/test_clip.py",
     "hydra.sweep.dir=...": "sweeping/test_place.py",
     "hydra.sweeper.folder=...": "sweeping/test_place.py",
     "hydra.sweeper.fold_overrides=[...]": "sweeping/test_settings.py",
@@ -195,10 +196,10 @@ ELSEWHERE = {  # cures that need files, a device or a running training: where th
     "hydra/launcher=lanes": "test_searches.py",
     "hydra/sweeper=optuna": "test_searches.py",
     "hydra/sweeper/sampler=bruteforce": "sweeping/test_sweeper.py",
-    "network=lora": "training/test_room.py",
-    "optimizer=adafactor": "training/test_room.py",
+    "network=lora": "training/memory/test_host.py",
+    "optimizer=adafactor": "training/memory/test_host.py",
     "output_root=FOLDER": "training/test_disk.py",
-    "resume=latest": "test_compose.py",
+    "resume=latest": "compose/test_compose.py",
     "training.deterministic=false": "training/test_device.py",
     "training.keep_epochs=1": "training/test_disk.py",
     "training.mixed_precision=bf16": "training/test_device.py",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lorasweep.compose import load
+from lorasweep.compose.composition import load
 from lorasweep.toy import BASE_PATH
 
 SCRIPT = Path(__file__).parent.parent / "benchmarks" / "gpu_day.sh"

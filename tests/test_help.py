@@ -6,11 +6,11 @@ import sys
 import time
 
 from lorasweep import help
-from lorasweep.compose import CONF
-from lorasweep.config import schema_keys
-from lorasweep.config.kohya import INSTEAD
+from lorasweep.compose.composition import CONF
 from lorasweep.data.plan import total_steps
 from lorasweep.reference import markdown
+from lorasweep.schema import schema_keys
+from lorasweep.schema.kohya import INSTEAD
 
 ROOT = CONF.parent
 

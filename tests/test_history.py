@@ -6,9 +6,9 @@ import hydra
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from lorasweep.compose import compose, load
-from lorasweep.config import schema_keys, value_at
+from lorasweep.compose.composition import compose, load
 from lorasweep.history import documented
+from lorasweep.schema import schema_keys, value_at
 from lorasweep.sweeping.space import Space, parse_space
 
 pytestmark = pytest.mark.usefixtures("composed_configs")

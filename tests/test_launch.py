@@ -12,9 +12,10 @@ from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from lorasweep import compose, launch
-from lorasweep.config import Config
+from lorasweep import launch
+from lorasweep.compose import composition as compose
 from lorasweep.errors import UserError
+from lorasweep.schema import Config
 
 ROOT = compose.CONF.parent
 
@@ -40,7 +41,8 @@ def run(config, *, overrides, choices, seen, began):
         raise UserError("rank 13 brings bad luck: choose another")
     if config.seed == 7:  # leave a record, as a training does
         from dataclasses import asdict
-        from lorasweep import files, ledger
+        from lorasweep import files
+        from lorasweep.runs import ledger
         number, folder = ledger.open_version(config.output_root, config.name)
         objective = {"name": config.objective, "value": config.network.rank / 10, "direction": "minimize"}
         files.write_json(folder / "record.json", {

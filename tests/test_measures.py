@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from lorasweep.config.measures import MEASURES, verdict
+from lorasweep.schema.measures import MEASURES, verdict
 
 
 @pytest.mark.parametrize("name", MEASURES)

@@ -11,10 +11,10 @@ import pytest
 
 from lorasweep.checks import check
 from lorasweep.checks.needs import told
-from lorasweep.compose import load
-from lorasweep.config import Config, Key, schema_keys, value_at
-from lorasweep.config.need import Condition, Need
+from lorasweep.compose.composition import load
 from lorasweep.errors import UserError
+from lorasweep.schema import Config, Key, schema_keys, value_at
+from lorasweep.schema.need import Condition, Need
 
 NEEDY = [(key, need) for key in schema_keys().values() for need in key.needs]
 OTHER = {int: 7, float: 0.7, str: "other", list: ["other"]}

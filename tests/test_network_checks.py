@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from lorasweep.checks.network import RULES
-from lorasweep.config import Config, NetworkConfig
+from lorasweep.schema import Config, NetworkConfig
 
 
 def problems(**network: Any) -> list[str]:

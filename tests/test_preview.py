@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from lorasweep import preview
-from lorasweep.compose import load
-from lorasweep.config import Config
+from lorasweep.compose.composition import load
 from lorasweep.errors import UserError
+from lorasweep.schema import Config
 from lorasweep.toy.themes import write_theme
 
 TRAIN = Path(__file__).resolve().parents[1] / "train.py"

@@ -3,9 +3,9 @@
 import pytest
 
 from lorasweep import help
-from lorasweep.compose import CONF, load
-from lorasweep.config import Config
+from lorasweep.compose.composition import CONF, load
 from lorasweep.data.plan import total_steps
+from lorasweep.schema import Config
 from lorasweep.toy import BASE_PATH
 from lorasweep.toy.sets import images_of
 

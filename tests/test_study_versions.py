@@ -16,8 +16,8 @@ from omegaconf import DictConfig
 from optuna.trial import create_trial
 
 from lorasweep import files, studies
-from lorasweep.config import Config
 from lorasweep.errors import UserError
+from lorasweep.schema import Config
 from lorasweep.sweeping.ranking import Row, best, rows
 from lorasweep.training import disk
 

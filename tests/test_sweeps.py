@@ -10,8 +10,8 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from lorasweep import adaptive
-from lorasweep.compose import CONF, load
-from lorasweep.config import schema_keys
+from lorasweep.compose.composition import CONF, load
+from lorasweep.schema import schema_keys
 from lorasweep.sweeping.distributions import ends
 from lorasweep.sweeping.settings import settle
 from lorasweep.sweeping.space import Space, check_space, parse_space

@@ -9,7 +9,7 @@ import numpy
 import pytest
 from safetensors.numpy import save_file
 
-from lorasweep.config import BaseModelConfig
+from lorasweep.schema import BaseModelConfig
 from lorasweep.toy import BASE_PATH
 from lorasweep.weights import (
     base_problems,

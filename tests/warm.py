@@ -110,7 +110,7 @@ def _run(command: list[str]) -> int:
                 sys.argv = [script, *arguments]
                 runpy.run_path(script, run_name="__main__")
             case ["lorasweep", *arguments]:
-                from lorasweep import cli
+                from lorasweep.commands import cli
 
                 return cli.main(arguments)
             case _:

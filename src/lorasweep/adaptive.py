@@ -27,13 +27,13 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
-from lorasweep.config import Config
 from lorasweep.data import captions
 from lorasweep.data.faults import told
 from lorasweep.data.folder import scan
 from lorasweep.data.images import Facts, open_image, pixel_digest
 from lorasweep.data.likeness import Likeness, likeness, look_alike
 from lorasweep.errors import UserError
+from lorasweep.schema import Config
 
 SIDE = 16
 FULL_VARIETY = 0.2

@@ -9,8 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from lorasweep.config.measures import DECIMALS, MARGINS, MEASURES, verdict
 from lorasweep.console import duration, say, say_pairs, terminal
+from lorasweep.schema.measures import DECIMALS, MARGINS, MEASURES, verdict
 
 STATUS_COLOURS = {"complete": "green", "pruned": "yellow", "interrupted": "yellow", "failed": "red"}
 VERDICT_COLOURS = {"better": "green", "worse": "red", "same": "dim"}

@@ -25,7 +25,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from lorasweep.config.measures import MEASURES
+from lorasweep.schema.measures import MEASURES
 from lorasweep.text import WARNING, readable
 
 REFRESH = 4  # times a second that bars are redrawn: more would slow a training of 40 ms a step

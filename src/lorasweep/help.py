@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from pathlib import Path
 
-from lorasweep.precedence import ORDER
+from lorasweep.compose.precedence import ORDER
 
 GROUPS = {
     "lora": "what to train: a recipe, its history after the slash",

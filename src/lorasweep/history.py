@@ -16,8 +16,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
-from lorasweep.compose import composing
-from lorasweep.config import Config, schema_keys
+from lorasweep.compose.composition import composing
+from lorasweep.schema import Config, schema_keys
 from lorasweep.sweeping.distributions import contains
 from lorasweep.sweeping.space import Space
 from lorasweep.text import written

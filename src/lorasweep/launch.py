@@ -19,12 +19,14 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 import lorasweep
-from lorasweep import arguments, compose, help, overrides, precedence, searches
-from lorasweep.arguments import Arguments
+from lorasweep import help, searches
 from lorasweep.checks import needs, optimizer
-from lorasweep.config import Config
+from lorasweep.compose import arguments, overrides, precedence
+from lorasweep.compose import composition as compose
+from lorasweep.compose.arguments import Arguments
 from lorasweep.console import say, silenced
 from lorasweep.errors import USER_ERROR, Problem, UserError
+from lorasweep.schema import Config
 from lorasweep.text import escape_output
 
 
@@ -69,8 +71,8 @@ def _multirun(app: Callable[[], None], roots: Collection[str]) -> int:
         app: as `main` has it.
         roots: the folders that the versions are in.
     """
-    from lorasweep import ledger
     from lorasweep.comparison import groups, table
+    from lorasweep.runs import ledger
 
     mark = os.environ[ledger.MULTIRUN] = secrets.token_hex(8)
     try:

@@ -8,10 +8,10 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from lorasweep.config import Config
 from lorasweep.console import say, tracked
 from lorasweep.data.survey import Survey, plan_of, survey
 from lorasweep.errors import Problem, UserError
+from lorasweep.schema import Config
 from lorasweep.text import WARNING, readable
 from lorasweep.toy.drawn import with_drawn_images
 

@@ -9,9 +9,9 @@ from typing import Any, get_type_hints
 from omegaconf import MISSING
 
 from lorasweep import help
-from lorasweep.config import Config, Key, schema_keys
-from lorasweep.config.keys import keys_of
-from lorasweep.precedence import ORDER
+from lorasweep.compose.precedence import ORDER
+from lorasweep.schema import Config, Key, schema_keys
+from lorasweep.schema.keys import keys_of
 from lorasweep.text import written
 
 _KINDS = {bool: "true or false", int: "whole number", float: "number", str: "text"}
@@ -20,7 +20,7 @@ _LIMITS = {"above": "> {}", "at_least": "â‰¥ {}", "below": "< {}", "at_most": "â
 _HEAD = """\
 # Config reference
 
-Every key of a run, from the schema in `src/lorasweep/config/`; `lorasweep reference` writes this page. Set
+Every key of a run, from the schema in `src/lorasweep/schema/`; `lorasweep reference` writes this page. Set
 a key with `key=value`, a group of settings with `group=choice`:
 
 ```sh

@@ -10,15 +10,15 @@ import hydra
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from lorasweep.compose import COMPOSING_ERRORS
-from lorasweep.config import OBJECTIVES
-from lorasweep.config.keys import keys_of
+from lorasweep.compose.composition import COMPOSING_ERRORS
+from lorasweep.compose.typed import parsed, quoted
 from lorasweep.errors import Problem
+from lorasweep.schema import OBJECTIVES
+from lorasweep.schema.keys import keys_of
 from lorasweep.sweeping import launchers
 from lorasweep.sweeping.grammar import dotted
 from lorasweep.sweeping.settings import PREFIX, Settings, settle
 from lorasweep.text import did_you_mean, shell_quoted, written
-from lorasweep.typed import parsed, quoted
 
 NODES = ("sweeper", "launcher")
 LANES = "hydra/launcher=lanes"

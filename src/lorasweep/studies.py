@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from lorasweep import commands, ledger, retention
+from lorasweep import command_lines as commands
 from lorasweep.checks.measures import measured
-from lorasweep.config import Config
-from lorasweep.config.measures import MARGINS, MEASURES, verdict
 from lorasweep.console import silenced
 from lorasweep.errors import UserError
+from lorasweep.runs import ledger, retention
+from lorasweep.schema import Config
+from lorasweep.schema.measures import MARGINS, MEASURES, verdict
 from lorasweep.text import size
 
 if TYPE_CHECKING:

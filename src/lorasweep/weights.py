@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lorasweep.config import BaseModelConfig
+from lorasweep.schema import BaseModelConfig
 from lorasweep.text import shell_quoted
 from lorasweep.toy import BASE_PATH
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from lorasweep.adapters.adapter import build_adapter
-from lorasweep.config import NetworkConfig
 from lorasweep.errors import UserError
+from lorasweep.schema import NetworkConfig
 
 from .parts import parameters_of
 

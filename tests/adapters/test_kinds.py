@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from lorasweep.adapters.adapter import build_adapter
-from lorasweep.config import NetworkConfig
 from lorasweep.randomness import global_draws
+from lorasweep.schema import NetworkConfig
 
 from .parts import parameters_of
 from .tiny_sdxl import randomise, text_output, tiny_base, unet_output

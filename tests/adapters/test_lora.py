@@ -9,9 +9,9 @@ from peft.tuners.lora import LoraLayer
 
 from lorasweep.adapters.adapter import build_adapter
 from lorasweep.adapters.lora import LoraAdapter
-from lorasweep.config import NetworkConfig
 from lorasweep.errors import UserError
 from lorasweep.randomness import global_draws
+from lorasweep.schema import NetworkConfig
 
 from .parts import parameters_of
 from .tiny_sdxl import randomise, text_output, tiny_base, unet_output

@@ -7,8 +7,8 @@ import torch
 
 from lorasweep.adapters.lora import LoraAdapter
 from lorasweep.adapters.ranks import LayerRank, idle_rules, layer_rank
-from lorasweep.config import NetworkConfig
 from lorasweep.errors import UserError
+from lorasweep.schema import NetworkConfig
 
 from .tiny_sdxl import tiny_base
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from lorasweep.adapters.targets import stable_name, target_pattern
-from lorasweep.config import NetworkConfig
+from lorasweep.schema import NetworkConfig
 
 from .tiny_sdxl import full_size_base
 

@@ -24,13 +24,13 @@ from safetensors import torch as safetensors_torch
 from safetensors.torch import load_file
 
 from lorasweep import files
-from lorasweep.bases.sdxl import SDXL
-from lorasweep.config import Config
 from lorasweep.errors import UserError
+from lorasweep.families.sdxl.model import SDXL
 from lorasweep.randomness import random_for
+from lorasweep.runs.state import latest
+from lorasweep.schema import Config
 from lorasweep.training.cohort import run
 from lorasweep.training.member import Member
-from lorasweep.training.state import latest
 from lorasweep.training.version import StepReport, Version
 
 

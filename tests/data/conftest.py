@@ -12,8 +12,8 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
-from lorasweep.bases.base import TextEmbeddings
-from lorasweep.config import Config
+from lorasweep.families.base import TextEmbeddings
+from lorasweep.schema import Config
 
 
 class FakeBase:

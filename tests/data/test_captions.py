@@ -4,7 +4,6 @@ import random
 
 import pytest
 
-from lorasweep.config import DatasetConfig
 from lorasweep.data.captions import (
     BadCaption,
     Change,
@@ -19,6 +18,7 @@ from lorasweep.data.captions import (
     trigger_setting,
 )
 from lorasweep.data.plan import Row
+from lorasweep.schema import DatasetConfig
 
 TAGS = "bear, red hat,blue scarf ,  , snow, night"
 

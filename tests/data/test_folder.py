@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from lorasweep.config import DatasetConfig
 from lorasweep.data import captions
 from lorasweep.data.folder import TRAINING, Purpose, Scan, scan
 from lorasweep.data.images import BadImage, Facts, look
+from lorasweep.schema import DatasetConfig
 
 READ = partial(captions.read, rules=DatasetConfig())
 

@@ -12,11 +12,11 @@ from PIL import Image
 from skimage import data
 from torch.nn.functional import avg_pool2d
 
-from lorasweep.config import Config
 from lorasweep.data.dataset import Dataset
 from lorasweep.data.images import open_image
 from lorasweep.data.plan import Row
 from lorasweep.errors import UserError
+from lorasweep.schema import Config
 
 WHITE = "#ffffff"
 

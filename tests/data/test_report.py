@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 
 from lorasweep.checks import check
-from lorasweep.compose import load
-from lorasweep.config import Config
+from lorasweep.compose.composition import load
 from lorasweep.data.report import Case, Finding, Report
 from lorasweep.data.survey import Survey, survey
 from lorasweep.errors import UserError
+from lorasweep.schema import Config
 
 Say = Callable[[], str]
 
@@ -424,7 +424,7 @@ def test_a_vocabulary_that_cannot_be_had_is_told(bears, config, monkeypatch):
     def unreachable(*_, **__):
         raise UserError("base_model.path=a/b: there is no network")
 
-    monkeypatch.setattr("lorasweep.bases.hub.snapshot", unreachable)
+    monkeypatch.setattr("lorasweep.families.hub.snapshot", unreachable)
     config.base_model.path = "a/b"
     (warning,) = warnings(config)
     assert str(warning) == "not counted in tokens; base_model.path=a/b: there is no network"

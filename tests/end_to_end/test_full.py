@@ -16,8 +16,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from lorasweep.bases.load import load_base
-from lorasweep.config import BaseModelConfig
+from lorasweep.families.load import load_base
+from lorasweep.schema import BaseModelConfig
 from lorasweep.toy import BASE_PATH
 from lorasweep.toy.sets import write_set
 

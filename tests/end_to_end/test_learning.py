@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lorasweep.bases.sdxl import SDXL
-from lorasweep.compose import composing, load
+from lorasweep.compose.composition import composing, load
+from lorasweep.families.sdxl.model import SDXL
 from lorasweep.training.cohort import run
 
 

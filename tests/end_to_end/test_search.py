@@ -19,7 +19,7 @@ from omegaconf import OmegaConf
 from optuna.trial import TrialState
 
 from lorasweep.checks.measures import measured
-from lorasweep.config import Config
+from lorasweep.schema import Config
 from lorasweep.sweeping.storage import open_storage
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 from safetensors import safe_open
 
-from lorasweep.bases.sdxl import SDXL
+from lorasweep.families.sdxl.model import SDXL
 from lorasweep.randomness import generator
 from lorasweep.toy import BASE_PATH
 

@@ -15,16 +15,16 @@ from safetensors.torch import load_file
 
 from lorasweep import files
 from lorasweep.adapters.lora import LoraAdapter
-from lorasweep.bases.load import load_base
-from lorasweep.bases.sdxl import SDXL
-from lorasweep.config import BaseModelConfig, NetworkConfig
 from lorasweep.errors import UserError
 from lorasweep.export.checkpoint import sgm_tensors, write_checkpoint, write_diffusers
-from lorasweep.export.sgm import open_clip_name, unet_name, vae_name
+from lorasweep.families.load import load_base
+from lorasweep.families.sdxl.model import SDXL
+from lorasweep.families.sdxl.sgm import open_clip_name, unet_name, vae_name
+from lorasweep.schema import BaseModelConfig, NetworkConfig
 from lorasweep.weights import base_problems, marks_of
 
 from ..adapters.tiny_sdxl import full_size_base
-from ..bases.small_sdxl import same_weights, small_sdxl
+from ..families.small_sdxl import same_weights, small_sdxl
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def test_names_and_shapes_that_image_generators_look_for(small: SDXL) -> None:
 
 def test_full_size_names() -> None:
     modules = full_size_base().modules
-    from lorasweep.export.names import UNetLayout
+    from lorasweep.families.sdxl.names import UNetLayout
 
     layout = UNetLayout.of(modules["unet"].config)
     names = {unet_name(name, layout) for name in modules["unet"].state_dict()}

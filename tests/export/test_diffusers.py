@@ -11,8 +11,8 @@ from torch.nn import Module
 
 from lorasweep.adapters.adapter import build_adapter
 from lorasweep.adapters.lora import LoraAdapter
-from lorasweep.config import NetworkConfig
 from lorasweep.export.weights import export_tensors, import_tensors, write_weights
+from lorasweep.schema import NetworkConfig
 
 from ..adapters.tiny_sdxl import randomise, text_output, tiny_base, unet_output
 

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from lorasweep.adapters.adapter import build_adapter
-from lorasweep.config import NetworkConfig
+from lorasweep.compose.overrides import parsed
 from lorasweep.errors import UserError
 from lorasweep.export.importing import adapter_state
 from lorasweep.export.layers import read_layers
-from lorasweep.export.names import UNetLayout
 from lorasweep.export.weights import export_tensors, import_tensors, read_weights
-from lorasweep.overrides import parsed
+from lorasweep.families.sdxl.names import UNetLayout
+from lorasweep.schema import NetworkConfig
 
 from ..adapters.tiny_sdxl import SDXL_BLOCKS, randomise, tiny_base
 

@@ -7,8 +7,8 @@ import pytest
 
 from lorasweep.adapters.ranks import layer_rank
 from lorasweep.adapters.targets import stable_name, target_pattern
-from lorasweep.config import NetworkConfig
 from lorasweep.export.layer_sizes import Size, rank_settings
+from lorasweep.schema import NetworkConfig
 
 from ..adapters.tiny_sdxl import full_size_base
 

@@ -14,12 +14,12 @@ from peft.utils import get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from lorasweep.config import NetworkConfig
 from lorasweep.errors import UserError
 from lorasweep.export.importing import adapter_state
 from lorasweep.export.layers import FileLayers, peft_settings, read_layers
-from lorasweep.export.names import UNetLayout, kohya_name
 from lorasweep.export.weights import read_weights
+from lorasweep.families.sdxl.names import UNetLayout, kohya_name
+from lorasweep.schema import NetworkConfig
 
 from ..adapters.tiny_sdxl import SDXL_BLOCKS, tiny_base
 

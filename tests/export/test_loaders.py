@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from lorasweep.adapters.adapter import build_adapter
-from lorasweep.config import NetworkConfig
 from lorasweep.errors import UserError
-from lorasweep.export.names import UNetLayout, module_path
 from lorasweep.export.weights import export_tensors, import_tensors, read_weights, write_weights
+from lorasweep.families.sdxl.names import UNetLayout, module_path
+from lorasweep.schema import NetworkConfig
 
 from ..adapters.tiny_sdxl import SDXL_BLOCKS, randomise, tiny_base
 

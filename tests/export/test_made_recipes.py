@@ -14,11 +14,11 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from lorasweep.checks import check
-from lorasweep.compose import CONF, composing, load
-from lorasweep.config import Config
+from lorasweep.compose.composition import CONF, composing, load
+from lorasweep.compose.typed import parsed
 from lorasweep.export.recipe import recipe_from_file
 from lorasweep.export.weights import write_weights
-from lorasweep.typed import parsed
+from lorasweep.schema import Config
 
 from . import made_metadata
 

@@ -8,8 +8,8 @@ from diffusers.loaders.lora_conversion_utils import _convert_unet_lora_key as di
 from diffusers.loaders.lora_conversion_utils import _maybe_map_sgm_blocks_to_diffusers as diffusers_blocks
 
 from lorasweep.adapters.targets import stable_name, target_pattern
-from lorasweep.config import NetworkConfig
-from lorasweep.export.names import UNetLayout, kohya_name, module_path
+from lorasweep.families.sdxl.names import UNetLayout, kohya_name, module_path
+from lorasweep.schema import NetworkConfig
 
 from ..adapters.tiny_sdxl import SDXL_BLOCKS, full_size_base
 

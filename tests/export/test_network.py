@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from lorasweep.adapters.adapter import build_adapter
-from lorasweep.config import NetworkConfig
 from lorasweep.export.layers import read_layers
 from lorasweep.export.metadata import metadata
 from lorasweep.export.network import network_metadata
 from lorasweep.export.recipe import SDXL_LAYOUT
 from lorasweep.export.sd_scripts import settings_of
 from lorasweep.export.weights import export_tensors
+from lorasweep.schema import NetworkConfig
 
 from ..adapters.tiny_sdxl import tiny_base
 from .test_metadata import FACTS, config

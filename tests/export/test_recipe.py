@@ -14,13 +14,13 @@ import torch
 from omegaconf import OmegaConf
 
 from lorasweep.checks import check
-from lorasweep.compose import CONF, composing, load
-from lorasweep.config import CompatConfig, Config, schema_keys, value_at
-from lorasweep.config.optimizer import CONSTANTS
+from lorasweep.compose.composition import CONF, composing, load
 from lorasweep.errors import UserError
 from lorasweep.export.metadata import metadata
 from lorasweep.export.recipe import recipe_from_file
 from lorasweep.export.weights import write_weights
+from lorasweep.schema import CompatConfig, Config, schema_keys, value_at
+from lorasweep.schema.optimizer import CONSTANTS
 
 from .test_metadata import FACTS, config
 

@@ -14,14 +14,14 @@ from torch import Tensor
 
 from lorasweep.adapters.ranks import layer_rank
 from lorasweep.checks import check
-from lorasweep.compose import CONF, composing, load
-from lorasweep.config import Config, NetworkConfig
+from lorasweep.compose.composition import CONF, composing, load
 from lorasweep.data.buckets import bucket_sizes, nearest_ratio
 from lorasweep.errors import UserError
 from lorasweep.export.layers import read_layers
 from lorasweep.export.recipe import SDXL_LAYOUT, recipe_from_file
 from lorasweep.export.sd_scripts import settings_of
 from lorasweep.export.sd_scripts.about import FACTS
+from lorasweep.schema import Config, NetworkConfig
 
 from .test_recipe import KOHYA, TENSORS, comments, composed, written
 

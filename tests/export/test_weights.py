@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from lorasweep.adapters.lora import LoraAdapter
-from lorasweep.config import NetworkConfig
 from lorasweep.errors import UserError
-from lorasweep.export.names import UNetLayout, module_path
 from lorasweep.export.weights import export_tensors, import_tensors, read_weights, write_weights
+from lorasweep.families.sdxl.names import UNetLayout, module_path
+from lorasweep.schema import NetworkConfig
 from lorasweep.weights import read_header
 
 from ..adapters.tiny_sdxl import SDXL_BLOCKS, full_size_base, randomise, tiny_base

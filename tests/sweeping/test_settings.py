@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from lorasweep.config.keys import keys_of
+from lorasweep.schema.keys import keys_of
 from lorasweep.sweeping import conf
 from lorasweep.sweeping.launchers import LaneSettings
 from lorasweep.sweeping.settings import Settings, settle

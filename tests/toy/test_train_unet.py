@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from lorasweep.bases.load import load_base
-from lorasweep.config import BaseModelConfig
+from lorasweep.families.load import load_base
+from lorasweep.schema import BaseModelConfig
 from lorasweep.toy import BASE_PATH
 from lorasweep.toy.train_unet import train_unet
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lorasweep.config import Config
+from lorasweep.schema import Config
 from lorasweep.tracking import Trackers, open_trackers, read_rows
 from lorasweep.tracking.jsonl import JsonLines
 from lorasweep.tracking.tracker import split_key

@@ -20,7 +20,7 @@ import pytest
 import wandb
 from PIL import Image
 
-from lorasweep.config import Config
+from lorasweep.schema import Config
 from lorasweep.tracking import open_trackers
 from lorasweep.tracking.wandb import crown, open_wandb, reachable
 

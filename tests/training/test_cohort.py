@@ -12,11 +12,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lorasweep.bases.sdxl import SDXL
 from lorasweep.checks import check
-from lorasweep.config import Config
 from lorasweep.errors import UserError
 from lorasweep.export.weights import import_tensors
+from lorasweep.families.sdxl.model import SDXL
+from lorasweep.schema import Config
 from lorasweep.tracking.group import Trackers
 from lorasweep.training import setup
 from lorasweep.training.cohort import run, run_cohort

@@ -8,8 +8,8 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 
-from lorasweep.bases.sdxl import SDXL
-from lorasweep.config import Config
+from lorasweep.families.sdxl.model import SDXL
+from lorasweep.schema import Config
 from lorasweep.training import compiling
 from lorasweep.training.device import open_accelerator
 from lorasweep.training.setup import read_data

@@ -14,9 +14,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lorasweep.bases.sdxl import SDXL
-from lorasweep.config import Config
 from lorasweep.export.weights import read_weights
+from lorasweep.families.sdxl.model import SDXL
+from lorasweep.schema import Config
 from lorasweep.training import continuation
 from lorasweep.training.cohort import run
 from lorasweep.training.member import Member

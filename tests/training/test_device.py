@@ -15,9 +15,9 @@ import torch
 from accelerate.state import AcceleratorState
 from torch import nn
 
-from lorasweep.bases.sdxl import SDXL
-from lorasweep.config import BaseModelConfig, Config, TrainingConfig
 from lorasweep.errors import UserError
+from lorasweep.families.sdxl.model import SDXL
+from lorasweep.schema import BaseModelConfig, Config, TrainingConfig
 from lorasweep.training import device
 from lorasweep.training.cohort import run
 from lorasweep.training.device import check_device, choice, describe, open_accelerator, runs_on, set_determinism

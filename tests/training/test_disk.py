@@ -13,11 +13,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lorasweep.bases.sdxl import SDXL
-from lorasweep.cli import main
-from lorasweep.config import Config
+from lorasweep.commands.cli import main
+from lorasweep.compose.overrides import parsed
 from lorasweep.errors import UserError
-from lorasweep.overrides import parsed
+from lorasweep.families.sdxl.model import SDXL
+from lorasweep.schema import Config
 from lorasweep.tracking.group import Trackers
 from lorasweep.training import disk
 from lorasweep.training.cohort import Job, run, run_cohort

@@ -11,10 +11,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from lorasweep.bases.sdxl import SDXL
-from lorasweep.compose import load
-from lorasweep.config import Config
+from lorasweep.compose.composition import load
 from lorasweep.errors import UserError
+from lorasweep.families.sdxl.model import SDXL
+from lorasweep.schema import Config
 from lorasweep.training.cohort import run
 from lorasweep.training.diverged import diverged
 

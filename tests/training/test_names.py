@@ -9,9 +9,9 @@ from pathlib import Path
 
 from safetensors import safe_open
 
-from lorasweep import ledger
-from lorasweep.bases.sdxl import SDXL
-from lorasweep.config import Config
+from lorasweep.families.sdxl.model import SDXL
+from lorasweep.runs import ledger
+from lorasweep.schema import Config
 from lorasweep.toy.themes import write_theme
 from lorasweep.training import run
 

@@ -12,11 +12,11 @@ import torch
 from safetensors.torch import load_file
 
 from lorasweep import files
-from lorasweep.bases.sdxl import SDXL
 from lorasweep.checks import check
-from lorasweep.config import Config
 from lorasweep.errors import UserError
 from lorasweep.export.weights import import_tensors, read_weights
+from lorasweep.families.sdxl.model import SDXL
+from lorasweep.schema import Config
 from lorasweep.training import starting_point
 from lorasweep.training.cohort import run, run_cohort
 from lorasweep.training.member import Job

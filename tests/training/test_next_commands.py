@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from lorasweep import cli
-from lorasweep.compose import compose, load
-from lorasweep.config import Config
+from lorasweep.commands import cli
+from lorasweep.compose.composition import compose, load
+from lorasweep.schema import Config
 from lorasweep.toy import BASE_PATH
 from lorasweep.training.next_commands import after_training
 

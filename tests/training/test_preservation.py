@@ -11,16 +11,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from lorasweep.bases.base import TextEmbeddings
-from lorasweep.bases.sdxl import SDXL
-from lorasweep.config import Config
 from lorasweep.data.captions import has_trigger, of_class
 from lorasweep.data.dataset import Dataset
 from lorasweep.data.plan import Row
 from lorasweep.data.text import TextCache
 from lorasweep.errors import UserError
+from lorasweep.families.base import TextEmbeddings
+from lorasweep.families.sdxl.model import SDXL
+from lorasweep.process.noise import Noised
+from lorasweep.schema import Config
 from lorasweep.training.device import open_accelerator
-from lorasweep.training.noise import Noised
 from lorasweep.training.preservation import preservation_losses
 from lorasweep.training.setup import with_drawn_images
 from lorasweep.training.version import Version

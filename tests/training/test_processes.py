@@ -13,8 +13,8 @@ import torch
 from accelerate.state import AcceleratorState
 from torch import nn
 
-from lorasweep.bases.sdxl import SDXL
-from lorasweep.config import Config, TrainingConfig
+from lorasweep.families.sdxl.model import SDXL
+from lorasweep.schema import Config, TrainingConfig
 from lorasweep.training import processes
 from lorasweep.training.device import open_accelerator
 from lorasweep.training.processes import LostProcessError, Processes

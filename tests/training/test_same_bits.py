@@ -11,12 +11,12 @@ from bitsandbytes.optim import optimizer as bitsandbytes_optimizer
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
-from lorasweep.bases.load import load_base
-from lorasweep.bases.sdxl import SDXL
-from lorasweep.config import Config, OptimizerConfig
-from lorasweep.training.average import WeightsAverage
+from lorasweep.families.load import load_base
+from lorasweep.families.sdxl.model import SDXL
+from lorasweep.optim.average import WeightsAverage
+from lorasweep.optim.optimizers import build_optimizer
+from lorasweep.schema import Config, OptimizerConfig
 from lorasweep.training.device import open_accelerator
-from lorasweep.training.optimizers import build_optimizer
 from lorasweep.training.setup import read_data, with_drawn_images
 from lorasweep.training.version import Version
 

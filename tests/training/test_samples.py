@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 from PIL import Image
 
-from lorasweep.config import Config
+from lorasweep.schema import Config
 from lorasweep.training.samples import Samples
 
 

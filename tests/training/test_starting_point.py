@@ -12,10 +12,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from lorasweep.adapters.adapter import build_adapter
-from lorasweep.bases.sdxl import SDXL
-from lorasweep.config import Config, NetworkConfig
 from lorasweep.errors import UserError
 from lorasweep.export.weights import export_tensors
+from lorasweep.families.sdxl.model import SDXL
+from lorasweep.schema import Config, NetworkConfig
 from lorasweep.training import starting_point
 from lorasweep.training.cohort import run
 from lorasweep.training.starting_point import begin_from, examine

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import nn
 
-from lorasweep.bases.sdxl import SDXL
-from lorasweep.config import Config, LossConfig
 from lorasweep.data.dataset import Dataset
 from lorasweep.data.text import TextCache
 from lorasweep.errors import UserError
-from lorasweep.training import losses, noise
+from lorasweep.families.sdxl.model import SDXL
+from lorasweep.process import losses, noise
+from lorasweep.schema import Config, LossConfig
 from lorasweep.training.device import open_accelerator
 from lorasweep.training.setup import read_data, with_drawn_images
 from lorasweep.training.version import Version

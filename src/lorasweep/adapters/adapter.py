@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from lorasweep.bases.base import Base
-    from lorasweep.config import NetworkConfig
+    from lorasweep.families.base import Base
+    from lorasweep.schema import NetworkConfig
 
 
 class Adapter(Protocol):

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from lorasweep.adapters.state import copies, take_over
 from lorasweep.adapters.targets import COMPONENTS, is_adapter_weight
-from lorasweep.config import NetworkConfig
 from lorasweep.errors import UserError
+from lorasweep.schema import NetworkConfig
 
 if TYPE_CHECKING:
-    from lorasweep.bases.base import Base
+    from lorasweep.families.base import Base
 
 _TRAINED = "_trained_whole_by"
 

@@ -18,12 +18,12 @@ from torch import Tensor, nn
 from lorasweep.adapters.ranks import idle_rules, layer_rank
 from lorasweep.adapters.state import copies, take_over
 from lorasweep.adapters.targets import COMPONENTS, UNET_LAYERS, is_adapter_weight, stable_name, target_pattern
-from lorasweep.config import NetworkConfig
 from lorasweep.errors import UserError
 from lorasweep.randomness import generator
+from lorasweep.schema import NetworkConfig
 
 if TYPE_CHECKING:
-    from lorasweep.bases.base import Base
+    from lorasweep.families.base import Base
 
 # How parameters start: 0, or the standard deviation of a normal distribution (LyCORIS' for its Hadamard factors). All
 # others are kaiming_uniform(a=sqrt(5)), that is U(-1/sqrt(fan_in), 1/sqrt(fan_in)). With one factor 0, a new adapter

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import NamedTuple
 
-from lorasweep.config import NetworkConfig
+from lorasweep.schema import NetworkConfig
 
 ENTRY = re.compile(r"(?P<pattern>.+):(?P<rank>\d+)(/(?P<alpha>\d+(\.\d+)?(e[+-]?\d+)?))?")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lorasweep.config import NetworkConfig
+from lorasweep.schema import NetworkConfig
 
 UNET = "unet"
 TEXT_ENCODERS = ("text_encoder", "text_encoder_2")

@@ -9,9 +9,9 @@ from collections.abc import Collection
 from copy import deepcopy
 
 from lorasweep.checks import base, data, loss, measures, needs, network, optimizer, run, training
-from lorasweep.config import Config, schema_keys, value_at
-from lorasweep.config.limits import beyond_limits
 from lorasweep.errors import Problem
+from lorasweep.schema import Config, schema_keys, value_at
+from lorasweep.schema.limits import beyond_limits
 
 _RULES = [rule for part in (run, base, data, network, optimizer, loss, measures, training) for rule in part.RULES]
 

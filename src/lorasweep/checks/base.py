@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from lorasweep import weights
 from lorasweep.checks.wording import inert
-from lorasweep.config import Config
 from lorasweep.errors import Problem
+from lorasweep.schema import Config
 
 
 def _base_model(config: Config) -> Iterator[Problem]:

@@ -8,9 +8,9 @@ from itertools import combinations
 from pathlib import Path
 
 from lorasweep import weights
-from lorasweep.config import Config, value_at
 from lorasweep.data.captions import SPECIAL, special_token
 from lorasweep.errors import Problem
+from lorasweep.schema import Config, value_at
 from lorasweep.text import names_trigger
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lorasweep import weights
-from lorasweep.config import LAST, OBJECTIVES, Config, value_at
 from lorasweep.data.captions import SPECIAL, special_token
 from lorasweep.errors import Problem
+from lorasweep.schema import LAST, OBJECTIVES, Config, value_at
 from lorasweep.text import did_you_mean, names_trigger
 
 

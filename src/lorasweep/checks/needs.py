@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from lorasweep.config import Config, Key, schema_keys, value_at
-from lorasweep.config.need import Condition, Need
 from lorasweep.errors import Problem
+from lorasweep.schema import Config, Key, schema_keys, value_at
+from lorasweep.schema.need import Condition, Need
 from lorasweep.text import written
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from lorasweep import weights
 from lorasweep.adapters.ranks import layer_rules
-from lorasweep.config import Config, value_at
 from lorasweep.errors import Problem
+from lorasweep.schema import Config, value_at
 
 LAYERS = ("network.attention", "network.feed_forward", "network.projections", "network.convolutions")
 

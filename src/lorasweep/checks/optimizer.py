@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from lorasweep.config import Config, value_at
-from lorasweep.config.optimizer import CONSTANTS
-from lorasweep.config.schedules import misfits
 from lorasweep.errors import Problem
+from lorasweep.schema import Config, value_at
+from lorasweep.schema.optimizer import CONSTANTS
+from lorasweep.schema.schedules import misfits
 from lorasweep.text import written
 
 FAR = 10.0

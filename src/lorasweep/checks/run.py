@@ -7,8 +7,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from lorasweep.config import Config, slug, value_at
 from lorasweep.errors import Problem
+from lorasweep.schema import Config, slug, value_at
 
 
 def _name(config: Config) -> Iterator[Problem]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lorasweep.config import Config
 from lorasweep.errors import Problem
+from lorasweep.schema import Config
 
 
 def _training(config: Config) -> Iterator[Problem]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lorasweep.config import Config, value_at
 from lorasweep.errors import Problem
+from lorasweep.schema import Config, value_at
 from lorasweep.text import written
 
 

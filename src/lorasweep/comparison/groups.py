@@ -10,10 +10,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lorasweep import ledger
-from lorasweep.commands import key_of
-from lorasweep.config import Key, schema_keys
-from lorasweep.config.measures import MEASURES, verdict
+from lorasweep.command_lines import key_of
+from lorasweep.runs import ledger
+from lorasweep.schema import Key, schema_keys
+from lorasweep.schema.measures import MEASURES, verdict
 
 TOLD = ("objective", "further_objectives", "dataset.path", "dataset.theme", "base_model.path")
 """Settings that are no column of their own: they stand in the title, or under `data`."""

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from lorasweep.comparison.groups import Comparison, Entry, order
-from lorasweep.config import schema_keys
-from lorasweep.config.measures import MEASURES
 from lorasweep.errors import UserError
 from lorasweep.pictures.grid import Column, write_grid
 from lorasweep.pictures.sample_files import (
@@ -19,6 +17,8 @@ from lorasweep.pictures.sample_files import (
     sampled_epochs,
     training_images,
 )
+from lorasweep.schema import schema_keys
+from lorasweep.schema.measures import MEASURES
 from lorasweep.sweeping.wording import number, short_names
 
 LIMIT = 10  # versions side by side

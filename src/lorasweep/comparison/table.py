@@ -10,8 +10,8 @@ from rich.text import Text
 
 from lorasweep.closing import STATUS_COLOURS
 from lorasweep.comparison.groups import Comparison, Entry, order
-from lorasweep.config.measures import DECIMALS, MARGINS
 from lorasweep.console import duration, say, terminal
+from lorasweep.schema.measures import DECIMALS, MARGINS
 from lorasweep.sweeping.wording import number, short_names
 
 ENDLESS = 1 << 20  # columns of what is no terminal: a pipe, a file

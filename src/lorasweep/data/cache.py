@@ -17,9 +17,9 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from lorasweep import files
-from lorasweep.bases.finite import is_finite
 from lorasweep.data.known import entry_path, unwritable
 from lorasweep.errors import UserError
+from lorasweep.families.finite import is_finite
 
 Entry = dict[str, Tensor]
 

@@ -11,9 +11,9 @@ import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
 
-from lorasweep.config import DatasetConfig
 from lorasweep.data.plan import Row
 from lorasweep.randomness import random_for
+from lorasweep.schema import DatasetConfig
 from lorasweep.text import names_trigger, readable, shell_quoted, with_trigger
 
 _SPECIAL = re.compile(r"<\|(?:endoftext|startoftext)\|>")

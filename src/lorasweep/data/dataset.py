@@ -11,8 +11,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from lorasweep.bases.base import Base
-from lorasweep.config import Config, DatasetConfig, TrainingConfig
 from lorasweep.data import captions
 from lorasweep.data.buckets import Size
 from lorasweep.data.cache import TensorCache
@@ -24,7 +22,9 @@ from lorasweep.data.manifest import manifest
 from lorasweep.data.plan import Plan, Row
 from lorasweep.data.survey import Survey, plan_of, survey
 from lorasweep.errors import UserError
+from lorasweep.families.base import Base
 from lorasweep.randomness import generator, random_for
+from lorasweep.schema import Config, DatasetConfig, TrainingConfig
 from lorasweep.text import readable
 
 

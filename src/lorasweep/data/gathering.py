@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from lorasweep.config import Config, DatasetConfig
 from lorasweep.data import captions
 from lorasweep.data.buckets import (
     Placement,
@@ -29,6 +28,7 @@ from lorasweep.data.likeness import Likeness
 from lorasweep.data.masks import Mask, MaskFacts, MaskFolder
 from lorasweep.data.refusals import no_class, shared, taught
 from lorasweep.errors import UserError
+from lorasweep.schema import Config, DatasetConfig
 
 MOST_ENLARGED = 16
 """A side that is enlarged more often than this is not a picture's: the pixels that it is made of were never there."""

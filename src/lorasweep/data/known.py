@@ -17,7 +17,6 @@ import numpy as np
 from PIL import Image
 
 from lorasweep import files
-from lorasweep.config import Config
 from lorasweep.data import images
 from lorasweep.data.buckets import Placement
 from lorasweep.data.images import BadImage, Facts
@@ -25,6 +24,7 @@ from lorasweep.data.likeness import Likeness, likeness
 from lorasweep.data.masks import Mask, MaskFacts, mask_facts
 from lorasweep.data.resizing import prepare_mask
 from lorasweep.errors import UserError
+from lorasweep.schema import Config
 
 # Part of every key: raise it when what an entry holds, or how it is made, changes.
 VERSION = 3

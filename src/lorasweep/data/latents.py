@@ -14,12 +14,12 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from lorasweep.bases.base import Base
 from lorasweep.data.buckets import Placement
 from lorasweep.data.cache import TensorCache, precision
 from lorasweep.data.known import Pictures, open_mask, placed
 from lorasweep.data.masks import Mask
 from lorasweep.data.resizing import prepare, prepare_mask
+from lorasweep.families.base import Base
 
 # Part of every key: raise it when what an entry holds, or how it is made, changes.
 VERSION = 2

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import NamedTuple, TypedDict
 
-from lorasweep.config import DatasetConfig
 from lorasweep.data.items import Item
 from lorasweep.data.survey import Survey
+from lorasweep.schema import DatasetConfig
 from lorasweep.text import few, readable
 
 FILE = "data.json"

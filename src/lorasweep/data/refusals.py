@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lorasweep.config import Config
 from lorasweep.data import captions
 from lorasweep.data.faults import Fault
 from lorasweep.data.folder import Sample
 from lorasweep.data.items import Gathered, Item
+from lorasweep.schema import Config
 
 
 def taught(sample: Sample, trigger: str) -> Fault | None:

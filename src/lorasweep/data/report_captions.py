@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
-from lorasweep.config import Config, DatasetConfig
 from lorasweep.data import captions
 from lorasweep.data.captions import Change
 from lorasweep.data.items import Gathered, Item
 from lorasweep.data.listing import Label
 from lorasweep.data.report import Case, Finding
 from lorasweep.data.report_images import Name
+from lorasweep.schema import Config, DatasetConfig
 from lorasweep.text import counted, readable, with_trigger
 
 _LONG = 40

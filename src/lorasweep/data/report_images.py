@@ -6,12 +6,12 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from lorasweep.config import Config
 from lorasweep.data.buckets import Size
 from lorasweep.data.foreign import NAMED_AFTER_IMAGES
 from lorasweep.data.items import Gathered, Item
 from lorasweep.data.report import Case, Finding
 from lorasweep.data.roles import Roles
+from lorasweep.schema import Config
 from lorasweep.text import counted, readable, shell_quoted
 
 LOST = 0.5

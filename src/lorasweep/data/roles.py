@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lorasweep.config import Config
 from lorasweep.data.folds import deal, grouped
 from lorasweep.data.items import Gathered, Item
 from lorasweep.data.likeness import Likeness, look_alike
 from lorasweep.data.split import split
 from lorasweep.errors import UserError
+from lorasweep.schema import Config
 from lorasweep.text import counted, readable
 
 

@@ -9,9 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lorasweep.bases.vocabulary import Vocabulary
-from lorasweep.config import Config
-from lorasweep.config.schedules import misfits
 from lorasweep.data import report_captions, report_images
 from lorasweep.data.buckets import Size
 from lorasweep.data.folder import Progress
@@ -22,6 +19,9 @@ from lorasweep.data.plan import Plan
 from lorasweep.data.report import Finding, Report
 from lorasweep.data.roles import Roles, divide
 from lorasweep.errors import UserError
+from lorasweep.families.sdxl.vocabulary import Vocabulary
+from lorasweep.schema import Config
+from lorasweep.schema.schedules import misfits
 from lorasweep.text import readable, with_trigger
 
 

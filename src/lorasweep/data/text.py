@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from lorasweep.bases.base import Base, TextEmbeddings
 from lorasweep.data.cache import TensorCache, precision
+from lorasweep.families.base import Base, TextEmbeddings
 
 # Part of every key: raise it when what an entry holds, or how it is made, changes.
 VERSION = 1

@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
 from lorasweep.adapters.ranks import layer_rank
-from lorasweep.config import NetworkConfig
+from lorasweep.schema import NetworkConfig
 
 
 def alphas_in_file(network: NetworkConfig, layers: Iterable[str]) -> dict[str, float]:

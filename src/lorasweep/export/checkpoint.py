@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from lorasweep import files
-from lorasweep.bases.sdxl import SDXL
-from lorasweep.export.names import UNetLayout
-from lorasweep.export.sgm import open_clip_name, unet_name, vae_name
 from lorasweep.export.weights import require_finite
+from lorasweep.families.sdxl.model import SDXL
+from lorasweep.families.sdxl.names import UNetLayout
+from lorasweep.families.sdxl.sgm import open_clip_name, unet_name, vae_name
 from lorasweep.weights import FILE_PARTS, TOKENIZERS, V_PREDICTION, ZERO_TERMINAL_SNR
 
 WEIGHTS = {

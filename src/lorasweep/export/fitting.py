@@ -12,12 +12,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lorasweep.checks import check
-from lorasweep.compose import composing
-from lorasweep.config import Config, schema_keys, value_at
-from lorasweep.config.limits import ill_typed
+from lorasweep.compose.composition import composing
+from lorasweep.compose.precedence import RATES
 from lorasweep.errors import Problem
 from lorasweep.export.formula import Formula, escaped
-from lorasweep.precedence import RATES
+from lorasweep.schema import Config, schema_keys, value_at
+from lorasweep.schema.limits import ill_typed
 
 # What belongs to the base or the machine, and not to a recipe, which trains any base on any machine.
 _ELSEWHERE = (

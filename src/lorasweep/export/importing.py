@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from lorasweep.adapters.ranks import layer_rank
-from lorasweep.config import NetworkConfig
 from lorasweep.errors import UserError
 from lorasweep.export.alphas import alphas_in_file
 from lorasweep.export.layer_sizes import Size, rank_settings
 from lorasweep.export.layers import ALPHA, DORA, ENDS, PEFT_DORA, FileLayers, kind_of_end, rank_of
+from lorasweep.schema import NetworkConfig
 from lorasweep.text import shell_quoted
 
 Problems = dict[tuple[str, str], list[str]]

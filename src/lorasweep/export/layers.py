@@ -27,7 +27,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lorasweep.export.names import PREFIXES, UNetLayout, diffusers_path, module_path
+from lorasweep.families.sdxl.names import PREFIXES, UNetLayout, diffusers_path, module_path
 
 DOWN, UP, ALPHA, DORA = ".lora_down.weight", ".lora_up.weight", ".alpha", ".dora_scale"
 PEFT_DORA = ".lora_magnitude_vector"

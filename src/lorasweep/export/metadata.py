@@ -15,9 +15,9 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lorasweep.config import Config
-from lorasweep.config.optimizer import CONSTANTS
 from lorasweep.export.network import network_metadata
+from lorasweep.schema import Config
+from lorasweep.schema.optimizer import CONSTANTS
 from lorasweep.text import all_readable, as_json
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lorasweep.config import NetworkConfig
+from lorasweep.schema import NetworkConfig
 
 KOHYA, LYCORIS = "networks.lora", "lycoris.kohya"
 

@@ -11,16 +11,16 @@ from typing import Any
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from lorasweep.config import slug
 from lorasweep.errors import UserError
 from lorasweep.export.fitting import Fitted, fit
 from lorasweep.export.formula import escaped
 from lorasweep.export.layers import DOWN, FileLayers, peft_settings, read_layers
 from lorasweep.export.metadata import SDXL, TOY
-from lorasweep.export.names import UNetLayout
 from lorasweep.export.sd_scripts import settings_of
 from lorasweep.export.sd_scripts.network import kind_of
 from lorasweep.export.weights import read_weights
+from lorasweep.families.sdxl.names import UNetLayout
+from lorasweep.schema import slug
 from lorasweep.sweeping.wording import overrides
 from lorasweep.weights import kind_of as kind_of_file
 

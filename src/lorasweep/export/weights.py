@@ -34,13 +34,13 @@ from torch import Tensor
 
 from lorasweep import files
 from lorasweep.adapters.ranks import layer_rank
-from lorasweep.config import NetworkConfig
 from lorasweep.errors import UserError
 from lorasweep.export.alphas import alphas_in_file
 from lorasweep.export.importing import adapter_state, misfit
 from lorasweep.export.layers import ALPHA, DORA, ENDS, rank_of, read_layers
 from lorasweep.export.metadata import hashes
-from lorasweep.export.names import UNetLayout, kohya_name
+from lorasweep.families.sdxl.names import UNetLayout, kohya_name
+from lorasweep.schema import NetworkConfig
 from lorasweep.weights import PICKLES, safetensors_problem, tensors_command
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from lorasweep.config.option import option
 from lorasweep.errors import Problem
+from lorasweep.schema.option import option
 from lorasweep.sweeping.options import held
 from lorasweep.text import written
 

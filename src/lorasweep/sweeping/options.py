@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 from omegaconf import BooleanNode, DictConfig, FloatNode, IntegerNode, OmegaConf, StringNode
 from omegaconf.errors import OmegaConfBaseException
 
-from lorasweep.config.keys import Key, keys_of
-from lorasweep.config.limits import beyond_limits, ill_typed
 from lorasweep.errors import Problem
+from lorasweep.schema.keys import Key, keys_of
+from lorasweep.schema.limits import beyond_limits, ill_typed
 from lorasweep.text import did_you_mean, written
 
 _NODES: Mapping[Any, Any] = {bool: BooleanNode, int: IntegerNode, float: FloatNode, str: StringNode}

@@ -12,9 +12,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from lorasweep.config.keys import keys_of
-from lorasweep.config.option import option
 from lorasweep.errors import Problem, UserError
+from lorasweep.schema.keys import keys_of
+from lorasweep.schema.option import option
 from lorasweep.sweeping.constraint import parse_constraint
 from lorasweep.sweeping.options import held
 from lorasweep.text import written

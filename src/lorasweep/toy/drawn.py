@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lorasweep.config import Config
+from lorasweep.schema import Config
 from lorasweep.toy.sets import images_of, write_set
 
 HELDOUT_DRAWINGS = 8

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image, ImageChops, ImageEnhance, ImageFilter, ImageOps
 
-from lorasweep.config.dataset import HUMANOID
+from lorasweep.schema.dataset import HUMANOID
 from lorasweep.toy.drawing import Drawing
 from lorasweep.toy.humanoids import draw_humanoid
 from lorasweep.toy.themes import THEMES, draw_theme, write_drawings

@@ -10,7 +10,7 @@ from lorasweep.tracking.jsonl import JsonLines
 from lorasweep.tracking.tracker import Tracker, split_key
 
 if TYPE_CHECKING:
-    from lorasweep.config import Config
+    from lorasweep.schema import Config
 
 Say = Callable[[str], None]
 

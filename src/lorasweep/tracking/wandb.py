@@ -22,7 +22,7 @@ from urllib.request import getproxies, proxy_bypass
 from omegaconf import OmegaConf
 
 from lorasweep import files
-from lorasweep.config import Config, slug
+from lorasweep.schema import Config, slug
 from lorasweep.text import all_readable, shell_quoted
 from lorasweep.tracking.tracker import split_key
 

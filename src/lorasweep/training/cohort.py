@@ -16,20 +16,20 @@ from pathlib import Path
 
 import torch
 
-from lorasweep.bases.load import load_base
-from lorasweep.bases.sdxl import SDXL
-from lorasweep.config import BaseModelConfig, Config, TrainingConfig
 from lorasweep.data.survey import Survey
 from lorasweep.errors import UserError
+from lorasweep.families.load import load_base
+from lorasweep.families.sdxl.model import SDXL
 from lorasweep.interruption import Interruption
-from lorasweep.training import shortage
+from lorasweep.runs.stopwatch import Stopwatch
+from lorasweep.schema import BaseModelConfig, Config, TrainingConfig
 from lorasweep.training.device import check_device, dtype_of, open_accelerator, set_determinism
 from lorasweep.training.helping import Place, check_launch, help_along
 from lorasweep.training.member import Job, Member, Report
+from lorasweep.training.memory import shortage
 from lorasweep.training.opening import set_up
 from lorasweep.training.processes import LostProcessError, PeerError, Processes
 from lorasweep.training.setup import Prepared, prepare
-from lorasweep.training.stopwatch import Stopwatch
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 

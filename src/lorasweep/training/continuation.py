@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lorasweep import files, lock
+from lorasweep import files
 from lorasweep.errors import UserError
 from lorasweep.export.weights import read_weights, write_weights
+from lorasweep.runs import lock, state
 from lorasweep.tracking.jsonl import truncate_after
-from lorasweep.training import remeasuring, state
+from lorasweep.training import remeasuring
 from lorasweep.training.subject import Differences, Subject, differences
 
 

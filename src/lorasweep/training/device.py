@@ -14,8 +14,8 @@ from accelerate import Accelerator, InitProcessGroupKwargs
 from accelerate.state import AcceleratorState
 from accelerate.utils import GradientAccumulationPlugin
 
-from lorasweep.config import Config, TrainingConfig
 from lorasweep.errors import UserError
+from lorasweep.schema import Config, TrainingConfig
 
 DTYPES = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 WORDS = {"no": "fp32", "fp16": "fp16", "bf16": "bf16"}

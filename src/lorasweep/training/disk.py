@@ -17,14 +17,15 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
-from lorasweep import commands, retention
+from lorasweep import command_lines as commands
 from lorasweep.adapters.targets import COMPONENTS
-from lorasweep.config import Config
 from lorasweep.errors import UserError
+from lorasweep.optim.optimizers import learning_rates
+from lorasweep.runs import retention
+from lorasweep.schema import Config
 from lorasweep.text import size
-from lorasweep.training.activations import hollow_adapter, hollow_encoder, hollow_unet, key
-from lorasweep.training.memory import state_per_weight
-from lorasweep.training.optimizers import learning_rates
+from lorasweep.training.memory.activations import hollow_adapter, hollow_encoder, hollow_unet, key
+from lorasweep.training.memory.estimate import state_per_weight
 from lorasweep.weights import BASE_PARTS, config_source
 
 HALF, FULL = 2, 4  # bytes of a weight in a file for use, and in a state

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lorasweep import commands
-from lorasweep.config import Config, value_at
+from lorasweep import command_lines as commands
 from lorasweep.errors import UserError
+from lorasweep.schema import Config, value_at
 from lorasweep.text import written
 
 RATES = ("optimizer.lr", "optimizer.text_encoder_lr", "optimizer.text_encoder_2_lr")

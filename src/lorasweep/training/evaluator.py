@@ -7,11 +7,11 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from lorasweep.config import Config
-from lorasweep.evaluation.clip import Clip
-from lorasweep.evaluation.heldout import HeldoutLoss
+from lorasweep.metrics.clip import Clip
+from lorasweep.metrics.heldout import HeldoutLoss
+from lorasweep.runs.stopwatch import Stopwatch
+from lorasweep.schema import Config
 from lorasweep.training.samples import SHOWN, Samples
-from lorasweep.training.stopwatch import Stopwatch
 from lorasweep.training.version import Version
 
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lorasweep import console
-from lorasweep.bases.sdxl import SDXL
-from lorasweep.config import Config
 from lorasweep.errors import UserError
+from lorasweep.families.sdxl.model import SDXL
+from lorasweep.schema import Config
 from lorasweep.training.device import open_accelerator
 from lorasweep.training.member import Job, Member
+from lorasweep.training.memory.shortage import out_of_memory
 from lorasweep.training.processes import LostProcessError, PeerError, Processes
 from lorasweep.training.setup import read_data
-from lorasweep.training.shortage import out_of_memory
 from lorasweep.training.version import NonFiniteError, Version
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lorasweep.config import Config
-from lorasweep.training.optimizers import learning_rates
+from lorasweep.optim.optimizers import learning_rates
+from lorasweep.schema import Config
 
 ENCODERS = ("text_encoder", "text_encoder_2")
 

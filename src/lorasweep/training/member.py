@@ -16,26 +16,28 @@ from typing import Any
 
 import torch
 
-from lorasweep import commands, files, ledger, retention
+from lorasweep import command_lines as commands
+from lorasweep import files
 from lorasweep.closing import closing_table
-from lorasweep.config import LAST, OBJECTIVES, Config
 from lorasweep.console import Progress, say
 from lorasweep.data.survey import Survey
 from lorasweep.errors import UserError
-from lorasweep.evaluation.selection import best_epoch
 from lorasweep.export.metadata import TOY, base_version
+from lorasweep.metrics.selection import best_epoch
 from lorasweep.pictures import curves
+from lorasweep.runs import ledger, retention
+from lorasweep.runs.stopwatch import Stopwatch
+from lorasweep.schema import LAST, OBJECTIVES, Config
 from lorasweep.tracking.group import Trackers
 from lorasweep.tracking.jsonl import read_rows
 from lorasweep.training import remeasuring
 from lorasweep.training.diverged import diverged
 from lorasweep.training.evaluator import Evaluator
-from lorasweep.training.forecast import best
 from lorasweep.training.means import SKIPPED, StepMeans
+from lorasweep.training.memory.forecast import best
+from lorasweep.training.memory.shortage import cures
+from lorasweep.training.memory.spill import SpillWatch
 from lorasweep.training.next_commands import after_training
-from lorasweep.training.shortage import cures
-from lorasweep.training.spill import SpillWatch
-from lorasweep.training.stopwatch import Stopwatch
 from lorasweep.training.version import NonFiniteError, Version
 from lorasweep.training.weights_file import write_diffusers_folder, write_epoch_weights
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from lorasweep import commands, weights
-from lorasweep.config import Config
+from lorasweep import command_lines as commands
+from lorasweep import weights
+from lorasweep.schema import Config
 
 
 def after_training(config: Config, overrides: Sequence[str], selected: Path, *, is_toy: bool) -> dict[str, str]:

@@ -15,24 +15,26 @@ from typing import IO, Any
 
 from omegaconf import OmegaConf
 
-from lorasweep import files, ledger, lock
-from lorasweep.config import OBJECTIVES
+from lorasweep import files
 from lorasweep.console import Progress, keep, open_log, say
 from lorasweep.data import manifest
 from lorasweep.errors import UserError
+from lorasweep.optim import schedules
+from lorasweep.runs import ledger, lock
+from lorasweep.runs.environment import environment
+from lorasweep.runs.stopwatch import Stopwatch
+from lorasweep.schema import OBJECTIVES
 from lorasweep.tracking.group import open_trackers
-from lorasweep.training import remeasuring, schedules
+from lorasweep.training import remeasuring
 from lorasweep.training.continuation import Unfit, reading, take_over, whole_epochs
 from lorasweep.training.device import describe, gpu_memory
-from lorasweep.training.environment import environment
 from lorasweep.training.evaluator import Evaluator
-from lorasweep.training.forecast import forecast
 from lorasweep.training.means import StepMeans
 from lorasweep.training.member import Job, Member, now
+from lorasweep.training.memory.forecast import forecast
+from lorasweep.training.memory.spill import SpillWatch
 from lorasweep.training.resumption import Resumption
 from lorasweep.training.setup import Prepared
-from lorasweep.training.spill import SpillWatch
-from lorasweep.training.stopwatch import Stopwatch
 from lorasweep.training.subject import Subject
 from lorasweep.training.version import Version
 

@@ -13,11 +13,11 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor
 
-from lorasweep.bases.base import TextEmbeddings
-from lorasweep.bases.transfer import sent
 from lorasweep.data.captions import has_trigger, of_class
-from lorasweep.evaluation.heldout import Predict
-from lorasweep.training.noise import Noised
+from lorasweep.families.base import TextEmbeddings
+from lorasweep.metrics.heldout import Predict
+from lorasweep.process.noise import Noised
+from lorasweep.transfer import sent
 
 
 def preservation_losses(

@@ -19,7 +19,7 @@ from accelerate.utils import broadcast_object_list
 from torch import Tensor
 from torch.nn import Parameter
 
-from lorasweep.training.shortage import out_of_memory
+from lorasweep.training.memory.shortage import out_of_memory
 
 CHUNK = 1 << 24
 """Gradient elements that are sent at once (64 MiB): few messages for an adapter, no second copy of a whole UNet."""

@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lorasweep import commands, ledger, lock
-from lorasweep.config import Config, TrainingConfig
+from lorasweep import command_lines as commands
 from lorasweep.data.dataset import Dataset
 from lorasweep.errors import UserError
-from lorasweep.training import state
+from lorasweep.runs import ledger, lock, state
+from lorasweep.schema import Config, TrainingConfig
 from lorasweep.training.subject import Differences, Subject, differences
 
 

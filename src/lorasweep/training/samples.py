@@ -9,12 +9,12 @@ import torch
 from PIL import Image
 
 from lorasweep import files
-from lorasweep.bases.sdxl import SDXL
-from lorasweep.config import Config
-from lorasweep.config.measures import MEASURES
+from lorasweep.families.sdxl.model import SDXL
 from lorasweep.pictures import before_after, grid, sample_files
 from lorasweep.pictures.sample_files import Prompt, labels_of, prompts_of
 from lorasweep.randomness import generator
+from lorasweep.schema import Config
+from lorasweep.schema.measures import MEASURES
 
 BATCH = 4  # images denoised side by side: enough to keep a GPU busy, few enough for 12 GB at 1024 px
 SHOWN = 2  # training images that the picture of before and after shows; the grid has one in each row

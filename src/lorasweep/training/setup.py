@@ -8,24 +8,25 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lorasweep import commands
-from lorasweep.bases.sdxl import SDXL
-from lorasweep.config import Config
+from lorasweep import command_lines as commands
 from lorasweep.console import say, tracked
 from lorasweep.data.dataset import Dataset
 from lorasweep.data.survey import Survey
 from lorasweep.data.text import TextCache
-from lorasweep.evaluation.clip import Clip
+from lorasweep.families.sdxl.model import SDXL
+from lorasweep.metrics.clip import Clip
+from lorasweep.runs import state
+from lorasweep.runs.stopwatch import Stopwatch
+from lorasweep.schema import Config
 from lorasweep.toy import CLIP_PATH
 from lorasweep.toy.drawn import with_drawn_images
-from lorasweep.training import disk, starting_point, state
+from lorasweep.training import disk, starting_point
 from lorasweep.training.continuation import Unfit, reading
 from lorasweep.training.device import open_accelerator
 from lorasweep.training.idle import ENCODERS
 from lorasweep.training.member import Job
+from lorasweep.training.memory.host import check_host_memory
 from lorasweep.training.resumption import Resumption, resumption
-from lorasweep.training.room import check_host_memory
-from lorasweep.training.stopwatch import Stopwatch
 from lorasweep.training.subject import Subject
 from lorasweep.training.version import Version
 

@@ -13,14 +13,14 @@ from torch import Tensor
 from lorasweep import files
 from lorasweep.adapters.adapter import Adapter
 from lorasweep.adapters.targets import TEXT_ENCODERS, UNET, UNET_LAYERS, target_pattern
-from lorasweep.config import Config, NetworkConfig
 from lorasweep.console import say
 from lorasweep.errors import UserError
 from lorasweep.export.importing import adapter_state
 from lorasweep.export.layers import peft_settings, read_layers
-from lorasweep.export.names import UNetLayout
 from lorasweep.export.weights import read_weights
-from lorasweep.training import optimizers
+from lorasweep.families.sdxl.names import UNetLayout
+from lorasweep.optim import optimizers
+from lorasweep.schema import Config, NetworkConfig
 from lorasweep.weights import kind_of
 
 

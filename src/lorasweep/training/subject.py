@@ -10,11 +10,11 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from lorasweep.bases.sdxl import SDXL
-from lorasweep.config import Config, schema_keys
-from lorasweep.config.option import OnResume
 from lorasweep.data import manifest
 from lorasweep.data.dataset import Dataset
+from lorasweep.families.sdxl.model import SDXL
+from lorasweep.schema import Config, schema_keys
+from lorasweep.schema.option import OnResume
 from lorasweep.text import written
 
 

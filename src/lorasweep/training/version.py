@@ -22,20 +22,22 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from lorasweep.adapters.adapter import build_adapter
-from lorasweep.bases.base import TextEmbeddings
-from lorasweep.bases.sdxl import SDXL
-from lorasweep.bases.transfer import sent
-from lorasweep.config import Config, slug
 from lorasweep.data.dataset import Batch, Dataset
 from lorasweep.data.text import TextCache
+from lorasweep.families.base import TextEmbeddings
+from lorasweep.families.sdxl.model import SDXL
+from lorasweep.optim import optimizers, schedules
+from lorasweep.optim.average import WeightsAverage
+from lorasweep.process import losses, noise
 from lorasweep.randomness import global_draws
-from lorasweep.training import losses, noise, optimizers, schedules, state
-from lorasweep.training.average import WeightsAverage
+from lorasweep.runs import state
+from lorasweep.schema import Config, slug
 from lorasweep.training.compiling import CompiledBlocks
 from lorasweep.training.idle import idle_parts
 from lorasweep.training.preservation import preservation_losses
 from lorasweep.training.processes import Processes
 from lorasweep.training.starting_point import begin_from
+from lorasweep.transfer import sent
 
 NETWORK_PARTS = ("unet", "text_encoder", "text_encoder_2")
 

@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lorasweep.bases.load import load_base
-from lorasweep.config import BaseModelConfig
 from lorasweep.export.checkpoint import sgm_tensors, write_checkpoint, write_diffusers
 from lorasweep.export.metadata import Folder, TrainingFacts, base_version, metadata
 from lorasweep.export.weights import export_tensors, write_weights
-from lorasweep.training import schedules
+from lorasweep.families.load import load_base
+from lorasweep.optim import schedules
+from lorasweep.schema import BaseModelConfig
 from lorasweep.training.version import Version
 from lorasweep.weights import config_source
 

@@ -14,10 +14,10 @@ from accelerate.state import AcceleratorState
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from lorasweep.bases.quantization import quantize
-from lorasweep.bases.sdxl import SDXL
 from lorasweep.checks import check
-from lorasweep.config import Config
+from lorasweep.families.quantization import quantize
+from lorasweep.families.sdxl.model import SDXL
+from lorasweep.schema import Config
 from lorasweep.training.device import open_accelerator
 from lorasweep.training.setup import read_data, with_drawn_images
 from lorasweep.training.version import Version

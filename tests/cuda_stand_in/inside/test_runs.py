@@ -12,9 +12,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lorasweep import ledger
-from lorasweep.bases.sdxl import SDXL
-from lorasweep.config import Config
+from lorasweep.families.sdxl.model import SDXL
+from lorasweep.runs import ledger
+from lorasweep.schema import Config
 from lorasweep.training.cohort import Job, run, run_cohort
 
 from ..card import Card, OnCard

@@ -8,7 +8,6 @@ from dataclasses import fields
 from typing import Any
 
 from lorasweep.adapters.targets import TEXT_ENCODERS
-from lorasweep.config import CompatConfig, slug
 from lorasweep.export.layers import FileLayers
 from lorasweep.export.sd_scripts.about import About, flag, whole
 from lorasweep.export.sd_scripts.datasets import as_one_dataset, read_dataset
@@ -16,6 +15,7 @@ from lorasweep.export.sd_scripts.loss import read_loss
 from lorasweep.export.sd_scripts.network import read_network
 from lorasweep.export.sd_scripts.optimizer import read_lora_plus, read_optimizer
 from lorasweep.export.sd_scripts.schedule import read_schedule, read_steps
+from lorasweep.schema import CompatConfig, slug
 
 LONGEST_NAME = 80  # it begins the names of files
 

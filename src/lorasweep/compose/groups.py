@@ -1,0 +1,68 @@
+"""The config groups of a run and their choices, as Hydra finds them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.types import Override
+
+from lorasweep.errors import Problem
+from lorasweep.schema import schema_keys
+from lorasweep.text import did_you_mean
+
+
+class Groups:
+    """The config groups that Hydra was initialized with, and their choices; a leading _ makes a name private.
+
+    Args:
+        elsewhere: whether the command line adds folders of configs; what is unknown is then left to Hydra.
+
+    Attributes:
+        names: of the groups.
+    """
+
+    def __init__(self, elsewhere: bool) -> None:
+        self.elsewhere = elsewhere
+        # The loader's own get_group_options copies every config on every call.
+        self._repository: Any = GlobalHydra.instance().config_loader().repository  # type: ignore[attr-defined]
+        everything = self._repository.get_group_options("", ObjectType.GROUP)
+        self.names = [group for group in everything if group != "hydra"]
+
+    def has(self, group: str) -> bool:
+        """Return whether there is, or may be, such a group."""
+        return group in self.names or group.startswith("hydra/") or (self.elsewhere and "." not in group)
+
+    def of(self, group: str) -> list[str]:
+        """Return the choices of a group, those in subfolders included (lora has food and food/v1)."""
+        found = list(self._repository.get_group_options(group, ObjectType.CONFIG))
+        for folder in self._repository.get_group_options(group, ObjectType.GROUP):
+            found += [f"{folder}/{choice}" for choice in self.of(f"{group}/{folder}")]
+        return [choice for choice in found if not choice.startswith("_")]
+
+    def words(self, group: str) -> Mapping[str, Any]:
+        """Return the words that people give as a choice of a group, and which choice each means."""
+        keys = (schema_keys().get(f"{group}.{leaf}") for leaf in ("name", "type"))
+        return next((key.meant for key in keys if key is not None), {})
+
+    def problem(self, text: str, override: Override) -> Problem | None:
+        """Return what is wrong with the choice of a group, or None."""
+        group, value, choices = override.key_or_group, override.value(), self.of(override.key_or_group)
+        if override.is_delete() or value in choices or self.elsewhere:
+            return None
+        if not choices:
+            known = [f"hydra/{name}" for name in self._repository.get_group_options("hydra", ObjectType.GROUP)]
+            return Problem(f"{text}: expected a group of Hydra's: one of {', '.join(known)}", group)
+        if value is None:
+            return Problem(f"{text}: leave it out, or write ~{group} for none at all", group)
+        if f"{group}.path" in schema_keys() and isinstance(value, str) and Path(value).exists():
+            return Problem(f"{text}: {value} is a path; give it as {group}.path={value}", group)
+        folder = str(value).rpartition("/")[0]  # for food/v10, list food's versions
+        near = [choice for choice in choices if choice.rpartition("/")[0] == folder]
+        shown = near or [choice for choice in choices if "/" not in choice]
+        return Problem(
+            f"{text}: expected one of {', '.join(shown)}{did_you_mean(str(value), choices, self.words(group))}", group
+        )

@@ -1,0 +1,1 @@
+"""Stable Diffusion XL: its parts, its files and the names in them."""

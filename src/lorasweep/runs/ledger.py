@@ -1,0 +1,190 @@
+"""Version numbers, version folders and their records.
+
+`outputs/<slug>/v<N>/` is one version. Numbers continue the documented history in `conf/lora/<slug>/` and are never
+given twice, not even after a folder was deleted: each number is claimed by creating `outputs/<slug>/.claims/<N>`
+exclusively, which the file system decides atomically for parallel starts, on network file systems too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lorasweep import command_lines as commands
+from lorasweep import files
+from lorasweep.command_lines import RECIPES
+from lorasweep.errors import UserError
+from lorasweep.runs import lock
+from lorasweep.schema import slug
+
+MULTIRUN = "LORASWEEP_MULTIRUN"
+"""The environment variable that says which multirun a process works for; the records of its versions keep it."""
+
+PLACES = ("", "state", "samples", ".hydra")
+"""Where in a version's folder a killed process leaves what it had not finished."""
+
+STATUSES = ("running", "complete", "pruned", "failed", "interrupted")
+
+
+def documented(name: str, recipes: Path = RECIPES) -> int:
+    """Return the highest version that the recipes document for `name`; 0 without a history."""
+    return max((_number(path.stem) for path in (recipes / slug(name)).glob("v*.yaml")), default=0)
+
+
+def open_version(output_root: Path | str, name: str, recipes: Path = RECIPES) -> tuple[int, Path]:
+    """Claim the next version number of `name` and create its folder.
+
+    Returns:
+        The number and the new, empty folder `<output_root>/<slug>/v<N>`.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    home = Path(output_root) / slug(name)
+    claims = home / ".claims"
+    try:
+        claims.mkdir(parents=True, exist_ok=True)
+        while True:
+            taken = [documented(name, recipes), *(_number(path.name) for path in home.iterdir())]
+            taken += [int(claim.name) for claim in claims.iterdir() if claim.name.isdigit()]
+            number = max(taken) + 1
+            try:
+                os.close(os.open(claims / str(number), os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+            except FileExistsError:
+                continue  # a parallel start was faster: look again
+            folder = home / f"v{number}"
+            folder.mkdir()
+            return number, folder
+    except OSError as error:
+        raise UserError(
+            f"output_root={output_root} cannot be written ({error.strerror}): choose another with output_root=FOLDER"
+        ) from None
+
+
+def find(output_root: Path | str, name: str, which: str) -> Path:
+    """Return the folder of version `which` ("v6" or "latest") of `name`.
+
+    The latest is the latest that began: a start that failed before anything was measured is passed over.
+
+    Raises:
+        UserError: there is no such version; the message lists those that exist.
+    """
+    home = Path(output_root) / slug(name)
+    numbers = sorted(_number(path.name) for path in home.glob("v*") if (path / "record.json").exists())
+    begun = [number for number in numbers if _began(home / f"v{number}")]
+    if not numbers or (which == "latest" and not begun):
+        raise UserError(f"resume={which}: {home} holds no version to resume; start one without resume")
+    if which == "latest":
+        return home / f"v{begun[-1]}"
+    if _number(which) not in numbers:
+        known = ", ".join(f"v{number}" for number in numbers)
+        raise UserError(f"resume={which}: {home} has {known}; give one of these, or resume=latest")
+    return home / f"v{_number(which)}"
+
+
+def _began(folder: Path) -> bool:
+    record = json.loads((folder / "record.json").read_text())
+    return record.get("status") != "failed" or (folder / "metrics.jsonl").exists()
+
+
+def longer(record: Mapping[str, Any], output_root: str) -> str:
+    """Return the command that trains a version for twice as long as it was planned, as a new version."""
+    training = record["config"]["training"]
+    key = "epochs" if training["max_steps"] is None else "max_steps"
+    change = f"training.{key}={2 * training[key]}"
+    return commands.resume(record["name"], record["recipe"], record["version"], output_root, change)
+
+
+def check_unfinished(record: Mapping[str, Any], output_root: str) -> None:
+    """Refuse to resume a version that is complete, unless it is to be trained for longer.
+
+    Raises:
+        UserError: it is complete.
+    """
+    if record.get("status") == "complete":
+        done = record["epochs"][-1]["step"] if record["epochs"] else 0
+        raise UserError(
+            f"v{record['version']} is complete ({done} steps) and stays as it is; a longer training is a new version",
+            ways={
+                "train it for longer": longer(record, output_root),
+                "start a new version": commands.train(commands.changed(record["overrides"], [])),
+            },
+        )
+
+
+class Record:
+    """record.json of one version: always a whole file on disk, rewritten at each `update`.
+
+    Args:
+        folder: the version folder.
+        values: the first content; None reads what is there (a resumed version).
+    """
+
+    def __init__(self, folder: Path, values: dict[str, Any] | None = None) -> None:
+        self.path = folder / "record.json"
+        self.values: dict[str, Any] = json.loads(self.path.read_text()) if values is None else values
+        self.update()
+
+    def update(self, **changes: Any) -> None:
+        """Change some keys and write the whole record, atomically."""
+        self.values.update(changes)
+        files.write_json(self.path, self.values)
+
+
+@dataclass(frozen=True)
+class Version:
+    """One line of the table of versions."""
+
+    name: str
+    number: int
+    folder: Path
+    record: dict[str, Any]
+
+    @property
+    def status(self) -> str:
+        """How it ended, or that it is running. What a kill or a power cut ended is interrupted, whatever it wrote."""
+        status: str = self.record.get("status", "")
+        return "interrupted" if status == "running" and not lock.is_held(self.folder) else status
+
+
+def versions(output_root: Path | str, name: str | None = None) -> list[Version]:
+    """Return every version with a readable record, by name and number; `unreadable` has the others."""
+    found = []
+    for path in _records(output_root):
+        if (name is None or path.parent.parent.name == slug(name)) and (record := _read(path)) is not None:
+            found.append(Version(record["name"], record["version"], path.parent, record))
+    return sorted(found, key=lambda version: (version.name, version.number))
+
+
+def unreadable(output_root: Path | str) -> list[Path]:
+    """Return the records that are none, such as one that a hand has edited or a disk has lost."""
+    return [path for path in _records(output_root) if _read(path) is None]
+
+
+def number_of(folder: Path) -> int:
+    """Return the number of the version in a folder, 0 where its name is not `v<N>`."""
+    return _number(folder.name)
+
+
+def _records(output_root: Path | str) -> list[Path]:
+    return sorted(Path(output_root).glob("*/v*/record.json"))
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """Return a record; None where the file is none."""
+    try:
+        record = json.loads(path.read_text())
+        return record if isinstance(record["name"], str) and isinstance(record["version"], int) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _number(text: str) -> int:
+    """Return N of `vN`, or 0 for anything else."""
+    match = re.fullmatch(r"v(\d+)", text)
+    return int(match[1]) if match else 0

@@ -1,0 +1,1 @@
+"""How much memory a training takes, said before it starts, and what to do where it is not enough."""

@@ -1,0 +1,187 @@
+"""How much of the GPU's memory a training will take at its peak.
+
+`training/activations.py` says how the activations are found; everything else is counted from the shapes of the weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+
+import torch
+from peft.tuners.tuners_utils import BaseTunerLayer
+from torch import Tensor, nn
+
+from lorasweep.adapters.targets import COMPONENTS, TEXT_ENCODERS
+from lorasweep.families.quantization import packed_bytes, quantizable
+from lorasweep.families.sdxl.model import SDXL
+from lorasweep.families.sdxl.tokens import CHUNK
+from lorasweep.optim.optimizers import build_optimizer, learning_rates
+from lorasweep.schema import Config, OptimizerConfig
+from lorasweep.training.idle import idle_parts
+from lorasweep.training.memory.activations import (
+    hollow_adapter,
+    hollow_encoder,
+    hollow_unet,
+    kept_by_encoder,
+    kept_by_unet,
+    key,
+)
+from lorasweep.training.memory.decoding import decoding_bytes
+
+GIB = 2**30
+FP32 = 4  # bytes
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A training's memory at its peak, in bytes.
+
+    Attributes:
+        weights: the frozen base on the GPU, without what rests in the CPU's memory.
+        trained: what is trained, its gradients, optimizer state and average.
+        activations: what is kept for the backward pass.
+        images: what the VAE takes, at other times, to encode an image or to decode a sample.
+        gradients: the part of `trained` that is not there at those times.
+    """
+
+    weights: int
+    trained: int
+    activations: int
+    images: int
+    gradients: int
+
+    @property
+    def total(self) -> int:
+        """All of it, when it is the most."""
+        return max(self.during("train"), self.during("sample"))
+
+    def during(self, phase: str) -> int:
+        """Return what is there in one phase: "cache", "train", "sample" or "evaluate"."""
+        if phase == "cache":
+            return self.weights + self.images
+        if phase == "train":
+            return self.weights + self.trained + self.activations
+        kept = self.weights + self.trained - self.gradients
+        return kept + self.images if phase == "sample" else kept
+
+    def explain(self) -> str:
+        """Return it in words."""
+        return (
+            f"about {gib(self.total)} (base {gib(self.weights)}, what is trained with gradients and optimizer "
+            f"{gib(self.trained)}, activations {gib(self.activations)} or, for samples, the VAE {gib(self.images)})"
+        )
+
+
+def gib(count: float) -> str:
+    """Return bytes in words: `7.2 GiB`, and `70 MiB` where that is more telling."""
+    return f"{count / GIB:.1f} GiB" if count >= GIB / 10 else f"{count / 2**20:.0f} MiB"
+
+
+def estimate(config: Config, base: SDXL) -> Memory:
+    """Return what a training of `config` on `base` will take; the base may be anywhere, adapters may be on it."""
+    count = trained_count(config, base)
+    weights = _resident(config, base)
+    if config.network.type == "full":  # then what is trained is part of the base, in 32 bit
+        weights -= FP32 * count
+    return Memory(
+        weights=weights,
+        trained=trained_bytes(config, base),
+        activations=_activations(config, base),
+        images=_images(config, base),
+        gradients=FP32 * count,
+    )
+
+
+def _activations(config: Config, base: SDXL) -> int:
+    """Return the bytes that autograd keeps of one batch in all parts that are trained."""
+    network, checkpointing = _network(config), config.training.gradient_checkpointing
+    side, chunks = config.dataset.resolution // base.latent_factor, config.dataset.max_tokens // CHUNK
+    # On a GPU `auto` is 16 bit of one kind or the other.
+    batch, half = config.training.batch_size, config.training.mixed_precision != "no"
+    kept = kept_by_unet(key(dict(base.unet.config)), network, side, chunks, checkpointing, batch, half)
+    for part, encoder in zip(TEXT_ENCODERS, _encoders(base), strict=True):
+        if part in learning_rates(config.optimizer):
+            kept += kept_by_encoder(part, *encoder, network, chunks, checkpointing, batch, half)
+    return 2 * kept if config.loss.preservation_class else kept  # the class is predicted beside the images
+
+
+def _images(config: Config, base: SDXL) -> int:
+    resting = _own_bytes(base.modules["vae"]) if "vae" in idle_parts(config) else 0  # else it counts as resident
+    side = config.dataset.resolution // base.latent_factor
+    return resting + decoding_bytes(key(dict(base.modules["vae"].config)), side)
+
+
+def _resident(config: Config, base: SDXL) -> int:
+    """Return the size of the base's weights on the GPU while it trains; the base itself may be packed or not."""
+    others = base.modules.keys() - {"unet", *idle_parts(config)}
+    unet = _unet_bytes(key(dict(base.unet.config)), config.base_model.quantization, base.unet.dtype.itemsize)
+    return unet + sum(_own_bytes(base.modules[part]) for part in others)
+
+
+@lru_cache(maxsize=16)
+def _unet_bytes(settings: str, quantization: str | None, itemsize: int) -> int:
+    unet = hollow_unet(settings)
+    plain = itemsize * sum(parameter.numel() for parameter in unet.parameters())
+    if quantization is None:
+        return plain
+    layers = quantizable(unet).values()
+    return plain + sum(packed_bytes(layer, quantization) - itemsize * layer.weight.numel() for layer in layers)
+
+
+def trained_bytes(config: Config, base: SDXL) -> int:
+    """Return what is trained takes with gradients, optimizer state and average."""
+    copies = 2 + state_per_weight(config.optimizer) + (config.training.ema_decay is not None)  # weight and gradient
+    return round(FP32 * trained_count(config, base) * copies)
+
+
+def trained_count(config: Config, base: SDXL) -> int:
+    """Return how many weights are trained."""
+    components = tuple(learning_rates(config.optimizer))
+    if config.network.type == "full":
+        return sum(parameter.numel() for part in components for parameter in base.modules[part].parameters())
+    return _adapter_count(key(dict(base.unet.config)), tuple(_encoders(base)), _network(config), components)
+
+
+@lru_cache(maxsize=16)
+def _adapter_count(unet: str, encoders: tuple[tuple[type, str], ...], network: str, components: tuple[str, ...]) -> int:
+    parts = [hollow_unet(unet), *(hollow_encoder(*encoder) for encoder in encoders)]
+    adapter = hollow_adapter(dict(zip(COMPONENTS, parts, strict=True)), network, components)
+    return sum(parameter.numel() for parameter in adapter.named_parameters().values())
+
+
+def state_per_weight(config: OptimizerConfig, side: int = 64) -> float:
+    """Return the optimizer's numbers per trained weight, in weights of 32 bit, by taking one step with it.
+
+    Args:
+        config: the optimizer.
+        side: of the square weight that the step is taken on; adamw8bit and lion8bit keep more of small ones.
+    """
+    weight = nn.Parameter(torch.zeros(side, side))
+    weight.grad = torch.ones_like(weight)
+    component = next(iter(learning_rates(config)))
+    optimizer = build_optimizer(config, {f"{component}.lora_B": weight})  # of the kind that LoRA+ wants to see
+    optimizer.step()
+    state = optimizer.state[weight].values()
+    return sum(value.nbytes for value in state if isinstance(value, Tensor)) / weight.nbytes
+
+
+def _own_bytes(module: nn.Module) -> int:
+    """Return the size of a part's own weights, adapters left out."""
+    adapters = {
+        id(parameter)
+        for layer in module.modules()
+        if isinstance(layer, BaseTunerLayer)
+        for name, parameter in layer.named_parameters()
+        if not name.startswith("base_layer.")
+    }
+    return sum(parameter.nbytes for parameter in module.parameters() if id(parameter) not in adapters)
+
+
+def _encoders(base: SDXL) -> list[tuple[type, str]]:
+    """Return class and settings of the base's text encoders."""
+    return [(type(encoder), encoder.config.to_json_string()) for encoder in base.text_encoders]
+
+
+def _network(config: Config) -> str:
+    return key(asdict(replace(config.network, start_from=None)))

@@ -1,1 +1,0 @@
-"""The verbs of `lorasweep`, a file each: `add` declares what it takes."""
