@@ -15,6 +15,7 @@ ROOMS = [
     "transfer",
     "text",
     "errors",
+    "registry",
     "randomness",
     "interruption",
     "files",
