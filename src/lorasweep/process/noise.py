@@ -12,16 +12,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from lorasweep.data.plan import Row
 from lorasweep.process.ddpm import add_noise
 from lorasweep.randomness import generator, random_for
 from lorasweep.schema import LossConfig
 from lorasweep.transfer import sent
+
+
+class Row(Protocol):
+    """One draw of one image, which indexes its random decisions: `lorasweep.data.plan.Row`."""
+
+    @property
+    def item(self) -> int: ...
+
+    @property
+    def repeat(self) -> int: ...
+
+    @property
+    def epoch(self) -> int: ...
 
 
 @dataclass(frozen=True)
