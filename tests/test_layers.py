@@ -28,7 +28,6 @@ ROOMS = [
     "optim",
     "runs",
     "toy",
-    "weights",
     "process",
     "families",
     "adapters",

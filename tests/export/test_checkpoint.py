@@ -18,10 +18,11 @@ from lorasweep.adapters.lora import LoraAdapter
 from lorasweep.errors import UserError
 from lorasweep.export.checkpoint import sgm_tensors, write_checkpoint, write_diffusers
 from lorasweep.families.load import load_base
+from lorasweep.families.sdxl.layout import marks_of
 from lorasweep.families.sdxl.model import SDXL
+from lorasweep.families.sdxl.problems import base_problems
 from lorasweep.families.sdxl.sgm import open_clip_name, unet_name, vae_name
 from lorasweep.schema import BaseModelConfig, NetworkConfig
-from lorasweep.weights import base_problems, marks_of
 
 from ..adapters.tiny_sdxl import full_size_base
 from ..families.small_sdxl import same_weights, small_sdxl

@@ -14,8 +14,8 @@ from lorasweep.adapters.lora import LoraAdapter
 from lorasweep.errors import UserError
 from lorasweep.export.weights import export_tensors, import_tensors, read_weights, write_weights
 from lorasweep.families.sdxl.names import UNetLayout, module_path
+from lorasweep.families.weights_files import read_header
 from lorasweep.schema import NetworkConfig
-from lorasweep.weights import read_header
 
 from ..adapters.tiny_sdxl import SDXL_BLOCKS, full_size_base, randomise, tiny_base
 

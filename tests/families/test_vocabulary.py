@@ -10,10 +10,10 @@ import pytest
 from transformers import CLIPTokenizer
 
 from lorasweep.errors import UserError
-from lorasweep.families.sdxl.vocabulary import Vocabulary
+from lorasweep.families.sdxl.layout import TOKENIZERS
+from lorasweep.families.sdxl.vocabulary import CLIPVocabulary
 from lorasweep.schema import BaseModelConfig
 from lorasweep.toy import BASE_PATH
-from lorasweep.weights import TOKENIZERS
 
 TEXTS = [
     "",
@@ -36,14 +36,14 @@ def tokenizers() -> list[CLIPTokenizer]:
 @pytest.mark.parametrize("text", TEXTS)
 def test_tokens_are_those_of_transformers(tokenizers, text):
     counts = [len(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]) for tokenizer in tokenizers]
-    assert Vocabulary.of(BaseModelConfig()).count(text) == max(counts)
+    assert CLIPVocabulary.of(BaseModelConfig()).count(text) == max(counts)
 
 
 def test_a_tokenizer_in_one_file_is_the_same(tokenizers, tmp_path):
     for tokenizer, name in zip(tokenizers, TOKENIZERS, strict=True):
         (tmp_path / name).mkdir()
         tokenizer.backend_tokenizer.save(str(tmp_path / name / "tokenizer.json"))
-    saved, shipped = Vocabulary.of(BaseModelConfig(path=str(tmp_path))), Vocabulary.of(BaseModelConfig())
+    saved, shipped = CLIPVocabulary.of(BaseModelConfig(path=str(tmp_path))), CLIPVocabulary.of(BaseModelConfig())
     assert [saved.count(text) for text in TEXTS] == [shipped.count(text) for text in TEXTS]
 
 
@@ -51,14 +51,14 @@ def test_a_tokenizer_in_one_file_is_the_same(tokenizers, tmp_path):
     ("most", "kept"), [(9, "a bear, in snow, at night"), (5, "a bear, in snow"), (4, "a bear, in"), (0, "")]
 )
 def test_what_is_within_the_first_tokens(most, kept):
-    assert Vocabulary.of(BaseModelConfig()).kept("a bear, in snow, at night", most) == kept
+    assert CLIPVocabulary.of(BaseModelConfig()).kept("a bear, in snow, at night", most) == kept
 
 
 def test_what_is_kept_is_what_the_encoders_get(toy_base):
     from lorasweep.families.sdxl.tokens import chunk_ids
 
     text = ", ".join(f"tag {number}" for number in range(60))
-    kept = Vocabulary.of(BaseModelConfig()).kept(text, 75)
+    kept = CLIPVocabulary.of(BaseModelConfig()).kept(text, 75)
     for tokenizer in toy_base.tokenizers:
         assert chunk_ids(tokenizer, kept, 75).equal(chunk_ids(tokenizer, text, 75))
         assert not chunk_ids(tokenizer, kept + ", more", 150).equal(chunk_ids(tokenizer, kept, 150))
@@ -69,14 +69,14 @@ def test_damaged_tokenizers_are_told_in_words(tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "vocab.json").write_text("{")
     with pytest.raises(UserError, match="its tokenizers cannot be read"):
-        Vocabulary.of(BaseModelConfig(path=str(tmp_path)))
+        CLIPVocabulary.of(BaseModelConfig(path=str(tmp_path)))
 
 
 def test_it_takes_neither_torch_nor_transformers():
     code = (
-        "import sys; from lorasweep.families.sdxl.vocabulary import Vocabulary; "
+        "import sys; from lorasweep.families.sdxl.vocabulary import CLIPVocabulary; "
         "from lorasweep.schema import BaseModelConfig;"
-        "Vocabulary.of(BaseModelConfig()).count('a bear'); print(*{'torch', 'transformers'} & sys.modules.keys())"
+        "CLIPVocabulary.of(BaseModelConfig()).count('a bear'); print(*{'torch', 'transformers'} & sys.modules.keys())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path.cwd())
     assert done.stdout.strip() == ""

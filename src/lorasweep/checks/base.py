@@ -4,59 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lorasweep import weights
 from lorasweep.checks.wording import inert
 from lorasweep.errors import Problem
+from lorasweep.families.known import find_family
+from lorasweep.families.paths import is_single_file
 from lorasweep.schema import Config
 
 
 def _base_model(config: Config) -> Iterator[Problem]:
     base = config.base_model
-    if base.path is not None:
-        problems = weights.base_problems(base.path, own_vae=base.vae_path is None)
-        yield from (Problem(f"base_model.path={base.path}: {problem}", "base_model.path") for problem in problems)
-    if base.vae_path is not None:
-        problems = weights.vae_problems(base.vae_path)
-        yield from (Problem(f"base_model.vae_path={base.vae_path}: {text}", "base_model.vae_path") for text in problems)
-    if weights.is_single_file(base.path):
-        yield from _single_file(config)
-    elif base.config_path is not None:
+    if family := find_family(base):
+        yield from family.files.problems(base)
+    if base.config_path is not None and not is_single_file(base.path):
         yield inert(
             config, "base_model.config_path", "unless base_model.path is a single file: take it away", "base_model.path"
         )
-
-
-def _single_file(config: Config) -> Iterator[Problem]:
-    base = config.base_model
-    if base.config_path is not None:
-        given = f"base_model.config_path={base.config_path}"
-        problems = weights.config_problems(base.config_path)
-        yield from (Problem(f"{given}: {text}", "base_model.config_path") for text in problems)
-    if base.variant is not None:
+    if base.variant is not None and is_single_file(base.path):
         yield inert(
             config,
             "base_model.variant",
             "with a single file, which has its weights once: take it away",
             "base_model.path",
         )
-    marks = weights.marks_of(base.path) if base.path is not None else set()
-    if weights.V_PREDICTION in marks and base.prediction_type != "v_prediction":
-        yield Problem(
-            f"base_model.prediction_type={base.prediction_type}: {base.path} is marked as predicting velocities; set "
-            "base_model.prediction_type=v_prediction",
-            "base_model.prediction_type",
-        )
-    if weights.ZERO_TERMINAL_SNR in marks and not base.zero_terminal_snr:
-        yield Problem(
-            f"base_model.zero_terminal_snr=false: {base.path} is marked as trained with a schedule that ends in pure "
-            "noise; set base_model.zero_terminal_snr=true",
-            "base_model.zero_terminal_snr",
-        )
 
 
 def _resolution(config: Config) -> Iterator[Problem]:
-    base = config.base_model
-    native = weights.native_resolution(base) if base.path is not None else None
+    base, family = config.base_model, find_family(config.base_model)
+    native = family.files.native_resolution(base) if family and base.path is not None else None
     if native is not None and native >= 4 * base.resolution:
         yield Problem(
             f"base_model.resolution={base.resolution}: {base.path} is made for {native} pixels; add "

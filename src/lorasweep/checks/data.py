@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
 
-from lorasweep import weights
 from lorasweep.data.captions import SPECIAL, special_token
 from lorasweep.errors import Problem
+from lorasweep.families.known import find_family
 from lorasweep.schema import Config, value_at
 from lorasweep.text import names_trigger
 
@@ -89,7 +89,8 @@ def _sizes(config: Config) -> Iterator[Problem]:
     if not data.buckets:
         return
     shortest, longest, step = data.bucket_min, data.bucket_max, data.bucket_step
-    factor = weights.latent_factor(config.base_model)
+    family = find_family(config.base_model)
+    factor = family.files.pixels_per_latent(config.base_model) if family else None
     if factor is not None and step % factor:
         expected = f"expected a multiple of {factor}, a latent pixel of this base"
         yield Problem(f"dataset.bucket_step={step}: {expected}", "dataset.bucket_step")

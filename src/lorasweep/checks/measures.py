@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lorasweep import weights
 from lorasweep.data.captions import SPECIAL, special_token
 from lorasweep.errors import Problem
+from lorasweep.families.clip import clip_problems
 from lorasweep.schema import LAST, OBJECTIVES, Config, value_at
 from lorasweep.text import did_you_mean, names_trigger
 
@@ -20,7 +20,7 @@ def _measures(config: Config) -> Iterator[Problem]:
         yield Problem(f"evaluation.bins={bins}: {expected}", "evaluation.bins", "evaluation.timesteps")
     if evaluation.clip_path is not None:
         given = f"evaluation.clip_path={evaluation.clip_path}"
-        problems = weights.clip_problems(evaluation.clip_path)
+        problems = clip_problems(evaluation.clip_path)
         yield from (Problem(f"{given}: {text}", "evaluation.clip_path") for text in problems)
     wanted = [(key, value_at(config, key)) for key in ("objective", "evaluation.select_by")]
     for key, metric in [*wanted, *(("further_objectives", metric) for metric in config.further_objectives)]:

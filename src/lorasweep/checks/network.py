@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from lorasweep import weights
 from lorasweep.adapters.ranks import layer_rules
 from lorasweep.errors import Problem
+from lorasweep.families.kinds import lora_problem
 from lorasweep.schema import Config, value_at
 
 LAYERS = ("network.attention", "network.feed_forward", "network.projections", "network.convolutions")
@@ -36,7 +36,7 @@ def _start_from(config: Config) -> Iterator[Problem]:
     if config.network.start_from is None or config.resume is not None:  # a state holds all that the file gave
         return
     path = Path(config.network.start_from)
-    if problem := weights.lora_problem(path):
+    if problem := lora_problem(path):
         yield Problem(f"network.start_from={path}: {problem}", "network.start_from")
 
 

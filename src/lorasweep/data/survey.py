@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lorasweep.data import report_captions, report_images
 from lorasweep.data.buckets import Size
@@ -19,10 +20,13 @@ from lorasweep.data.plan import Plan
 from lorasweep.data.report import Finding, Report
 from lorasweep.data.roles import Roles, divide
 from lorasweep.errors import UserError
-from lorasweep.families.sdxl.vocabulary import Vocabulary
+from lorasweep.families.known import family_of
 from lorasweep.schema import Config
 from lorasweep.schema.schedules import misfits
 from lorasweep.text import readable, with_trigger
+
+if TYPE_CHECKING:
+    from lorasweep.families.base import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ def plan_of(config: Config, seen: Survey) -> Plan:
 def _vocabulary(config: Config) -> Vocabulary | UserError:
     """Return the base's vocabulary, or why it cannot be had; who trains is told again when the base is loaded."""
     try:
-        return Vocabulary.of(config.base_model)
+        return family_of(config.base_model).vocabulary(config.base_model)
     except UserError as error:
         return error
 
@@ -129,7 +133,7 @@ def _findings(
     yield from report_images.sizes(gathered, roles, config, name)
     for about in (report_captions.sources, report_captions.reading, report_captions.meaning):
         yield from about(*common)
-    if isinstance(vocabulary, Vocabulary):
+    if not isinstance(vocabulary, UserError):
         yield from report_captions.losses(*common)
         sampling = config.sampling
         texts = [with_trigger(text, rules.trigger) for text in (*sampling.prompts, sampling.negative_prompt)]

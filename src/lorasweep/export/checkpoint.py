@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from lorasweep import files
 from lorasweep.export.weights import require_finite
+from lorasweep.families.sdxl.layout import FILE_PARTS, TOKENIZERS, V_PREDICTION, ZERO_TERMINAL_SNR
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.families.sdxl.names import UNetLayout
 from lorasweep.families.sdxl.sgm import open_clip_name, unet_name, vae_name
-from lorasweep.weights import FILE_PARTS, TOKENIZERS, V_PREDICTION, ZERO_TERMINAL_SNR
 
 WEIGHTS = {
     "unet": "diffusion_pytorch_model.safetensors",

@@ -19,10 +19,10 @@ from lorasweep.export.metadata import SDXL, TOY
 from lorasweep.export.sd_scripts import settings_of
 from lorasweep.export.sd_scripts.network import kind_of
 from lorasweep.export.weights import read_weights
+from lorasweep.families.kinds import kind_of as kind_of_file
 from lorasweep.families.sdxl.names import UNetLayout
 from lorasweep.schema import slug
 from lorasweep.sweeping.wording import overrides
-from lorasweep.weights import kind_of as kind_of_file
 
 NOTE_LENGTH = 300
 SDXL_LAYOUT = UNetLayout(2, (True, True, False))

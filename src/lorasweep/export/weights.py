@@ -40,8 +40,8 @@ from lorasweep.export.importing import adapter_state, misfit
 from lorasweep.export.layers import ALPHA, DORA, ENDS, rank_of, read_layers
 from lorasweep.export.metadata import hashes
 from lorasweep.families.sdxl.names import UNetLayout, kohya_name
+from lorasweep.families.weights_files import PICKLES, safetensors_problem, tensors_command
 from lorasweep.schema import NetworkConfig
-from lorasweep.weights import PICKLES, safetensors_problem, tensors_command
 
 
 def export_tensors(

@@ -21,6 +21,7 @@ from lorasweep.transfer import sent
 if TYPE_CHECKING:
     from lorasweep.errors import Problem
     from lorasweep.families.conditioning import Conditioning
+    from lorasweep.families.files import Files
     from lorasweep.families.placement import Placement
     from lorasweep.process.process import Process
     from lorasweep.schema import BaseModelConfig, Config
@@ -71,11 +72,15 @@ class Family(Protocol):
 
     Attributes:
         name: as `base_model.family` has it.
+        noun: what a base of it is called, with its article: `an SDXL`.
+        files: how its bases lie on disk or on the model hub.
         parts: what can be trained, the denoiser first.
         image_parts: names of the modules that only encode and decode images, such as `vae`; none without latents.
     """
 
     name: str
+    noun: str
+    files: Files
     parts: tuple[Part, ...]
     image_parts: tuple[str, ...]
 

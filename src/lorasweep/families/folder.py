@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,23 @@ class DiffusersFolder:
     """The parts of a base in a folder.
 
     Args:
-        folder: the base's folder. variant: the weights to read, such as "fp16"; None for those without a name.
+        folder: the base's folder.
+        variant: the weights to read, such as "fp16"; None for those without a name.
+        part_class: from a part's name to its class, which has diffusers' or transformers' `from_pretrained`.
+        noun: what a base of the family is called, with its article.
         places: folders of parts that are not at `folder/part`, such as a VAE's own.
     """
 
-    def __init__(self, folder: Path, variant: str | None, places: Mapping[str, Path] | None = None) -> None:
-        self.folder, self.variant, self._places = folder, variant, dict(places or {})
+    def __init__(
+        self,
+        folder: Path,
+        variant: str | None,
+        part_class: Callable[[str], Any],
+        noun: str,
+        places: Mapping[str, Path] | None = None,
+    ) -> None:
+        self.folder, self.variant = folder, variant
+        self._part_class, self._noun, self._places = part_class, noun, dict(places or {})
 
     def check(self, given: str, parts: Sequence[str]) -> None:
         """Refuse a folder without safetensors weights of each of `parts`.
@@ -45,7 +56,7 @@ class DiffusersFolder:
         for part in parts:
             place = self._place(part)
             if not (place / "config.json").exists():
-                problems.append(f"{given} has no {part}/config.json: expected an SDXL in diffusers layout")
+                problems.append(f"{given} has no {part}/config.json: expected {self._noun} in diffusers layout")
             elif not list(place.glob("*.safetensors")):
                 pickled = next(place.glob("*.bin"), None)
                 held = f"only the pickled {pickled.name}" if pickled else "no weights"
@@ -70,7 +81,7 @@ class DiffusersFolder:
         """
         place = self._place(part)
         options: dict[str, Any] = {"dtype": dtype, "use_safetensors": True, "variant": self.variant}
-        module: nn.Module = part_class(part).from_pretrained(place, **options)
+        module: nn.Module = self._part_class(part).from_pretrained(place, **options)
         return module
 
     def _place(self, part: str) -> Path:
@@ -83,20 +94,7 @@ class DiffusersFolder:
         return path.suffix == ".safetensors" and (named[1] if named else None) == self.variant
 
 
-def part_class(part: str) -> Any:
-    """Return the class of an SDXL's part."""
-    import diffusers
-    import transformers
-
-    return {
-        "unet": diffusers.UNet2DConditionModel,
-        "vae": diffusers.AutoencoderKL,
-        "text_encoder": transformers.CLIPTextModel,
-        "text_encoder_2": transformers.CLIPTextModelWithProjection,
-    }[part]
-
-
-def digest_of(paths: Any) -> str:
+def digest_of(paths: Iterable[Path]) -> str:
     """Return a digest of files, names included, in the order of their names."""
     return joined({path.name: files.sha256_of(Path(os.path.realpath(path))) for path in sorted(paths)})
 
@@ -104,3 +102,8 @@ def digest_of(paths: Any) -> str:
 def joined(digests: Mapping[str, str]) -> str:
     """Return one digest for named digests."""
     return hashlib.sha256("\n".join(f"{name} {digest}" for name, digest in digests.items()).encode()).hexdigest()
+
+
+def files_of(folder: Path) -> Iterator[Path]:
+    """Yield the files of a folder, hidden ones left out."""
+    return (path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))

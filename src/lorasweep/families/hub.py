@@ -8,6 +8,12 @@ from pathlib import Path
 
 from lorasweep.errors import UserError
 
+CONFIGS = ("model_index.json", "*/config.json", "tokenizer*/*", "scheduler/*", "*/*.index.json")
+"""What a base's folder on the hub holds beside weights."""
+
+VARIANTS = ("*/model.*.safetensors", "*/diffusion_pytorch_model.*.safetensors")
+"""Weights of variants, such as fp16: not downloaded unless asked for."""
+
 
 def snapshot(name: str, key: str, *, allow: Sequence[str], ignore: Sequence[str] = (), advice: str) -> Path:
     """Return the folder with a hub model's files, downloaded unless the hub's cache has them.

@@ -20,13 +20,13 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection
 from lorasweep import command_lines as commands
 from lorasweep.adapters.targets import COMPONENTS
 from lorasweep.errors import UserError
+from lorasweep.families.sdxl.layout import PARTS, config_source
 from lorasweep.optim.optimizers import learning_rates
 from lorasweep.runs import retention
 from lorasweep.schema import Config
 from lorasweep.text import size
 from lorasweep.training.memory.activations import hollow_adapter, hollow_encoder, hollow_unet, key
 from lorasweep.training.memory.estimate import state_per_weight
-from lorasweep.weights import BASE_PARTS, config_source
 
 HALF, FULL = 2, 4  # bytes of a weight in a file for use, and in a state
 HEADER = 130  # bytes that a tensor's name, shape and place take in a file
@@ -147,7 +147,7 @@ def _hollow(config: Config) -> dict[str, nn.Module] | None:
     """Return the parts of a base without weights."""
     source = Path(config_source(config.base_model))
     try:
-        texts = {part: (source / part / "config.json").read_text() for part in BASE_PARTS}
+        texts = {part: (source / part / "config.json").read_text() for part in PARTS}
     except OSError:
         return None
     kinds = {"text_encoder": CLIPTextModel, "text_encoder_2": CLIPTextModelWithProjection}

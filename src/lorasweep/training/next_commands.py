@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lorasweep import command_lines as commands
-from lorasweep import weights
+from lorasweep.families.known import family_of
 from lorasweep.schema import Config
 
 
@@ -35,7 +35,8 @@ def after_training(config: Config, overrides: Sequence[str], selected: Path, *, 
 
 def _lora_on(config: Config, selected: Path, is_toy: bool) -> str:
     """Return the command that trains a LoRA on a full fine-tune."""
-    group, source = "toy" if is_toy else "fortnite_humanoid", weights.config_source(config.base_model)
+    group = "toy" if is_toy else config.base_model.family
+    source = family_of(config.base_model).files.config_source(config.base_model)
     base = [f"base_model={group}", f"base_model.path={selected}", f"base_model.config_path={source}"]
     root = [] if config.output_root == "outputs" else [f"output_root={config.output_root}"]
     return commands.train(["lora=fuzzybear", *base, *root])

@@ -18,10 +18,10 @@ from lorasweep.errors import UserError
 from lorasweep.export.importing import adapter_state
 from lorasweep.export.layers import peft_settings, read_layers
 from lorasweep.export.weights import read_weights
+from lorasweep.families.kinds import kind_of
 from lorasweep.families.sdxl.names import UNetLayout
 from lorasweep.optim import optimizers
 from lorasweep.schema import Config, NetworkConfig
-from lorasweep.weights import kind_of
 
 
 def examine(config: Config, unet_config: Mapping[str, Any]) -> None:

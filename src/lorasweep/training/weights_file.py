@@ -14,11 +14,11 @@ from torch import Tensor
 from lorasweep.export.checkpoint import sgm_tensors, write_checkpoint, write_diffusers
 from lorasweep.export.metadata import Folder, TrainingFacts, base_version, metadata
 from lorasweep.export.weights import export_tensors, write_weights
+from lorasweep.families.known import family_of
 from lorasweep.families.load import load_base
 from lorasweep.optim import schedules
 from lorasweep.schema import BaseModelConfig
 from lorasweep.training.version import Version
-from lorasweep.weights import config_source
 
 
 def write_epoch_weights(path: Path, version: Version, record: dict[str, Any], finished: str) -> None:
@@ -87,7 +87,13 @@ def write_diffusers_folder(folder: Path, weights: Path, config: BaseModelConfig)
     Raises:
         UserError: the file is damaged. OSError: the disk is full or the like.
     """
-    found = replace(config, path=str(weights), vae_path=None, config_path=config_source(config), variant=None)
+    found = replace(
+        config,
+        path=str(weights),
+        vae_path=None,
+        config_path=family_of(config).files.config_source(config),
+        variant=None,
+    )
     write_diffusers(folder, load_base(found, "cpu", torch.float16))
 
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lorasweep import weights
 from lorasweep.errors import UserError
+from lorasweep.families.sdxl.layout import TOKENIZERS, config_source
 from lorasweep.schema import BaseModelConfig
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _WORDS = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\
 _SPECIAL = ("<|startoftext|>", "<|endoftext|>")
 
 
-class Vocabulary:
+class CLIPVocabulary:
     """Counts tokens as the text encoders of a base get them.
 
     Args:
@@ -33,13 +33,13 @@ class Vocabulary:
         self._tokenizers = tokenizers
 
     @classmethod
-    def of(cls, base: BaseModelConfig) -> Vocabulary:
+    def of(cls, base: BaseModelConfig) -> CLIPVocabulary:
         """Return a base's vocabulary; of a model of the hub, the tokenizers alone are downloaded.
 
         Raises:
             UserError: its files are not there, cannot be had or cannot be read.
         """
-        source = weights.config_source(base)
+        source = config_source(base)
         if Path(source).is_dir():
             folder = Path(source)
         else:
@@ -48,7 +48,7 @@ class Vocabulary:
             advice = "give base_model.config_path the path of a folder with SDXL's configs and tokenizers"
             folder = snapshot(source, "base_model.path", allow=["tokenizer*/*"], advice=advice)
         try:
-            return cls([_load(folder / name) for name in weights.TOKENIZERS])
+            return cls([_load(folder / name) for name in TOKENIZERS])
         except Exception as error:  # of files that are missing or damaged; the loaders raise many kinds
             raise UserError(f"{source}: its tokenizers cannot be read ({error})") from error
 

@@ -9,20 +9,14 @@ import numpy
 import pytest
 from safetensors.numpy import save_file
 
+from lorasweep.families.clip import clip_problems
+from lorasweep.families.kinds import kind_of
+from lorasweep.families.paths import is_hub_id, is_single_file
+from lorasweep.families.sdxl.layout import native_resolution, pixels_per_latent
+from lorasweep.families.sdxl.problems import base_problems, config_problems, vae_problems
+from lorasweep.families.weights_files import safetensors_problem
 from lorasweep.schema import BaseModelConfig
 from lorasweep.toy import BASE_PATH
-from lorasweep.weights import (
-    base_problems,
-    clip_problems,
-    config_problems,
-    is_hub_id,
-    is_single_file,
-    kind_of,
-    latent_factor,
-    native_resolution,
-    safetensors_problem,
-    vae_problems,
-)
 
 PARTS = ("unet", "vae", "text_encoder", "text_encoder_2")
 
@@ -233,7 +227,7 @@ def test_sizes_of_a_base(tmp_path):
 
     def sizes(path: object = None, **paths: object) -> tuple[int | None, int | None]:
         base = BaseModelConfig(path=path and str(path), **{key: str(value) for key, value in paths.items()})
-        return latent_factor(base), native_resolution(base)
+        return pixels_per_latent(base), native_resolution(base)
 
     assert sizes(folder) == (8, 1024)
     assert sizes() == (4, 64)

@@ -1,0 +1,74 @@
+"""SDXL as a family: what is asked of it before any of its weights are loaded. No torch until then."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from lorasweep.errors import Problem
+from lorasweep.families.files import Files
+from lorasweep.families.sdxl import files
+from lorasweep.families.sdxl.layout import NOUN
+from lorasweep.families.sdxl.parts import PARTS
+from lorasweep.families.sdxl.vocabulary import CLIPVocabulary
+from lorasweep.schema import BaseModelConfig, Config
+
+if TYPE_CHECKING:
+    import torch
+
+    from lorasweep.families.sdxl.model import SDXL
+
+
+class SDXLFamily:
+    """Stable Diffusion XL, and the toy base, which has all of its parts."""
+
+    name = "sdxl"
+    noun = NOUN
+    parts = PARTS
+    image_parts = ("vae",)
+    files: Files = files
+
+    def problems(self, config: Config) -> Iterator[Problem]:
+        """Yield what this family refuses in a config."""
+        yield from files.problems(config.base_model)
+
+    def vocabulary(self, config: BaseModelConfig) -> CLIPVocabulary:
+        """Return what counts the tokens of captions.
+
+        Raises:
+            UserError: its files cannot be had or read.
+        """
+        return CLIPVocabulary.of(config)
+
+    def load(self, config: BaseModelConfig, device: str, dtype: torch.dtype) -> SDXL:
+        """Load a base.
+
+        Args:
+            config: which one.
+            device: where to.
+            dtype: precision of its weights; the VAE stays in 32 bit.
+
+        Raises:
+            UserError: it is not there, damaged, or of another family.
+        """
+        from lorasweep.families.sdxl.load import load
+
+        return load(config, device, dtype)
+
+    def layer_name(self, part: str, path: str) -> str:
+        """Return the name of a module that stays the same whichever release of transformers built it.
+
+        transformers 5 keeps the layers of `CLIPTextModel` at `encoder.layers` and those of
+        `CLIPTextModelWithProjection` at `text_model.encoder.layers`; earlier releases have `text_model` in both. Here,
+        as in kohya's names, both have it: `text_encoder.text_model.encoder.layers.0.self_attn.q_proj`.
+
+        Args:
+            part: name of the part.
+            path: the module's, inside of it.
+        """
+        if part != "unet" and not path.startswith("text_model."):
+            path = f"text_model.{path}"
+        return f"{part}.{path}"
+
+
+FAMILY = SDXLFamily()
