@@ -73,7 +73,7 @@ def synchronisations() -> int:
     import torch
     from bitsandbytes.utils import sync_gpu
 
-    from lorasweep.optim.optimizers import build_optimizer
+    from lorasweep.optim.optimizer import build_optimizer
     from lorasweep.schema import OptimizerConfig
 
     named = {f"unet.{number}.lora_A": torch.nn.Parameter(torch.zeros(4, 16)) for number in range(264)}

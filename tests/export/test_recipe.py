@@ -20,7 +20,7 @@ from lorasweep.export.metadata import metadata
 from lorasweep.export.recipe import recipe_from_file
 from lorasweep.export.weights import write_weights
 from lorasweep.schema import CompatConfig, Config, schema_keys, value_at
-from lorasweep.schema.optimizer import CONSTANTS
+from lorasweep.schema.optimizer import OPTIMIZERS
 
 from .test_metadata import FACTS, config
 
@@ -420,7 +420,7 @@ def test_optimizers_of_sd_scripts(tmp_path: Path, theirs: str, expected: dict[st
     assert (found.scheduler.name, found.scheduler.warmup_steps) == ("constant", 30 if free else 405)
 
 
-@pytest.mark.parametrize("choice", sorted(CONSTANTS))
+@pytest.mark.parametrize("choice", sorted(OPTIMIZERS))
 def test_optimizers_that_we_write_are_read_in_sd_scripts_words(tmp_path: Path, choice: str) -> None:
     rates = ["optimizer.lr=0.5", "optimizer.text_encoder_lr=0.5", "optimizer.weight_decay=0.03"]
     more = {

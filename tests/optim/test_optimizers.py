@@ -8,16 +8,12 @@ from safetensors.torch import load, save
 from torch.nn import Parameter
 
 from lorasweep.errors import UserError
-from lorasweep.optim.optimizers import (
-    averaged,
-    build_optimizer,
-    current_rates,
-    everywhere,
-    learning_rates,
-    load_optimizer_state,
-    optimizer_state,
-)
-from lorasweep.optim.schedules import build_schedule
+from lorasweep.optim.optimizer import build_optimizer
+from lorasweep.optim.optimizers.kind import optimizer_kind
+from lorasweep.optim.rates import current_rates, learning_rates
+from lorasweep.optim.schedule import build_schedule
+from lorasweep.optim.schedule_free import averaged, everywhere
+from lorasweep.optim.state import load_optimizer_state, optimizer_state
 from lorasweep.schema import OptimizerConfig, SchedulerConfig
 from lorasweep.schema.optimizer import SCHEDULES
 
@@ -42,6 +38,13 @@ CONFIGS = {
     "schedule-free": config("adamw_schedule_free"),
     "LoRA+": config("adamw", lora_plus_ratio=16.0),
 }
+
+
+def state_of(name, optimizer, named):
+    """The state of the optimizer of CONFIGS with this name."""
+    return optimizer_state(optimizer, named, optimizer_kind(CONFIGS[name].name).group_state)
+
+
 SHAPES = {
     "unet.down.lora_A": (16, 320),
     "unet.down.lora_B": (300, 16),
@@ -86,7 +89,7 @@ def test_saved_and_loaded_state_continues_bit_for_bit(name, dtype):
     first = parameters(dtype)
     optimizer = build_optimizer(CONFIGS[name], first)
     train(optimizer, first, range(3))
-    tensors, plain = optimizer_state(optimizer, first)
+    tensors, plain = state_of(name, optimizer, first)
     data, text = save(tensors), json.dumps(plain)
 
     second = {key: Parameter(value.detach().clone()) for key, value in reversed(first.items())}
@@ -119,7 +122,7 @@ def test_adamw8bit_keeps_large_tensors_in_8_bits_and_small_ones_in_32():
     named = parameters()
     optimizer = build_optimizer(CONFIGS["adamw8bit"], named)
     train(optimizer, named, range(1))
-    tensors, plain = optimizer_state(optimizer, named)
+    tensors, plain = state_of("adamw8bit", optimizer, named)
     assert tensors["unet.down.lora_A/state1"].dtype == torch.uint8  # 5,120 elements
     assert tensors["unet.conv.lora_A/state1"].dtype == torch.float32  # 288 elements, under 4,096
     assert tensors["unet.down.lora_A/qmap1"].shape == (256,)
@@ -130,7 +133,7 @@ def test_state_is_a_copy():
     named = parameters()
     optimizer = build_optimizer(CONFIGS["adamw"], named)
     train(optimizer, named, range(1))
-    tensors, _ = optimizer_state(optimizer, named)
+    tensors, _ = state_of("adamw", optimizer, named)
     before = tensors[f"{UP}/exp_avg"].clone()
     train(optimizer, named, range(1, 2))
     assert torch.equal(tensors[f"{UP}/exp_avg"], before)
@@ -140,7 +143,7 @@ def test_state_of_other_parameters_is_refused():
     named = parameters()
     optimizer = build_optimizer(CONFIGS["adamw"], named)
     train(optimizer, named, range(1))
-    tensors, plain = optimizer_state(optimizer, named)
+    tensors, plain = state_of("adamw", optimizer, named)
     renamed = {f"new.{name}": parameter for name, parameter in named.items()}
     with pytest.raises(ValueError, match=r"4 unknown parameters, such as text_encoder\.bias"):
         load_optimizer_state(build_optimizer(CONFIGS["adamw"], named), renamed, tensors, plain)
@@ -224,7 +227,7 @@ def test_learning_rates(settings, expected):
 
 
 def test_an_unknown_optimizer_is_named():
-    with pytest.raises(ValueError, match="'sgd'"):
+    with pytest.raises(UserError, match="there is no optimizer sgd"):
         build_optimizer(OptimizerConfig(name="sgd"), {"unet.lora_A": Parameter(torch.zeros(2))})
 
 
@@ -402,11 +405,11 @@ def test_group_values_are_saved_and_learning_rates_are_not():
     named = parameters()
     optimizer = build_optimizer(CONFIGS["schedule-free"], named)
     train(optimizer, named, range(3))
-    _, plain = optimizer_state(optimizer, named)
+    _, plain = state_of("schedule-free", optimizer, named)
     assert plain.keys() == {"unet", "text_encoder"}
     # Linear over 8 steps, one of warmup: 0, 1 and 6/7 of the rate; the weights are the squares of the highest so far
     assert plain["unet"] == {"k": 3, "weight_sum": pytest.approx(2e-4), "lr_max": 1e-2, "train_mode": True}
-    _, plain = optimizer_state(build_optimizer(CONFIGS["LoRA+"], named), named)
+    _, plain = state_of("LoRA+", build_optimizer(CONFIGS["LoRA+"], named), named)
     assert plain == {}
 
 

@@ -4,10 +4,11 @@ from typing import Any
 import pytest
 import torch
 
-from lorasweep.optim.schedules import build_schedule
+from lorasweep.errors import UserError
+from lorasweep.optim.schedule import build_schedule
+from lorasweep.optim.warmup import misfits, warmup_steps
 from lorasweep.schema import SchedulerConfig
 from lorasweep.schema.optimizer import SCHEDULES
-from lorasweep.schema.schedules import misfits, warmup_steps
 
 
 def optimizer(*rates: float) -> torch.optim.Optimizer:
@@ -165,7 +166,7 @@ def test_resumed_schedule_goes_on_exactly_as_the_straight_one(name):
 
 
 def test_unknown_schedule_is_named():
-    with pytest.raises(ValueError, match="'staircase'"):
+    with pytest.raises(UserError, match="there is no schedule staircase"):
         build_schedule(SchedulerConfig(name="staircase"), optimizer(1.0), 10)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from lorasweep.families.load import load_base
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.optim.average import WeightsAverage
-from lorasweep.optim.optimizers import build_optimizer
+from lorasweep.optim.optimizer import build_optimizer
 from lorasweep.schema import Config, OptimizerConfig
 from lorasweep.training.device import open_accelerator
 from lorasweep.training.setup import read_data, with_drawn_images

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from lorasweep.errors import Problem
+from lorasweep.optim.optimizers.kind import optimizer_kind
+from lorasweep.optim.schedules.kind import schedule_kind
+from lorasweep.optim.warmup import misfits
 from lorasweep.schema import Config, value_at
-from lorasweep.schema.optimizer import CONSTANTS
-from lorasweep.schema.schedules import misfits
 from lorasweep.text import written
 
 FAR = 10.0
@@ -16,9 +17,7 @@ FAR = 10.0
 
 def _constants(config: Config) -> Iterator[Problem]:
     name, optimizer = config.optimizer.name, config.optimizer
-    usual = CONSTANTS.get(name)
-    if usual is None:  # reported by itself
-        return
+    usual = optimizer_kind(name).constants
     for key, value in (("beta1", optimizer.beta1), ("beta2", optimizer.beta2), ("eps", optimizer.eps)):
         given, keys = f"optimizer.{key}={written(value)}", (f"optimizer.{key}", "optimizer.name")
         if value is not None and key not in usual:
@@ -34,54 +33,8 @@ def _rates(config: Config) -> Iterator[Problem]:
         yield Problem(f"{given} freeze everything: give one of them a rate above 0", *keys)
 
 
-def _prodigy(config: Config) -> Iterator[Problem]:
-    optimizer = config.optimizer
-    if optimizer.name != "prodigy":
-        return
-    keys = ("lr", "text_encoder_lr", "text_encoder_2_lr")
-    rates = {f"optimizer.{key}": value_at(config, f"optimizer.{key}") for key in keys}
-    trained = {key: rate for key, rate in rates.items() if rate}
-    if 0 < optimizer.lr < 0.01:  # a learning rate, meant for another optimizer
-        yield Problem(
-            f"optimizer.lr={written(optimizer.lr)}: prodigy finds the learning rate itself and multiplies it by this; "
-            f"add {' '.join(f'{key}=1' for key in trained)}",
-            *trained,
-        )
-    else:
-        common = next(iter(trained.values()), 0)
-        for key, rate in trained.items():
-            if rate != common:
-                yield Problem(
-                    f"{key}={written(rate)}: prodigy has one rate for all; set {next(iter(trained))}'s, "
-                    f"{written(common)}, or 0 to freeze",
-                    key,
-                    *trained,
-                )
-    if optimizer.lora_plus_ratio is not None:
-        yield Problem(
-            f"optimizer.lora_plus_ratio={written(optimizer.lora_plus_ratio)}: prodigy has one rate for all; set null, "
-            "or choose another optimizer",
-            "optimizer.lora_plus_ratio",
-        )
-
-
-def _schedule_free(config: Config) -> Iterator[Problem]:
-    if config.optimizer.name != "adamw_schedule_free":
-        return
-    if config.scheduler.name != "constant":
-        yield Problem(
-            f"scheduler.name={config.scheduler.name}: adamw_schedule_free averages instead of lowering the rate; "
-            "choose scheduler=constant (it may warm up)",
-            "scheduler.name",
-        )
-    if config.optimizer.beta1 == 0:
-        yield Problem(
-            "optimizer.beta1=0: adamw_schedule_free needs more than 0, such as 0.9, between its average and its steps",
-            "optimizer.beta1",
-        )
-    if (decay := config.training.ema_decay) is not None:
-        own = "adamw_schedule_free has an average of its own; set null"
-        yield Problem(f"training.ema_decay={written(decay)}: {own}", "training.ema_decay")
+def _refusals(config: Config) -> Iterator[Problem]:
+    yield from optimizer_kind(config.optimizer.name).refusals(config)
 
 
 def _scheduler(config: Config) -> Iterator[Problem]:
@@ -92,21 +45,7 @@ def _scheduler(config: Config) -> Iterator[Problem]:
         yield Problem(f"{both}: set one of the two to 0", "scheduler.warmup_steps", "scheduler.warmup_ratio")
     elif last is not None:  # of epochs it is known once the images are (`data.survey.plan_of`)
         yield from misfits(scheduler, last, f"training.max_steps={last}")
-    if scheduler.name == "inverse_sqrt" and not (steps or ratio):
-        yield Problem(
-            "scheduler.warmup_ratio=0: inverse_sqrt falls off on the scale of its warmup; set it (0.05, say), or "
-            "scheduler.warmup_steps",
-            "scheduler.warmup_ratio",
-            "scheduler.warmup_steps",
-            "scheduler.name",
-        )
-    if scheduler.name == "warmup_stable_decay" and ratio + scheduler.decay_ratio > 1:
-        yield Problem(
-            f"scheduler.warmup_ratio={written(ratio)} and scheduler.decay_ratio={written(scheduler.decay_ratio)} are "
-            "more than the whole run: expected at most 1 together",
-            "scheduler.warmup_ratio",
-            "scheduler.decay_ratio",
-        )
+    yield from schedule_kind(scheduler.name).refusals(scheduler)
 
 
 def told(config: Config, given: Collection[str]) -> list[str]:
@@ -120,11 +59,11 @@ def told(config: Config, given: Collection[str]) -> list[str]:
     is_of_recipe = (
         not {"optimizer", "optimizer.lr", "preset", "compat", "sweeps"} & set(given) and config.resume is None
     )
-    if not is_of_recipe or not rate or config.optimizer.name == "prodigy" or config.network.type == "full":
+    if not is_of_recipe or not rate or config.network.type == "full":
         return []
-    if 1 / FAR < suits / rate < FAR:
+    if optimizer_kind(config.optimizer.name).searches_rate or 1 / FAR < suits / rate < FAR:
         return []
     return [f"optimizer.lr={written(rate)} is the recipe's; this base learns well at about optimizer.lr={suits:g}"]
 
 
-RULES = (_constants, _rates, _prodigy, _schedule_free, _scheduler)
+RULES = (_constants, _rates, _refusals, _scheduler)

@@ -21,8 +21,8 @@ from lorasweep.data.report import Finding, Report
 from lorasweep.data.roles import Roles, divide
 from lorasweep.errors import UserError
 from lorasweep.families.known import family_of
+from lorasweep.optim.warmup import misfits
 from lorasweep.schema import Config
-from lorasweep.schema.schedules import misfits
 from lorasweep.text import readable, with_trigger
 
 if TYPE_CHECKING:

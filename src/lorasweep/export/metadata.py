@@ -16,8 +16,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lorasweep.export.network import network_metadata
-from lorasweep.schema import Config
-from lorasweep.schema.optimizer import CONSTANTS
+from lorasweep.optim.optimizers.kind import optimizer_kind
+from lorasweep.optim.schedules.kind import schedule_kind
+from lorasweep.schema import Config, OptimizerConfig
 from lorasweep.text import all_readable, as_json
 
 if TYPE_CHECKING:
@@ -31,15 +32,6 @@ SDXL, TOY = "sdxl_base_v1-0", "lorasweep_toy"
 SPECS = {
     SDXL: ("stable-diffusion-xl-v1-base", "https://github.com/Stability-AI/generative-models"),
     TOY: ("lorasweep-toy", ""),
-}
-OPTIMIZERS = {
-    "adamw": "torch.optim.adamw.AdamW",
-    "adamw8bit": "bitsandbytes.optim.adamw.AdamW8bit",
-    "adamw_schedule_free": "schedulefree.adamw_schedulefree.AdamWScheduleFree",
-    "adafactor": "transformers.optimization.Adafactor",
-    "lion": "bitsandbytes.optim.lion.Lion",
-    "lion8bit": "bitsandbytes.optim.lion.Lion8bit",
-    "prodigy": "prodigyopt.prodigy.Prodigy",
 }
 SECRET = re.compile(r"(^|_)(key|token|secret|password|passwd|credentials?)$", re.IGNORECASE)
 
@@ -194,8 +186,8 @@ def _settings(config: Config) -> dict[str, Any]:
         "ss_text_encoder_lr": text_lr,
         **adapter,
         **({"ss_network_args": adapter["ss_network_args"] | lora_plus} if adapter else {}),
-        "ss_optimizer": _optimizer(config),
-        "ss_lr_scheduler": _scheduler(config),
+        "ss_optimizer": _optimizer(optimizer),
+        "ss_lr_scheduler": schedule_kind(config.scheduler.name).kohya_name(config.scheduler),
         "ss_max_grad_norm": training.max_grad_norm,
         "ss_gradient_checkpointing": training.gradient_checkpointing,
         "ss_gradient_accumulation_steps": training.gradient_accumulation,
@@ -296,35 +288,10 @@ def _own(config: Config, facts: TrainingFacts) -> dict[str, str]:
     }
 
 
-def _optimizer(config: Config) -> str:
+def _optimizer(config: OptimizerConfig) -> str:
     """sd-scripts' form: dotted class, then the arguments it was built with."""
-    optimizer = config.optimizer
-    arguments: dict[str, Any] = {"weight_decay": optimizer.weight_decay}
-    if optimizer.name == "adafactor":
-        arguments |= {
-            "eps": (1e-30 if optimizer.eps is None else optimizer.eps, 1e-3),
-            "beta1": optimizer.beta1,
-        }
-        arguments |= {"scale_parameter": False, "relative_step": False, "warmup_init": False}
-    else:
-        arguments |= {"betas": (optimizer.beta1, optimizer.beta2)}
-        if "eps" in CONSTANTS[optimizer.name]:
-            arguments |= {"eps": 1e-8 if optimizer.eps is None else optimizer.eps}
-    if optimizer.name == "prodigy":
-        arguments |= {"d0": optimizer.d0, "d_coef": optimizer.d_coef}
-        arguments |= {"use_bias_correction": optimizer.use_bias_correction}
-        arguments |= {"safeguard_warmup": optimizer.safeguard_warmup}
-    return f"{OPTIMIZERS[optimizer.name]}({','.join(f'{key}={value}' for key, value in arguments.items())})"
-
-
-def _scheduler(config: Config) -> str:
-    """sd-scripts' name: it has one of its own for warmup before constant, and for a cosine that ends above 0."""
-    scheduler = config.scheduler
-    if scheduler.name == "constant" and (scheduler.warmup_steps or scheduler.warmup_ratio):
-        return "constant_with_warmup"
-    if scheduler.name == "cosine" and scheduler.min_lr_ratio:
-        return "cosine_with_min_lr"
-    return scheduler.name
+    kind = optimizer_kind(config.name)
+    return f"{kind.dotted}({','.join(f'{key}={value}' for key, value in kind.arguments(config).items())})"
 
 
 def _folders(folders: Mapping[str, Folder]) -> dict[str, dict[str, int]]:

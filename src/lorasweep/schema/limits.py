@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from lorasweep.errors import Problem
+from lorasweep.registry import Registry, is_dotted
 from lorasweep.schema.keys import Key
 from lorasweep.text import did_you_mean, written
 
@@ -33,7 +34,7 @@ def beyond_limits(key: Key, value: Any) -> Iterator[Problem]:
     for item in value if isinstance(value, list) else [value]:
         given = f"{key.name}={written(value)}"
         choices = key.limits.get("choices")
-        if choices is not None and item not in choices:
+        if choices is not None and item not in choices and not _may_be_code(choices, item):
             hint = did_you_mean(str(item), map(written, choices), key.meant)
             yield Problem(f"{given}: expected one of {', '.join(map(written, choices))}{hint}", key.name)
         if not isinstance(item, (int, float)) or isinstance(item, bool):
@@ -42,6 +43,11 @@ def beyond_limits(key: Key, value: Any) -> Iterator[Problem]:
         if not math.isfinite(item) or not all(holds(item, limit) for _, holds, limit in bounds):
             expected = " and ".join(f"{words} {limit}" for words, _, limit in bounds) or "a finite number"
             yield Problem(f"{given}: expected {expected} ({key.doc})", key.name)
+
+
+def _may_be_code(choices: Collection[Any], item: Any) -> bool:
+    """Return whether a value may name code of the user's own; whether it is allowed to run is checked with the rest."""
+    return isinstance(choices, Registry) and is_dotted(item)
 
 
 def ill_typed(key: Key, given: str) -> Problem:

@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from lorasweep.registry import Registry
 from lorasweep.schema.option import option
 
-_ADAM: Mapping[str, float | None] = {"beta1": 0.9, "beta2": 0.999, "eps": None}
-_LION: Mapping[str, float | None] = {"beta1": 0.9, "beta2": 0.99}
-
-# Which of beta1, beta2 and eps each optimizer has. A number: it needs one, this is usual. None: null leaves it out, or
-# takes the optimizer's own. What is missing must be null.
-CONSTANTS: Mapping[str, Mapping[str, float | None]] = {
-    "adamw": _ADAM,
-    "adamw8bit": _ADAM,
-    "adamw_schedule_free": _ADAM,
-    "adafactor": {"beta1": None, "eps": None},
-    "lion": _LION,
-    "lion8bit": _LION,
-    "prodigy": _ADAM,
-}
-
-SCHEDULES = (
-    "cosine",
-    "cosine_with_restarts",
-    "constant",
-    "inverse_sqrt",
-    "linear",
-    "polynomial",
-    "warmup_stable_decay",
+# What each name stands for (`optim.optimizers.kind`, `optim.schedules.kind`). Packages of a user's own add names by
+# entry points, `lorasweep.optimizers` and `lorasweep.schedules`.
+OPTIMIZERS: Registry[Any] = Registry(
+    "optimizer",
+    "lorasweep.optimizers",
+    {
+        "adamw": "lorasweep.optim.optimizers.adamw:OPTIMIZER",
+        "adamw8bit": "lorasweep.optim.optimizers.adamw8bit:OPTIMIZER",
+        "adamw_schedule_free": "lorasweep.optim.optimizers.adamw_schedule_free:OPTIMIZER",
+        "adafactor": "lorasweep.optim.optimizers.adafactor:OPTIMIZER",
+        "lion": "lorasweep.optim.optimizers.lion:OPTIMIZER",
+        "lion8bit": "lorasweep.optim.optimizers.lion8bit:OPTIMIZER",
+        "prodigy": "lorasweep.optim.optimizers.prodigy:OPTIMIZER",
+    },
+)
+SCHEDULES: Registry[Any] = Registry(
+    "schedule",
+    "lorasweep.schedules",
+    {
+        "cosine": "lorasweep.optim.schedules.cosine:SCHEDULE",
+        "cosine_with_restarts": "lorasweep.optim.schedules.cosine_with_restarts:SCHEDULE",
+        "constant": "lorasweep.optim.schedules.constant:SCHEDULE",
+        "inverse_sqrt": "lorasweep.optim.schedules.inverse_sqrt:SCHEDULE",
+        "linear": "lorasweep.optim.schedules.linear:SCHEDULE",
+        "polynomial": "lorasweep.optim.schedules.polynomial:SCHEDULE",
+        "warmup_stable_decay": "lorasweep.optim.schedules.warmup_stable_decay:SCHEDULE",
+    },
 )
 
 
@@ -40,7 +45,7 @@ class OptimizerConfig:
     name: str = option(
         "adamw",
         "which optimizer",
-        choices=tuple(CONSTANTS),
+        choices=OPTIMIZERS,
         kohya="optimizer_type",
         meant={
             "adam": "adamw",

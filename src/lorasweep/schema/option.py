@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import field
 from typing import Any, Literal
 
@@ -24,7 +24,7 @@ def option(
     default: Any,
     doc: str,
     *,
-    choices: Sequence[Any] | None = None,
+    choices: Collection[Any] | None = None,
     above: float | None = None,
     at_least: float | None = None,
     below: float | None = None,
@@ -45,7 +45,7 @@ def option(
     Args:
         default: the value when nobody sets it; a list or dict is copied per instance.
         doc: one sentence for the config reference.
-        choices: the only values allowed.
+        choices: the only values allowed; a registry allows dotted names besides, if `allow_code` covers them.
         above: exclusive lower limit.
         at_least: inclusive lower limit.
         below: exclusive upper limit.

@@ -21,7 +21,7 @@ from lorasweep import command_lines as commands
 from lorasweep.adapters.targets import COMPONENTS
 from lorasweep.errors import UserError
 from lorasweep.families.sdxl.layout import PARTS, config_source
-from lorasweep.optim.optimizers import learning_rates
+from lorasweep.optim.rates import learning_rates
 from lorasweep.runs import retention
 from lorasweep.schema import Config
 from lorasweep.text import size

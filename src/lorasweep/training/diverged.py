@@ -8,6 +8,7 @@ from typing import Any
 
 from lorasweep import command_lines as commands
 from lorasweep.errors import UserError
+from lorasweep.optim.optimizers.kind import optimizer_kind
 from lorasweep.schema import Config, value_at
 from lorasweep.text import written
 
@@ -49,8 +50,8 @@ def diverged(
 
 def _slower(config: Config) -> list[str]:
     """Return the overrides that let a training learn at a third of its rate, or at the base's own if that is less."""
-    if config.optimizer.name == "prodigy":
-        return [f"optimizer.d_coef={written(config.optimizer.d_coef / 3)}"]
+    if key := optimizer_kind(config.optimizer.name).searches_rate:
+        return [f"{key}={written(value_at(config, key) / 3)}"]
     rates = {key: value_at(config, key) for key in RATES}
     factor = min(1 / 3, config.base_model.lora_lr / max(rate for rate in rates.values() if rate))
     return [f"{key}={written(factor * rate)}" for key, rate in rates.items() if rate]

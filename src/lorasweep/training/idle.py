@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lorasweep.optim.optimizers import learning_rates
+from lorasweep.optim.rates import learning_rates
 from lorasweep.schema import Config
 
 ENCODERS = ("text_encoder", "text_encoder_2")

@@ -19,7 +19,7 @@ from lorasweep import files
 from lorasweep.console import Progress, keep, open_log, say
 from lorasweep.data import manifest
 from lorasweep.errors import UserError
-from lorasweep.optim import schedules
+from lorasweep.optim.schedule import factor
 from lorasweep.runs import ledger, lock
 from lorasweep.runs.environment import environment
 from lorasweep.runs.stopwatch import Stopwatch
@@ -212,9 +212,9 @@ def _say_stretched(version: Version, resumed: Resumption) -> None:
     """Say what another length of the training does to the learning rate, if anything."""
     scheduler, step, total = version.config.scheduler, version.step, version.plan.total_steps
     say(f"{resumed.folder.name} stays as it is; this is a new version, from step {step} to {total}")
-    then, now = (schedules.factor(scheduler, steps, step) for steps in (resumed.planned, total))
+    then, now = (factor(scheduler, steps, step) for steps in (resumed.planned, total))
     if not math.isclose(then, now, rel_tol=1e-6):
-        last, peak = schedules.factor(scheduler, resumed.planned, step - 1), version.config.optimizer.lr
+        last, peak = factor(scheduler, resumed.planned, step - 1), version.config.optimizer.lr
         say(
             f"the schedule ({scheduler.name}) is stretched from {resumed.planned} to {total} steps: the last step was "
             f"taken at {last:.1%} of the learning rate, {last * peak:.2g}, the next is at {now:.1%}, {now * peak:.2g}"

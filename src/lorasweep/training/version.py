@@ -26,8 +26,13 @@ from lorasweep.data.dataset import Batch, Dataset
 from lorasweep.data.text import TextCache
 from lorasweep.families.base import TextEmbeddings
 from lorasweep.families.sdxl.model import SDXL
-from lorasweep.optim import optimizers, schedules
 from lorasweep.optim.average import WeightsAverage
+from lorasweep.optim.optimizer import build_optimizer
+from lorasweep.optim.optimizers.kind import optimizer_kind
+from lorasweep.optim.rates import current_rates, learning_rates
+from lorasweep.optim.schedule import build_schedule
+from lorasweep.optim.schedule_free import averaged, everywhere
+from lorasweep.optim.state import load_optimizer_state, optimizer_state
 from lorasweep.process import losses, noise
 from lorasweep.randomness import global_draws
 from lorasweep.runs import state
@@ -94,7 +99,7 @@ class Version:
         self.text_cache, self.accelerator, self.plan = text_cache, accelerator, dataset.plan
         self.processes = Processes(accelerator)
         self.blocks: CompiledBlocks | None = None
-        rates = optimizers.learning_rates(config.optimizer)
+        rates = learning_rates(config.optimizer)
         self.components = tuple(part for part in NETWORK_PARTS if part in rates)
         self.trains_text = any(part != "unet" for part in self.components)
         base.placement.rest(idle_parts(config))
@@ -114,7 +119,7 @@ class Version:
         self.started_from: str | None = None
         if not begun:
             self.start()
-        self.optimizer = optimizers.build_optimizer(config.optimizer, self.parameters)
+        self.optimizer = build_optimizer(config.optimizer, self.parameters)
         self.step = self.overflows = 0
         self.schedule = self._schedule()  # first, as it counts the optimizer's steps and accelerate keeps what it finds
         self.scaled_optimizer = self.accelerator.prepare_optimizer(self.optimizer)
@@ -148,7 +153,7 @@ class Version:
 
     def rates(self) -> dict[str, float]:
         """Return the learning rate of each component at the current step."""
-        return optimizers.current_rates(self.optimizer)
+        return current_rates(self.optimizer)
 
     def train_step(self) -> StepReport:
         """Take one optimizer step.
@@ -257,7 +262,7 @@ class Version:
         self._count(overflows)
         self.scaled_optimizer.zero_grad()
         if self.config.network.max_norm is not None:
-            optimizers.everywhere(self.optimizer, self.adapter.limit_norms)
+            everywhere(self.optimizer, self.adapter.limit_norms)
         if self.average is not None:
             self.average.step()
         self.schedule.step()
@@ -274,7 +279,7 @@ class Version:
 
         The cap on norms holds for them too: the product of averaged factors may be larger than every product averaged.
         """
-        with self.average.swapped_in() if self.average is not None else optimizers.averaged(self.optimizer):
+        with self.average.swapped_in() if self.average is not None else averaged(self.optimizer):
             if self.average is not None and self.config.network.max_norm is not None:
                 self.adapter.limit_norms()
             yield
@@ -322,7 +327,9 @@ class Version:
             folder: the version folder.
             beside: JSON values of whoever steps this version, which `load_state` gives back.
         """
-        tensors, plain = optimizers.optimizer_state(self.optimizer, self.parameters)
+        tensors, plain = optimizer_state(
+            self.optimizer, self.parameters, optimizer_kind(self.config.optimizer.name).group_state
+        )
         tensors = {f"optimizer.{name}": tensor for name, tensor in tensors.items()}
         tensors |= {f"adapter.{name}": tensor for name, tensor in self.adapter.state().items()}
         if self.average is not None:
@@ -343,9 +350,7 @@ class Version:
             return {}
         tensors, plain = found
         self.adapter.load(_under("adapter.", tensors))
-        optimizers.load_optimizer_state(
-            self.optimizer, self.parameters, _under("optimizer.", tensors), plain["optimizer"]
-        )
+        load_optimizer_state(self.optimizer, self.parameters, _under("optimizer.", tensors), plain["optimizer"])
         if self.accelerator.scaler is not None and plain["scaler"]:
             self.accelerator.scaler.load_state_dict(plain["scaler"])
         self.step, self.overflows = plain["step"], plain.get("overflows", 0)
@@ -376,7 +381,7 @@ class Version:
 
     def _schedule(self) -> LambdaLR:
         """Build the learning rates from the current step on; they are a function of the step alone."""
-        return schedules.build_schedule(self.config.scheduler, self.optimizer, self.plan.total_steps, self.step)
+        return build_schedule(self.config.scheduler, self.optimizer, self.plan.total_steps, self.step)
 
 
 def _switch(modules: Sequence[nn.Module], *, training: bool) -> None:

@@ -16,7 +16,7 @@ from lorasweep.export.metadata import Folder, TrainingFacts, base_version, metad
 from lorasweep.export.weights import export_tensors, write_weights
 from lorasweep.families.known import family_of
 from lorasweep.families.load import load_base
-from lorasweep.optim import schedules
+from lorasweep.optim.warmup import warmup_steps
 from lorasweep.schema import BaseModelConfig
 from lorasweep.training.version import Version
 
@@ -45,7 +45,7 @@ def write_epoch_weights(path: Path, version: Version, record: dict[str, Any], fi
         step=version.step,
         epochs=plan.total_epochs,
         total_steps=plan.total_steps,
-        warmup_steps=schedules.warmup_steps(config.scheduler, plan.total_steps),
+        warmup_steps=warmup_steps(config.scheduler, plan.total_steps),
         images=sum(folder.repeats * folder.images for folder in folders.values()),
         validation_images=dataset.heldout_count,
         regularisation_images=sum(folder.repeats * folder.images for folder in regularisation.values()),

@@ -5,79 +5,35 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from lorasweep.export.formula import Formula
 from lorasweep.export.sd_scripts.about import About
-
-_ADAM = {"weight_decay": 0.01, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
-_LION = {"weight_decay": 0.0, "beta1": 0.9, "beta2": 0.99, "eps": None}
-_FREE = _ADAM | {"weight_decay": 0.0}
-_PRODIGY = _FREE | {"d0": 1e-6, "d_coef": 1.0, "use_bias_correction": False, "safeguard_warmup": False}
-_ADAFACTOR = {"weight_decay": 0.0, "beta1": None, "beta2": None, "eps": None}
+from lorasweep.optim.optimizers import adamw
+from lorasweep.optim.optimizers.kind import KohyaClass, optimizer_kind
+from lorasweep.schema.optimizer import OPTIMIZERS
 
 
 @dataclass(frozen=True)
 class Theirs:
-    """One of their optimizer classes.
+    """The optimizer of a file.
 
     Attributes:
         ours: our name for it, or for what comes nearest to it.
-        defaults: of our keys, what it takes where its arguments do not say.
-        usual: its further arguments, with the values for which it does what ours does.
-        assumed: what it takes for those of them that its arguments do not name, where that is something else.
-        differs: what is another than ours in it; empty where it is the same.
-        rate: whether its learning rate means the same as ours.
-        constant: whether it takes no schedule.
+        known: its class in sd-scripts.
     """
 
     ours: str
-    defaults: Mapping[str, Any]
-    usual: Mapping[str, Any] = field(default_factory=dict)
-    assumed: Mapping[str, Any] = field(default_factory=dict)
-    differs: str = ""
-    rate: bool = True
-    constant: bool = False
+    known: KohyaClass
 
 
-_DECOUPLED = {"decouple": True, "growth_rate": "inf", "slice_p": 1, "beta3": None, "fsdp_in_use": False}
-_FIXED = {"relative_step": False, "scale_parameter": False, "warmup_init": False}
-_SEARCHES = "it finds its rate in another way"
+UNKNOWN = Theirs("adamw", KohyaClass(adamw.KOHYA, differs="not known here", rate=False))
 
-# By the names of their classes. Paging moves memory, not numbers.
-OPTIMIZERS: Mapping[str, Theirs] = {
-    **dict.fromkeys(("AdamW", "PagedAdamW", "PagedAdamW32bit"), Theirs("adamw", _ADAM)),
-    **dict.fromkeys(("AdamW8bit", "PagedAdamW8bit"), Theirs("adamw8bit", _ADAM)),
-    "AdamWScheduleFree": Theirs("adamw_schedule_free", _FREE, constant=True),
-    "Adafactor": Theirs(
-        "adafactor",
-        _ADAFACTOR,
-        {**_FIXED, "clip_threshold": 1.0, "decay_rate": -0.8, "eps": (1e-30, 1e-3)},
-        assumed={"relative_step": True, "scale_parameter": True},
-    ),
-    "Lion": Theirs("lion", _LION),
-    **dict.fromkeys(("Lion8bit", "PagedLion8bit"), Theirs("lion8bit", _LION)),
-    "Prodigy": Theirs("prodigy", _PRODIGY, _DECOUPLED),
-    "ProdigyPlusScheduleFree": Theirs(
-        "prodigy",
-        _PRODIGY | {"beta2": 0.99},
-        _DECOUPLED,
-        differs=f"{_SEARCHES}, and averages the weights",
-        constant=True,
-    ),
-    **{
-        f"DAdapt{kind}": Theirs("prodigy", _PRODIGY, _DECOUPLED, differs=_SEARCHES)
-        for kind in ("Adam", "AdamPreprint", "Adan", "AdanIP", "Lion", "SGD", "AdaGrad")
-    },
-    "RAdamScheduleFree": Theirs("adamw_schedule_free", _FREE, differs="it warms up by itself", constant=True),
-    **{
-        kind: Theirs("adamw", _ADAM, differs="of the same kin, with rates of the same size")
-        for kind in ("Adam", "RAdam", "NAdam", "StableAdamW", "AdEMAMix", "AdEMAMix8bit", "PagedAdEMAMix8bit")
-    },
-}
-UNKNOWN = Theirs("adamw", _ADAM, differs="not known here", rate=False)
+
+def known_classes() -> dict[str, Theirs]:
+    """Return the optimizers of sd-scripts that are known here, by the names of their classes."""
+    return {name: Theirs(ours, theirs) for ours in OPTIMIZERS for name, theirs in optimizer_kind(ours).kohya.items()}
 
 
 def read_optimizer(about: About, encoders: tuple[bool, bool]) -> Theirs:
@@ -92,10 +48,10 @@ def read_optimizer(about: About, encoders: tuple[bool, bool]) -> Theirs:
     """
     text = about.value("ss_optimizer", str) or "unknown"
     name, _, arguments = text.removesuffix(")").partition("(")
-    theirs = OPTIMIZERS.get(name.rpartition(".")[2], UNKNOWN)
-    given = {**theirs.assumed, **_arguments(arguments)}
-    if theirs.differs:
-        about.notes.append(f"the optimizer (ss_optimizer={text}), {theirs.differs}: here it is {theirs.ours}")
+    theirs = known_classes().get(name.rpartition(".")[2], UNKNOWN)
+    given = {**theirs.known.assumed, **_arguments(arguments)}
+    if theirs.known.differs:
+        about.notes.append(f"the optimizer (ss_optimizer={text}), {theirs.known.differs}: here it is {theirs.ours}")
     _read_rates(about, theirs, encoders, relative=given.get("relative_step") is True)
     about.settings["optimizer.name"] = theirs.ours
     if theirs is not UNKNOWN:
@@ -108,7 +64,8 @@ def read_lora_plus(about: About) -> None:
     ratios = about.value("ss_network_args", _ratios)
     if not ratios:
         return
-    if about.settings.get("network.type", "lora") != "lora" or about.settings["optimizer.name"] == "prodigy":
+    searches = optimizer_kind(about.settings["optimizer.name"]).searches_rate
+    if about.settings.get("network.type", "lora") != "lora" or searches:
         about.notes.append(f"LoRA+ (a ratio of {ratios[0]:g}): here it is for lora, with any optimizer but prodigy")
         return
     about.settings["optimizer.lora_plus_ratio"] = ratios[0]
@@ -118,13 +75,13 @@ def read_lora_plus(about: About) -> None:
 
 def _read_arguments(about: About, theirs: Theirs, given: dict[str, Any]) -> None:
     betas = given.get("betas")
-    if isinstance(betas, tuple | list) and len(betas) == 2 and theirs.defaults["beta2"] is not None:
+    if isinstance(betas, tuple | list) and len(betas) == 2 and theirs.known.defaults["beta2"] is not None:
         given["beta1"], given["beta2"] = given.pop("betas")
-    known = {key: given.pop(key) for key in theirs.defaults if _is_number(given.get(key))}
-    about.settings |= {f"optimizer.{key}": value for key, value in {**theirs.defaults, **known}.items()}
-    if theirs.ours == "adamw_schedule_free":  # sd-scripts gives it no schedule; its warmup is an argument
+    known = {key: given.pop(key) for key in theirs.known.defaults if _is_number(given.get(key))}
+    about.settings |= {f"optimizer.{key}": value for key, value in {**theirs.known.defaults, **known}.items()}
+    if theirs.known.own_warmup:
         about.settings["scheduler.warmup_steps"] = given.pop("warmup_steps", 0)
-    if rest := {key: value for key, value in given.items() if theirs.usual.get(key, ...) != value}:
+    if rest := {key: value for key, value in given.items() if theirs.known.usual.get(key, ...) != value}:
         about.notes.append(f"what these arguments of the optimizer are here: {rest}")
 
 
@@ -135,17 +92,17 @@ def _read_rates(about: About, theirs: Theirs, encoders: tuple[bool, bool], relat
     if isinstance(text, list | tuple):  # networks.lora takes the first for both encoders
         text = next(iter(text), None)
     text = text if _is_number(text) else common
-    if relative or not theirs.rate:
+    if relative or not theirs.known.rate:
         why = "with relative steps" if relative else "of another optimizer"
         about.notes.append(f"the learning rates {why}, {rate} and {text}: here they are the base's own")
         rate, text = _base_rates(rate, text)
-    elif theirs.ours == "prodigy":
+    elif optimizer_kind(theirs.ours).searches_rate:
         rate, text = _one_rate(about, rate, text)
     first, second = encoders
     frozen = about.settings.get("optimizer.lr") == 0.0  # the file has no layer of the UNet
     if text == 0 and (frozen or rate == 0):
         about.notes.append("learning rates of 0, which train nothing: here they are the base's own")
-        rate, text = (1.0, 1.0) if theirs.ours == "prodigy" else _base_rates(None, None)
+        rate, text = (1.0, 1.0) if optimizer_kind(theirs.ours).searches_rate else _base_rates(None, None)
     if not frozen:
         about.set("optimizer.lr", rate, "the learning rate")
     about.set("optimizer.text_encoder_lr", text if first else 0.0, "the text encoders' learning rate")

@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 from lorasweep.export.sd_scripts.about import About, whole
 from lorasweep.export.sd_scripts.optimizer import Theirs
+from lorasweep.optim.schedules.kind import KohyaSchedule, schedule_kind
+from lorasweep.schema.optimizer import SCHEDULES
 
-# Their schedules: our settings for each, and the keys of which the metadata says nothing.
-SCHEDULERS: Mapping[str, tuple[dict[str, str], tuple[str, ...]]] = {
-    "cosine": ({"name": "cosine"}, ()),
-    "cosine_with_min_lr": ({"name": "cosine"}, ("min_lr_ratio",)),
-    "cosine_with_restarts": ({"name": "cosine_with_restarts"}, ("cycles",)),
-    "constant": ({"name": "constant"}, ()),
-    "constant_with_warmup": ({"name": "constant"}, ()),
-    "inverse_sqrt": ({"name": "inverse_sqrt"}, ()),
-    "linear": ({"name": "linear"}, ()),
-    "polynomial": ({"name": "polynomial"}, ("power",)),
-    "warmup_stable_decay": (
-        {"name": "warmup_stable_decay", "decay_shape": "cosine"},
-        ("decay_ratio", "min_lr_ratio"),
-    ),
-}
+
+def known_schedules() -> dict[str, tuple[str, KohyaSchedule]]:
+    """Return our name and what is known of each of sd-scripts' schedules, by its name there."""
+    return {theirs: (ours, known) for ours in SCHEDULES for theirs, known in schedule_kind(ours).kohya.items()}
 
 
 def read_schedule(about: About, optimizer: Theirs) -> None:
@@ -38,17 +28,16 @@ def read_schedule(about: About, optimizer: Theirs) -> None:
     if isinstance(warmup, int) and steps and warmup >= steps:
         about.notes.append(f"a warmup of {warmup} steps in a run of {steps}, which never came to its rate: left out")
         warmup = None
-    if optimizer.constant:
+    if optimizer.known.constant:
         about.settings["scheduler.name"] = "constant"
         return
     if scheduler.startswith("adafactor"):
         about.notes.append(f"ss_lr_scheduler={scheduler}: relative steps have no schedule; here the rate is constant")
         scheduler = "constant"
-    ours, untold = SCHEDULERS.get(scheduler, ({}, ()))
-    if not ours:
-        about.set("scheduler.name", None, f"the schedule (ss_lr_scheduler={scheduler})")
-    about.settings |= {f"scheduler.{key}": value for key, value in ours.items()}
-    about.notes += [f"part of the schedule (ss_lr_scheduler={scheduler}): set scheduler.{key}" for key in untold]
+    ours, known = known_schedules().get(scheduler, (None, KohyaSchedule()))
+    about.set("scheduler.name", ours, f"the schedule (ss_lr_scheduler={scheduler})")
+    about.settings |= {f"scheduler.{key}": value for key, value in known.settings.items()}
+    about.notes += [f"part of the schedule (ss_lr_scheduler={scheduler}): set scheduler.{key}" for key in known.untold]
     if warmup:
         key = "warmup_steps" if isinstance(warmup, int) else "warmup_ratio"
         about.settings[f"scheduler.{key}"] = warmup

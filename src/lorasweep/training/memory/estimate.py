@@ -16,7 +16,8 @@ from lorasweep.adapters.targets import COMPONENTS, TEXT_ENCODERS
 from lorasweep.families.quantization import packed_bytes, quantizable
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.families.sdxl.tokens import CHUNK
-from lorasweep.optim.optimizers import build_optimizer, learning_rates
+from lorasweep.optim.optimizer import build_optimizer
+from lorasweep.optim.rates import learning_rates
 from lorasweep.schema import Config, OptimizerConfig
 from lorasweep.training.idle import idle_parts
 from lorasweep.training.memory.activations import (

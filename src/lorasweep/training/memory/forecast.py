@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from lorasweep.families.sdxl.model import SDXL
+from lorasweep.optim.optimizers.kind import optimizer_kind
 from lorasweep.schema import Config, schema_keys
 from lorasweep.training.memory.estimate import estimate, gib
 
@@ -90,8 +91,7 @@ def _variants(config: Config) -> Iterator[tuple[tuple[str, ...], Config]]:
         accumulation = training.gradient_accumulation * 2
         overrides = f"training.batch_size={half}", f"training.gradient_accumulation={accumulation}"
         yield overrides, replace(config, training=replace(training, batch_size=half))
-    if optimizer.name in ("adamw", "lion"):
-        name = f"{optimizer.name}8bit"
+    if name := optimizer_kind(optimizer.name).smaller:
         yield (f"optimizer={name}",), replace(config, optimizer=replace(optimizer, name=name))
     if smaller := data.resolution * 3 // 4 // 64 * 64:
         yield (f"dataset.resolution={smaller}",), replace(config, dataset=replace(data, resolution=smaller))
