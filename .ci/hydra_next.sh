@@ -8,4 +8,4 @@ trap 'rm -rf "$next"' EXIT
   'omegaconf>=2.4.0.dev0,<2.5'
 export PYTHONPATH="$next:$PWD/src"
 .venv/bin/python -c 'import hydra; print("Hydra", hydra.__version__)'
-OMP_NUM_THREADS=1 .venv/bin/python -m pytest -q tests/sweeping/test_sweeper.py -k "command_line or resumes or killed or own"
+OMP_NUM_THREADS=1 .venv/bin/python -m pytest -q tests/search/test_sweeper.py -k "command_line or resumes or killed or own"

@@ -25,13 +25,13 @@ from omegaconf import OmegaConf
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial
 
-from lorasweep.sweeping import study as studies
-from lorasweep.sweeping.lanes import Ended, Work
-from lorasweep.sweeping.search import Search
-from lorasweep.sweeping.settings import Settings
-from lorasweep.sweeping.space import Space
-from lorasweep.sweeping.storage import open_storage
-from lorasweep.sweeping.sweeper import Part, next_trial
+from lorasweep.lanes.work import Ended, Work
+from lorasweep.search import study as studies
+from lorasweep.search.loop import Search
+from lorasweep.search.settings import Settings
+from lorasweep.search.space import Space
+from lorasweep.search.storage import open_storage
+from lorasweep.search.sweeper import Part, next_trial
 
 AT = (10, 100, 1000)
 SPACE = Space(
@@ -101,7 +101,7 @@ def served(url: str) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    code = f"from lorasweep.sweeping.storage import serve; serve({url!r}, '127.0.0.1', {port})"
+    code = f"from lorasweep.search.storage import serve; serve({url!r}, '127.0.0.1', {port})"
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         yield f"grpc://127.0.0.1:{port}"

@@ -13,7 +13,7 @@ from lorasweep import adaptive
 from lorasweep.adaptive import Seen, Variety, variety
 from lorasweep.errors import UserError
 from lorasweep.schema import Config
-from lorasweep.sweeping.space import parse_space
+from lorasweep.search.space import parse_space
 from lorasweep.toy.themes import THEMES, draw_theme, write_theme
 
 

@@ -9,7 +9,7 @@ from safetensors.numpy import save_file
 
 from lorasweep.checks import check, optimizer
 from lorasweep.schema import Config, schema_keys
-from lorasweep.text import nearest
+from lorasweep.text.names import nearest
 from lorasweep.toy import BASE_PATH
 
 

@@ -11,7 +11,8 @@ import pytest
 from rich.console import Console
 
 from lorasweep.closing import closing_table
-from lorasweep.console import Progress, clock_time, duration, open_log, phase, say, say_pairs, silenced
+from lorasweep.console import Progress, open_log, phase, say, say_pairs, silenced
+from lorasweep.text.durations import clock_time, duration
 
 LONG = "outputs/" + "a_folder_with_a_long_name/" * 6 + "FuzzyBear_v6.safetensors"
 

@@ -14,7 +14,7 @@ DRAWS = """
 import sys, tempfile
 from pathlib import Path
 import optuna
-from lorasweep.sweeping.plots import draw
+from lorasweep.review.plots import draw
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 study = optuna.create_study(sampler=optuna.samplers.RandomSampler(0))
 study.optimize(lambda trial: trial.suggest_float("x", 0, 1) + trial.suggest_int("n", 1, 9), n_trials=8)
@@ -28,8 +28,8 @@ for module in pkgutil.walk_packages(lorasweep.__path__, "lorasweep."):
 """
 ASKS = """
 import optuna
-from lorasweep.sweeping import choices
-from lorasweep.sweeping.space import parse_space
+from lorasweep.search import choices
+from lorasweep.search.space import parse_space
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 space = parse_space({"x": "interval(0, 1)"}, [])
 for name in ("TPESampler", "GPSampler", "CmaEsSampler", "NSGAIISampler", "QMCSampler"):

@@ -18,7 +18,7 @@ from optuna.trial import create_trial
 from lorasweep import files, studies
 from lorasweep.errors import UserError
 from lorasweep.schema import Config
-from lorasweep.sweeping.ranking import Row, best, rows
+from lorasweep.search.ranking import Row, best, rows
 from lorasweep.training import disk
 
 

@@ -12,9 +12,9 @@ from omegaconf import DictConfig, OmegaConf
 from lorasweep import adaptive
 from lorasweep.compose.composition import CONF, load
 from lorasweep.schema import schema_keys
-from lorasweep.sweeping.distributions import ends
-from lorasweep.sweeping.settings import settle
-from lorasweep.sweeping.space import Space, check_space, parse_space
+from lorasweep.search.distributions import ends
+from lorasweep.search.settings import settle
+from lorasweep.search.space import Space, check_space, parse_space
 
 pytestmark = pytest.mark.usefixtures("composed_configs")
 

@@ -65,7 +65,7 @@ class Warm:
 
 def _serve() -> None:
     """Answer one request a line on standard input, until it is closed."""
-    import lorasweep.sweeping.sweeper
+    import lorasweep.search.sweeper
     import lorasweep.toy.draw
     import lorasweep.training.cohort  # noqa: F401
 

@@ -9,8 +9,9 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from lorasweep.console import duration, say, say_pairs, terminal
+from lorasweep.console import say, say_pairs, terminal
 from lorasweep.schema.measures import DECIMALS, MARGINS, MEASURES, verdict
+from lorasweep.text.durations import duration
 
 STATUS_COLOURS = {"complete": "green", "pruned": "yellow", "interrupted": "yellow", "failed": "red"}
 VERDICT_COLOURS = {"better": "green", "worse": "red", "same": "dim"}

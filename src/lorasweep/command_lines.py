@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lorasweep.schema import schema_keys, slug
-from lorasweep.text import shell_quoted
+from lorasweep.text.shell import shell_quoted
 
 RECIPES = Path(__file__).resolve().parents[2] / "conf" / "lora"
 

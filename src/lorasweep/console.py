@@ -26,7 +26,9 @@ from rich.table import Table
 from rich.text import Text
 
 from lorasweep.schema.measures import MEASURES
-from lorasweep.text import WARNING, readable
+from lorasweep.text.durations import clock_time, duration
+from lorasweep.text.encoding import readable
+from lorasweep.text.lines import WARNING
 
 REFRESH = 4  # times a second that bars are redrawn: more would slow a training of 40 ms a step
 WINDOW = 50  # steps over which the bar's loss and seconds per step are taken
@@ -265,25 +267,6 @@ class Log:
 def open_log(path: Path) -> Log:
     """Write what is said from now on to `path` too, until the log is closed."""
     return Log(path)
-
-
-def duration(seconds: float) -> str:
-    """Return a duration for a person: `0.4 s`, `12 s`, `2 min 41 s`, `3 h 05 min`."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
-def clock_time(seconds: float) -> str:
-    """Return a duration as a clock shows it: `1:05`, `2:03:04`."""
-    minutes, second = divmod(round(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
 
 
 class _Bar:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import os
+import sys
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
-from lorasweep.text import readable
+from lorasweep.text.encoding import readable
 
 USER_ERROR = 2
 """Exit code of what the user can put right."""
@@ -61,3 +64,21 @@ class UserError(Exception):
         head = f"{self.title} ({count} problem{'s' if count != 1 else ''}):"
         ways = [f"  {purpose.ljust(width)}  {command}" for purpose, command in self.ways.items()]
         return readable("\n".join([head, *(f"  - {problem}" for problem in self.problems), *ways]))
+
+
+@contextmanager
+def exit_with_message() -> Iterator[None]:
+    """Let a UserError end the program with its text alone on stderr; HYDRA_FULL_ERROR=1 shows where it was raised.
+
+    Raised through Hydra, it would be followed by Hydra's advice to ask for a traceback.
+
+    Raises:
+        SystemExit: with exit code 2.
+    """
+    try:
+        yield
+    except UserError as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        print(error.render(), file=sys.stderr)
+        raise SystemExit(USER_ERROR) from error

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lorasweep.text import all_readable, as_json, readable
+from lorasweep.text.encoding import all_readable, as_json, readable
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -18,9 +18,9 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 
 from lorasweep.compose.composition import composing
 from lorasweep.schema import Config, schema_keys
-from lorasweep.sweeping.distributions import contains
-from lorasweep.sweeping.space import Space
-from lorasweep.text import written
+from lorasweep.search.distributions import contains
+from lorasweep.search.space import Space
+from lorasweep.text.values import written
 
 
 def documented(config: Config | DictConfig, space: Space) -> tuple[list[dict[str, Any]], list[str]]:

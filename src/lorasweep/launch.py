@@ -27,7 +27,7 @@ from lorasweep.compose.arguments import Arguments
 from lorasweep.console import say, silenced
 from lorasweep.errors import USER_ERROR, Problem, UserError
 from lorasweep.schema import Config
-from lorasweep.text import escape_output
+from lorasweep.text.encoding import escape_output
 
 
 def main(app: Callable[[], None], conf: Path, argv: Sequence[str]) -> int:
@@ -71,7 +71,7 @@ def _multirun(app: Callable[[], None], roots: Collection[str]) -> int:
         app: as `main` has it.
         roots: the folders that the versions are in.
     """
-    from lorasweep.comparison import groups, table
+    from lorasweep.review.comparison import groups, table
     from lorasweep.runs import ledger
 
     mark = os.environ[ledger.MULTIRUN] = secrets.token_hex(8)
@@ -133,12 +133,12 @@ def _remarks(composed: DictConfig, config: Config, line: Sequence[str], name: st
 
 def _run(config: Config, line: list[str], choices: dict[str, str], *, told: bool = False) -> float | None:
     """Train, as a trial of a study if this job is one; `told`: what it learns from, before all jobs."""
-    from lorasweep import preview, studies, sweeping
+    from lorasweep import preview, search, studies
 
     if config.dry_run:
         preview.dry_run(config)
         return None
-    with sweeping.trial() as trial:
+    with search.trial() as trial:
         if trial is not None:
             return studies.train_trial(trial, config, line, choices)
     with silenced() if told else nullcontext():

@@ -12,7 +12,8 @@ from lorasweep.console import say, tracked
 from lorasweep.data.survey import Survey, plan_of, survey
 from lorasweep.errors import Problem, UserError
 from lorasweep.schema import Config
-from lorasweep.text import WARNING, readable
+from lorasweep.text.encoding import readable
+from lorasweep.text.lines import WARNING
 from lorasweep.toy.drawn import with_drawn_images
 
 

@@ -12,7 +12,7 @@ from lorasweep import help
 from lorasweep.compose.precedence import ORDER
 from lorasweep.schema import Config, Key, schema_keys
 from lorasweep.schema.keys import keys_of
-from lorasweep.text import written
+from lorasweep.text.values import written
 
 _KINDS = {bool: "true or false", int: "whole number", float: "number", str: "text"}
 _LIMITS = {"above": "> {}", "at_least": "≥ {}", "below": "< {}", "at_most": "≤ {}"}

@@ -13,7 +13,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
 
 from lorasweep.errors import UserError
-from lorasweep.text import did_you_mean
+from lorasweep.text.names import did_you_mean
 
 T = TypeVar("T")
 

@@ -11,14 +11,17 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from lorasweep.compose.composition import COMPOSING_ERRORS
-from lorasweep.compose.typed import parsed, quoted
+from lorasweep.compose.typed import parsed
 from lorasweep.errors import Problem
+from lorasweep.lanes import settings as launchers
 from lorasweep.schema import OBJECTIVES
 from lorasweep.schema.keys import keys_of
-from lorasweep.sweeping import launchers
-from lorasweep.sweeping.grammar import dotted
-from lorasweep.sweeping.settings import PREFIX, Settings, settle
-from lorasweep.text import did_you_mean, shell_quoted, written
+from lorasweep.search.settings import PREFIX, Settings, settle
+from lorasweep.search.stored import dotted
+from lorasweep.text.grammar import quoted
+from lorasweep.text.names import did_you_mean
+from lorasweep.text.shell import shell_quoted
+from lorasweep.text.values import written
 
 NODES = ("sweeper", "launcher")
 LANES = "hydra/launcher=lanes"
@@ -157,7 +160,7 @@ def _unknown_within(option: Any, text: str, override: Override) -> Problem | Non
     if name in keys or override.is_force_add() or override.is_add():
         return None
     if "_target_" in keys:
-        from lorasweep.sweeping.choices import arguments_of  # with Optuna, which is only loaded to say what is wrong
+        from lorasweep.search.choices import arguments_of  # with Optuna, which is only loaded to say what is wrong
 
         target, takes = str(holder["_target_"]), arguments_of(str(holder["_target_"]))
         if name not in takes:

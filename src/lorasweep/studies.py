@@ -1,6 +1,6 @@
 """Versions as trials of a study: what the trainer tells the search, and what the user reads when it is over.
 
-The search (`lorasweep.sweeping`) knows nothing of training, the training nothing of searching; here they meet.
+The search (`lorasweep.search`) knows nothing of training, the training nothing of searching; here they meet.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from lorasweep.errors import UserError
 from lorasweep.runs import ledger, retention
 from lorasweep.schema import Config
 from lorasweep.schema.measures import MARGINS, MEASURES, verdict
-from lorasweep.text import size
+from lorasweep.text.values import size
 
 if TYPE_CHECKING:
     import optuna
 
-    from lorasweep.sweeping.job import Trial
-    from lorasweep.sweeping.leaderboard import Row
+    from lorasweep.review.leaderboard import Row
+    from lorasweep.search.job import Trial
 
 
 SHOWN = 5  # trials that are named as good as the best
@@ -179,8 +179,8 @@ def _as_config(config: DictConfig) -> Config:
 
 def _largest(config: DictConfig, key: str) -> int | None:
     """Return the largest whole number that a search gives a key; None where it does not search it."""
-    from lorasweep.sweeping.grammar import dotted
-    from lorasweep.sweeping.space import parse_space
+    from lorasweep.search.space import parse_space
+    from lorasweep.search.stored import dotted
 
     params = OmegaConf.to_container(config.hydra.sweeper.params) if config.hydra.sweeper.get("params") else {}
     assert isinstance(params, dict)
@@ -205,7 +205,7 @@ def closing(config: DictConfig, study: optuna.Study, rows: Sequence[Row], best: 
         from lorasweep.tracking.wandb import crown
 
         crown(folder)
-    from lorasweep.sweeping.storage import shown
+    from lorasweep.search.storage import shown
 
     storage = config.hydra.sweeper.get("storage")
     kept = shown(storage) if storage else None
@@ -220,7 +220,7 @@ def next_steps(study: optuna.Study, rows: Sequence[Row]) -> dict[str, str]:
         study: whose.
         rows: its leaderboard.
     """
-    from lorasweep.sweeping import leaderboard
+    from lorasweep.review import leaderboard
 
     steps = leaderboard.next_steps(rows)
     if equals := as_good(study, rows):
@@ -242,7 +242,7 @@ def as_good(study: optuna.Study, rows: Sequence[Row]) -> str:
         study: whose.
         rows: its leaderboard.
     """
-    from lorasweep.sweeping import leaderboard
+    from lorasweep.review import leaderboard
 
     best, name = leaderboard.best(rows), leaderboard.value_names(study)[0]
     if best is None or name not in MEASURES:

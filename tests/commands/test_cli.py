@@ -73,7 +73,7 @@ def studies(tmp_path) -> Path:
     import optuna
     from optuna.trial import TrialState, create_trial
 
-    from lorasweep.sweeping.storage import journal_url, open_storage
+    from lorasweep.search.storage import journal_url, open_storage
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     for name, directions in (("bear", ["minimize"]), ("food", ["minimize", "maximize"])):
@@ -195,7 +195,7 @@ def test_no_study_at_all(tmp_path, capsys):
 
 
 def test_a_storage_is_served(capsys, monkeypatch):
-    from lorasweep.sweeping import storage
+    from lorasweep.search import storage
 
     served = []
 

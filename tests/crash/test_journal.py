@@ -22,8 +22,8 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from lorasweep.errors import UserError
-from lorasweep.sweeping import journal
-from lorasweep.sweeping.journal import JournalFile
+from lorasweep.search import journal
+from lorasweep.search.journal import JournalFile
 
 
 @pytest.fixture(autouse=True)

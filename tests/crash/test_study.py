@@ -16,16 +16,16 @@ import psutil
 import pytest
 from optuna.trial import TrialState
 
-from lorasweep.sweeping.storage import open_storage
+from lorasweep.search.storage import open_storage
 
 APP = """
 import json, os, time
 import hydra
-from lorasweep import sweeping
+from lorasweep import search
 
 @hydra.main(version_base="1.3", config_path=None)
 def main(cfg):
-    with sweeping.trial() as trial:
+    with search.trial() as trial:
         for step in range(4):
             with open("steps.txt", "a") as stream:
                 stream.write(json.dumps([trial.number, step]) + chr(10))

@@ -20,7 +20,7 @@ from optuna.trial import TrialState
 
 from lorasweep.checks.measures import measured
 from lorasweep.schema import Config
-from lorasweep.sweeping.storage import open_storage
+from lorasweep.search.storage import open_storage
 
 ROOT = Path(__file__).resolve().parents[2]
 BINARIES = Path(sys.executable).parent

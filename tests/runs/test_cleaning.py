@@ -14,7 +14,7 @@ from optuna.trial import TrialState, create_trial
 from lorasweep import files
 from lorasweep.commands.cli import main
 from lorasweep.runs import ledger, lock
-from lorasweep.sweeping.storage import journal_url, open_storage
+from lorasweep.search.storage import journal_url, open_storage
 
 
 def version(root: Path, number: int, status: str = "complete", *, epochs: int = 4, **more: Any) -> Path:

@@ -11,7 +11,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 if TYPE_CHECKING:
-    from lorasweep.sweeping.processes import Processes
+    from lorasweep.lanes.processes import Processes
 
 
 class LanesLauncher(Launcher):
@@ -28,16 +28,16 @@ class LanesLauncher(Launcher):
 
     def open(self, n_jobs: int | None = None) -> Processes:
         """Return the lanes, for a sweeper that keeps them busy; hydra.launcher.n_jobs wins over its `n_jobs`."""
-        from lorasweep.sweeping.launcher import open_processes
+        from lorasweep.lanes.launcher import open_processes
 
         assert self.config is not None and self.hydra_context is not None and self.task_function is not None
         return open_processes(self.task_function, self.hydra_context, self.config, n_jobs)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run a batch of jobs, as Hydra's own sweeper asks for it."""
-        from lorasweep.sweeping.launcher import launch
-        from lorasweep.sweeping.told import in_words
+        from lorasweep.errors import exit_with_message
+        from lorasweep.lanes.launcher import launch
 
         assert self.config is not None
-        with in_words():
+        with exit_with_message():
             return launch(self.open, self.config, job_overrides, initial_job_idx)

@@ -1,4 +1,4 @@
-"""`hydra/sweeper=optuna`: the plugin class that Hydra finds; everything is in `lorasweep.sweeping`."""
+"""`hydra/sweeper=optuna`, the plugin that Hydra finds: `lorasweep.search` searches, `lorasweep.review` reports."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ class OptunaSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the study that the config and the command line's overrides describe."""
-        from lorasweep.sweeping.sweeper import sweep
+        from lorasweep.review.report import Review
+        from lorasweep.search.sweeper import sweep
 
         assert self._parts is not None, "Hydra calls setup before sweep"
-        return sweep(*self._parts, arguments)
+        return sweep(*self._parts, arguments, Review())

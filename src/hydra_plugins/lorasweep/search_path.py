@@ -8,8 +8,8 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
+from hydra_plugins.lorasweep import conf
 from hydra_plugins.lorasweep.optuna import OptunaSweeper
-from lorasweep.sweeping import conf
 
 OFFICIAL = "hydra_plugins.hydra_optuna_sweeper.optuna_sweeper.OptunaSweeper"
 """What configs that were written for the official Optuna plugin name as the sweeper, by its module."""

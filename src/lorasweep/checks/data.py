@@ -11,7 +11,7 @@ from lorasweep.data.captions import SPECIAL, special_token
 from lorasweep.errors import Problem
 from lorasweep.families.known import find_family
 from lorasweep.schema import Config, value_at
-from lorasweep.text import names_trigger
+from lorasweep.text.triggers import names_trigger
 
 
 def _images(config: Config) -> Iterator[Problem]:

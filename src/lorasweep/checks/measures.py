@@ -8,7 +8,8 @@ from lorasweep.data.captions import SPECIAL, special_token
 from lorasweep.errors import Problem
 from lorasweep.families.clip import clip_problems
 from lorasweep.schema import LAST, OBJECTIVES, Config, value_at
-from lorasweep.text import did_you_mean, names_trigger
+from lorasweep.text.names import did_you_mean
+from lorasweep.text.triggers import names_trigger
 
 
 def _measures(config: Config) -> Iterator[Problem]:

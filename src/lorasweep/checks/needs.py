@@ -12,7 +12,7 @@ from typing import Any
 from lorasweep.errors import Problem
 from lorasweep.schema import Config, Key, schema_keys, value_at
 from lorasweep.schema.need import Condition, Need
-from lorasweep.text import written
+from lorasweep.text.values import written
 
 
 def refused(config: Config, given: Collection[str] | None) -> Iterator[Problem]:

@@ -9,7 +9,7 @@ from lorasweep.optim.optimizers.kind import optimizer_kind
 from lorasweep.optim.schedules.kind import schedule_kind
 from lorasweep.optim.warmup import misfits
 from lorasweep.schema import Config, value_at
-from lorasweep.text import written
+from lorasweep.text.values import written
 
 FAR = 10.0
 """A rate that is so many times another is no choice between neighbours any more."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lorasweep.errors import Problem
 from lorasweep.schema import Config, value_at
-from lorasweep.text import written
+from lorasweep.text.values import written
 
 
 def inert(config: Config, key: str, because: str, *others: str) -> Problem:

@@ -12,7 +12,8 @@ from lorasweep.errors import UserError
 from lorasweep.runs import ledger
 from lorasweep.runs.cleaning import Rules, Surplus, look, remove
 from lorasweep.schema import slug
-from lorasweep.text import did_you_mean, size
+from lorasweep.text.names import did_you_mean
+from lorasweep.text.values import size
 
 
 def add(verbs: Any) -> None:
@@ -89,7 +90,7 @@ def _rules(args: argparse.Namespace, versions: Sequence[ledger.Version]) -> Rule
     studies = {study for version in versions if (study := _study(version))}
     if not studies:
         return Rules(args.keep_epochs, args.keep_states)
-    from lorasweep.sweeping import lookup  # and with it Optuna
+    from lorasweep.search import lookup  # and with it Optuna
 
     return Rules(args.keep_epochs, args.keep_states, lookup.settled(studies, Path(args.output_root), args.storage))
 
@@ -102,7 +103,7 @@ def _studies(version: ledger.Version) -> tuple[str, ...]:
     """Return the study that a version is a trial of, with and without what marks a study of repeats and folds."""
     if not (study := _study(version)):
         return ()
-    from lorasweep.sweeping.study import FINALS  # and with it Optuna
+    from lorasweep.search.study import FINALS  # and with it Optuna
 
     return study, study.removesuffix(FINALS)
 

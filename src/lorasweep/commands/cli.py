@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from lorasweep.commands import clean, recipe, reference, storage, study, themes, versions
 from lorasweep.errors import UserError
-from lorasweep.text import escape_output
+from lorasweep.text.encoding import escape_output
 
 VERBS = (recipe, versions, clean, themes, study, storage, reference)
 """The modules of the verbs, in the order of the help: each has `add`, which declares it to argparse."""

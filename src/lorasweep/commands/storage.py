@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         UserError: it cannot be opened, or the address cannot be listened on.
     """
-    from lorasweep.sweeping import storage
+    from lorasweep.search import storage
 
     if not 1 <= args.port <= 65535:
         raise UserError(f"--port {args.port}: expected 1 to 65535", title="The storage cannot be served")

@@ -41,7 +41,8 @@ def run(args: argparse.Namespace) -> None:
         UserError: there is no such study, or its plots cannot be written.
     """
     from lorasweep import studies
-    from lorasweep.sweeping import leaderboard, lookup
+    from lorasweep.review import leaderboard
+    from lorasweep.search import lookup
 
     if args.name is None:
         _list(args)
@@ -66,7 +67,8 @@ def run(args: argparse.Namespace) -> None:
 
 def _list(args: argparse.Namespace) -> None:
     """List the studies: how many trials each has, and its best."""
-    from lorasweep.sweeping import leaderboard, lookup
+    from lorasweep.review import leaderboard
+    from lorasweep.search import lookup
 
     places = lookup.places(args.output_root, args.storage)
     if not places:
@@ -84,7 +86,7 @@ def _list(args: argparse.Namespace) -> None:
 
 
 def _plots(args: argparse.Namespace, study: optuna.Study) -> None:
-    from lorasweep.sweeping import plots
+    from lorasweep.review import plots
 
     # What the program prints as JSON or CSV must stay that alone.
     out = sys.stderr if args.json or args.csv else sys.stdout

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lorasweep.comparison import groups
 from lorasweep.errors import UserError
+from lorasweep.review.comparison import groups
 from lorasweep.runs import ledger
 from lorasweep.schema import slug
-from lorasweep.text import did_you_mean
+from lorasweep.text.names import did_you_mean
 
 
 def add(verbs: Any) -> None:
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> None:
         UserError: there are none, or they cannot be sorted or drawn so.
     """
     found = _chosen(args)
-    from lorasweep.comparison import table  # and with it rich
+    from lorasweep.review.comparison import table  # and with it rich
 
     compared = groups.compare(found)
     try:
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _picture(args: argparse.Namespace, compared: Sequence[groups.Comparison]) -> None:
-    from lorasweep.comparison import picture  # and with it what draws
+    from lorasweep.review.comparison import picture  # and with it what draws
 
     try:
         left_out = picture.write(compared, args.picture, sort=args.sort)

@@ -27,7 +27,7 @@ from lorasweep.compose.typed import parsed, readable
 from lorasweep.errors import Problem, UserError
 from lorasweep.schema import OBJECTIVES, Config, schema_keys, slug
 from lorasweep.schema.limits import ill_typed
-from lorasweep.text import did_you_mean
+from lorasweep.text.names import did_you_mean
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
 VERSION_BASE = "1.3"

@@ -12,7 +12,7 @@ from hydra.core.override_parser.types import Override
 
 from lorasweep.errors import Problem
 from lorasweep.schema import schema_keys
-from lorasweep.text import did_you_mean
+from lorasweep.text.names import did_you_mean
 
 
 class Groups:

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from lorasweep.errors import Problem
-from lorasweep.text import did_you_mean
+from lorasweep.text.names import did_you_mean
 
 _ERRORS = (HydraException, OmegaConfBaseException, ValueError)
 

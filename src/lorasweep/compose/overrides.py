@@ -14,11 +14,13 @@ from lorasweep.compose import suggestions
 from lorasweep.compose.arguments import Foreign
 from lorasweep.compose.groups import Groups
 from lorasweep.compose.suggestions import Meant
-from lorasweep.compose.typed import parsed, quoted
+from lorasweep.compose.typed import parsed
 from lorasweep.errors import Problem
 from lorasweep.schema import Config, schema_keys
 from lorasweep.schema.limits import beyond_limits
-from lorasweep.text import shell_quoted, stands_for
+from lorasweep.text.grammar import quoted
+from lorasweep.text.names import stands_for
+from lorasweep.text.shell import shell_quoted
 
 
 @dataclass

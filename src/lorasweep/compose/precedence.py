@@ -21,7 +21,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from lorasweep.schema import schema_keys
-from lorasweep.text import written
+from lorasweep.text.values import written
 
 ORDER = "groups < recipe (lora) < compat < preset < sweeps < groups on the command line < key=value"
 """Who wins, the last one most, as the help and the documents say it."""

@@ -19,7 +19,7 @@ from lorasweep.compose import overrides
 from lorasweep.errors import Problem, UserError
 from lorasweep.runs import ledger
 from lorasweep.schema import Config, schema_keys
-from lorasweep.text import written
+from lorasweep.text.values import written
 
 _ERRORS = (HydraException, OmegaConfBaseException, YAMLError, OSError, ValueError)
 

@@ -12,7 +12,7 @@ from functools import cache
 
 from lorasweep.schema import schema_keys
 from lorasweep.schema.kohya import INSTEAD
-from lorasweep.text import nearest
+from lorasweep.text.names import nearest
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, Quote, QuotedString
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 from lorasweep.schema import Key, schema_keys
 from lorasweep.schema.keys import keys_of
-from lorasweep.sweeping.settings import PREFIX, Settings
+from lorasweep.search.settings import PREFIX, Settings
+from lorasweep.text.grammar import quoted
 
 _QUOTES = ("'", '"')
 _OPENING = {"[": "]", "(": ")", "{": "}"}
@@ -31,11 +32,6 @@ def parsed(text: str) -> Override | None:
         return OverridesParser.create().parse_override(text)
     except (HydraException, ValueError):
         return None
-
-
-def quoted(text: str) -> str:
-    """Return a text as a quoted value of Hydra's."""
-    return QuotedString(text, Quote.single if '"' in text and "'" not in text else Quote.double).with_quotes()
 
 
 def readable(line: Sequence[str], several: bool = False) -> list[str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lorasweep.text import shell_quoted
+from lorasweep.text.shell import shell_quoted
 
 MOST = 64 << 20
 """Bytes: what is larger is no list of captions."""

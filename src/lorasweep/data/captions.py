@@ -14,7 +14,9 @@ from enum import StrEnum
 from lorasweep.data.plan import Row
 from lorasweep.randomness import random_for
 from lorasweep.schema import DatasetConfig
-from lorasweep.text import names_trigger, readable, shell_quoted, with_trigger
+from lorasweep.text.encoding import readable
+from lorasweep.text.shell import shell_quoted
+from lorasweep.text.triggers import names_trigger, with_trigger
 
 _SPECIAL = re.compile(r"<\|(?:endoftext|startoftext)\|>")
 _COMMAS = re.compile(r"\s*[，、﹐﹑､،]\s*")

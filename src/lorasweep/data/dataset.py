@@ -25,7 +25,7 @@ from lorasweep.errors import UserError
 from lorasweep.families.base import Base
 from lorasweep.randomness import generator, random_for
 from lorasweep.schema import Config, DatasetConfig, TrainingConfig
-from lorasweep.text import readable
+from lorasweep.text.encoding import readable
 
 
 @dataclass(frozen=True)

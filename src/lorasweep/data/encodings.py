@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from lorasweep.text import shell_quoted
+from lorasweep.text.shell import shell_quoted
 
 _MARKS = (  # the longest first: UTF-32's little-endian mark begins as UTF-16's does
     (codecs.BOM_UTF32_LE, "utf-32"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lorasweep.errors import Problem
-from lorasweep.text import readable
+from lorasweep.text.encoding import readable
 
 LISTED = 10
 """So many faults of one kind are told one by one."""

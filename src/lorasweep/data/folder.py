@@ -21,7 +21,7 @@ from lorasweep.data.faults import Fault
 from lorasweep.data.foreign import Unused
 from lorasweep.data.images import EXTENSIONS, BadImage, Facts, unreadable
 from lorasweep.data.listing import Found, Label, Listing
-from lorasweep.text import readable
+from lorasweep.text.encoding import readable
 
 # Wraps a list while it is worked through, such as `rich.progress.track`: (things, description) -> things.
 Progress = Callable[[Sequence[Any], str], Iterable[Any]]

@@ -10,7 +10,8 @@ from typing import NamedTuple, TypedDict
 from lorasweep.data.items import Item
 from lorasweep.data.survey import Survey
 from lorasweep.schema import DatasetConfig
-from lorasweep.text import few, readable
+from lorasweep.text.encoding import readable
+from lorasweep.text.values import few
 
 FILE = "data.json"
 """Name of the file in a version's folder that keeps its manifest."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from lorasweep.data.images import EXTENSIONS, BadImage, open_image, open_mask, pixel_digest
 from lorasweep.data.pairing import loosely
-from lorasweep.text import shell_quoted
+from lorasweep.text.shell import shell_quoted
 
 FOLDERS = frozenset({"mask", "masks", "masklabel", "masklabels"})
 """Names of folders in which other programs keep masks beside images."""

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from lorasweep.randomness import permutation
-from lorasweep.text import counted
+from lorasweep.text.values import counted
 
 
 @dataclass(frozen=True)

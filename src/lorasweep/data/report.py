@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lorasweep.text import WARNING
+from lorasweep.text.lines import WARNING
 
 NAMED = 3
 """So many cases of a finding are named in its line."""

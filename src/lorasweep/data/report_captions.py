@@ -12,7 +12,9 @@ from lorasweep.data.listing import Label
 from lorasweep.data.report import Case, Finding
 from lorasweep.data.report_images import Name
 from lorasweep.schema import Config, DatasetConfig
-from lorasweep.text import counted, readable, with_trigger
+from lorasweep.text.encoding import readable
+from lorasweep.text.triggers import with_trigger
+from lorasweep.text.values import counted
 
 _LONG = 40
 """Letters of a tag that are shown."""

@@ -12,7 +12,9 @@ from lorasweep.data.items import Gathered, Item
 from lorasweep.data.report import Case, Finding
 from lorasweep.data.roles import Roles
 from lorasweep.schema import Config
-from lorasweep.text import counted, readable, shell_quoted
+from lorasweep.text.encoding import readable
+from lorasweep.text.shell import shell_quoted
+from lorasweep.text.values import counted
 
 LOST = 0.5
 """Share of an image that may be cropped away before it is worth a warning."""

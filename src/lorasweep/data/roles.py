@@ -11,7 +11,8 @@ from lorasweep.data.likeness import Likeness, look_alike
 from lorasweep.data.split import split
 from lorasweep.errors import UserError
 from lorasweep.schema import Config
-from lorasweep.text import counted, readable
+from lorasweep.text.encoding import readable
+from lorasweep.text.values import counted
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ from lorasweep.errors import UserError
 from lorasweep.families.known import family_of
 from lorasweep.optim.warmup import misfits
 from lorasweep.schema import Config
-from lorasweep.text import readable, with_trigger
+from lorasweep.text.encoding import readable
+from lorasweep.text.triggers import with_trigger
 
 if TYPE_CHECKING:
     from lorasweep.families.base import Vocabulary

@@ -14,7 +14,7 @@ from lorasweep.export.alphas import alphas_in_file
 from lorasweep.export.layer_sizes import Size, rank_settings
 from lorasweep.export.layers import ALPHA, DORA, ENDS, PEFT_DORA, FileLayers, kind_of_end, rank_of
 from lorasweep.schema import NetworkConfig
-from lorasweep.text import shell_quoted
+from lorasweep.text.shell import shell_quoted
 
 Problems = dict[tuple[str, str], list[str]]
 """What is wrong and the cure -> the names in the file that it is wrong with."""

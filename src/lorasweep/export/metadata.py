@@ -19,7 +19,7 @@ from lorasweep.export.network import network_metadata
 from lorasweep.optim.optimizers.kind import optimizer_kind
 from lorasweep.optim.schedules.kind import schedule_kind
 from lorasweep.schema import Config, OptimizerConfig
-from lorasweep.text import all_readable, as_json
+from lorasweep.text.encoding import all_readable, as_json
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -22,7 +22,7 @@ from lorasweep.export.weights import read_weights
 from lorasweep.families.kinds import kind_of as kind_of_file
 from lorasweep.families.sdxl.names import UNetLayout
 from lorasweep.schema import slug
-from lorasweep.sweeping.wording import overrides
+from lorasweep.search.wording import overrides
 
 NOTE_LENGTH = 300
 SDXL_LAYOUT = UNetLayout(2, (True, True, False))

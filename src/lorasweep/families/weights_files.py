@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from lorasweep.text import shell_quoted
+from lorasweep.text.shell import shell_quoted
 
 PICKLES = (".ckpt", ".pt", ".pth", ".bin", ".pkl")
 """Files that can run any code when they are read; this program never reads one."""

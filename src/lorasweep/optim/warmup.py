@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from lorasweep.errors import Problem
 from lorasweep.optim.schedules.kind import schedule_kind
 from lorasweep.schema import SchedulerConfig
-from lorasweep.text import written
+from lorasweep.text.values import written
 
 
 def warmup_steps(scheduler: SchedulerConfig, total_steps: int) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lorasweep.text import names_trigger, with_trigger
+from lorasweep.text.triggers import names_trigger, with_trigger
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from typing import Any
 from lorasweep.errors import Problem
 from lorasweep.registry import Registry, is_dotted
 from lorasweep.schema.keys import Key
-from lorasweep.text import did_you_mean, written
+from lorasweep.text.names import did_you_mean
+from lorasweep.text.values import written
 
 _BOUNDS = (
     ("above", "more than", operator.gt),

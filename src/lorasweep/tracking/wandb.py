@@ -23,7 +23,8 @@ from omegaconf import OmegaConf
 
 from lorasweep import files
 from lorasweep.schema import Config, slug
-from lorasweep.text import all_readable, shell_quoted
+from lorasweep.text.encoding import all_readable
+from lorasweep.text.shell import shell_quoted
 from lorasweep.tracking.tracker import split_key
 
 if TYPE_CHECKING:

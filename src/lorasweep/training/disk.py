@@ -24,7 +24,7 @@ from lorasweep.families.sdxl.layout import PARTS, config_source
 from lorasweep.optim.rates import learning_rates
 from lorasweep.runs import retention
 from lorasweep.schema import Config
-from lorasweep.text import size
+from lorasweep.text.values import size
 from lorasweep.training.memory.activations import hollow_adapter, hollow_encoder, hollow_unet, key
 from lorasweep.training.memory.estimate import state_per_weight
 

@@ -10,7 +10,7 @@ from lorasweep import command_lines as commands
 from lorasweep.errors import UserError
 from lorasweep.optim.optimizers.kind import optimizer_kind
 from lorasweep.schema import Config, value_at
-from lorasweep.text import written
+from lorasweep.text.values import written
 
 RATES = ("optimizer.lr", "optimizer.text_encoder_lr", "optimizer.text_encoder_2_lr")
 

@@ -15,7 +15,7 @@ from lorasweep.data.dataset import Dataset
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.schema import Config, schema_keys
 from lorasweep.schema.option import OnResume
-from lorasweep.text import written
+from lorasweep.text.values import written
 
 
 @dataclass(frozen=True)

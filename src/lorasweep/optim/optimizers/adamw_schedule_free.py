@@ -9,7 +9,7 @@ from lorasweep.errors import Problem
 from lorasweep.optim.optimizers import adamw
 from lorasweep.optim.optimizers.kind import ADAM, KohyaClass, OptimizerKind, adam_arguments
 from lorasweep.schema import Config
-from lorasweep.text import written
+from lorasweep.text.values import written
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer

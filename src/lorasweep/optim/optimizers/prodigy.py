@@ -11,7 +11,7 @@ from lorasweep.errors import Problem
 from lorasweep.optim.optimizers import adamw
 from lorasweep.optim.optimizers.kind import ADAM, KohyaClass, OptimizerKind, adam_arguments
 from lorasweep.schema import Config, OptimizerConfig, value_at
-from lorasweep.text import written
+from lorasweep.text.values import written
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lorasweep.errors import Problem
 from lorasweep.optim.schedules.kind import KohyaSchedule, ScheduleKind
 from lorasweep.schema import SchedulerConfig
-from lorasweep.text import written
+from lorasweep.text.values import written
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer

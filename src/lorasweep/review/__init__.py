@@ -1,0 +1,1 @@
+"""What people read of a search and of versions side by side: live board, leaderboard, plots, comparisons."""

@@ -1,0 +1,304 @@
+"""A whole search, read from top to bottom: plan, open, search, confirm, review.
+
+This is what `hydra/sweeper=optuna` runs. It works in any Hydra app: a job may use `lorasweep.search.trial`, or
+just return its objective.
+"""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import optuna
+from hydra.core.plugins import Plugins
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+from optuna.exceptions import ExperimentalWarning
+from optuna.storages import BaseStorage
+from optuna.trial import TrialState
+
+from lorasweep.errors import UserError, exit_with_message
+from lorasweep.interruption import leave, listening
+from lorasweep.lanes.opening import open_lanes
+from lorasweep.lanes.tracebacks import tracing
+from lorasweep.lanes.work import Lanes
+from lorasweep.search import finals, place, plan, ranking
+from lorasweep.search import study as studies
+from lorasweep.search.budget import counted, tried
+from lorasweep.search.enqueue import enqueue
+from lorasweep.search.identity import keep_out_of_logs
+from lorasweep.search.job import one_line
+from lorasweep.search.loop import Search
+from lorasweep.search.place import Place
+from lorasweep.search.plan import Plan
+from lorasweep.search.report import Report
+from lorasweep.search.retrying import bury, revive
+from lorasweep.search.settings import CONVERGED_AFTER, Settings, config_value, function, hook
+from lorasweep.search.space import Space
+from lorasweep.search.storage import is_outage, open_storage, shown
+
+
+def sweep(
+    context: HydraContext, task: TaskFunction, config: DictConfig, arguments: Sequence[str], report: Report
+) -> float | None:
+    """Search as `config.hydra.sweeper` says; return the best value (None with several objectives, or without one).
+
+    Args:
+        context: what Hydra hands to a sweeper.
+        task: likewise.
+        config: likewise.
+        arguments: the command line's overrides.
+        report: what shows the search while it runs, and what came of it.
+
+    Raises:
+        SystemExit: 2 where the user has something to put right, which has been said; 128 plus a signal's number
+            (`lorasweep.interruption`) where the search was interrupted: the same command goes on with the study.
+    """
+    try:
+        with exit_with_message(), listening(leave):
+            try:
+                return _sweep(context, task, config, list(arguments), report)
+            except Exception as error:
+                if not is_outage(error):
+                    raise
+                raise UserError(
+                    f"{one_line(error)}: check the server, or the disk; then the same command goes on",
+                    title="The study's storage does not answer any more",
+                ) from error
+    except KeyboardInterrupt:
+        raise SystemExit(128 + signal.SIGINT) from None
+
+
+def _sweep(
+    context: HydraContext, task: TaskFunction, config: DictConfig, arguments: list[str], report: Report
+) -> float | None:
+    asked = plan.make(context, config, arguments)
+    settings, space, config = asked.settings, asked.space, asked.config
+
+    def goes_on(url: str, name: str) -> bool:
+        return studies.left_unfinished(url, name, settings, space)
+
+    where = place.settle(settings, config, goes_on)
+    storage = open_storage(where.url)
+    study = studies.open_study(settings, where, space, storage)
+    OmegaConf.save(config, where.folder / "multirun.yaml")
+    keep_out_of_logs()
+    with place.reachable(where):
+        launcher = Plugins.instance().instantiate_launcher(context, tracing(task), config)
+        lanes = open_lanes(launcher, settings.n_jobs)
+        part = Part(asked, where, storage, lanes, report)
+        try:
+            in_time = _search(part, study)
+            _confirm(part, study)
+        except (KeyboardInterrupt, SystemExit):
+            done = len(counted(study.get_trials(deepcopy=False)))
+            print(f"Study {where.name} was interrupted after {done} of {settings.n_trials} trials; "
+                  f"the same command goes on:\n  {_command()}")  # fmt: skip
+            raise
+        finally:
+            lanes.close()
+    best = _review(part, study)
+    if in_time:
+        studies.close(study, settings)
+    return best
+
+
+@dataclass(frozen=True)
+class Part:
+    """What every stage of a search needs.
+
+    Attributes:
+        plan: what is to be done.
+        place: where the study is.
+        storage: opened.
+        lanes: where trials run.
+        report: what the user sees of it.
+    """
+
+    plan: Plan
+    place: Place
+    storage: BaseStorage
+    lanes: Lanes
+    report: Report
+
+    @property
+    def settings(self) -> Settings:
+        """The sweeper's."""
+        return self.plan.settings
+
+    @property
+    def space(self) -> Space:
+        """What is searched."""
+        return self.plan.space
+
+    def suggest(self, study: optuna.Study) -> optuna.Trial:
+        """Ask for a trial, with what the app's own search space adds to it.
+
+        Raises:
+            UserError: the app's function, or the sampler, has failed; the trial waits to be asked for again.
+        """
+        trial = study.ask()
+        try:
+            for key, distribution in self.space.distributions.items():
+                trial._suggest(key, distribution)
+            if self.settings.custom_search_space:
+                function(self.settings.custom_search_space, "custom_search_space")(self.plan.config, trial)
+        except BaseException as error:
+            bury(study, study._storage.get_trial(trial._trial_id), "interrupted as it was asked for", self.settings)
+            if not isinstance(error, Exception) or isinstance(error, UserError):
+                raise
+            who = self.settings.custom_search_space or self.settings.sampler.get("_target_")
+            raise UserError(
+                f"{who} cannot suggest a trial: {one_line(error)}. Once that is put right, the same command goes on",
+                title=f"Study {study.study_name} stopped",
+            ) from error
+        return trial
+
+    def overrides(self, trial: optuna.Trial) -> list[str]:
+        """Return a trial's overrides, in the order in which they win over one another."""
+        extra = trial.user_attrs.get("extra", [])
+        return [
+            *self.space.fixed,
+            *self.space.overrides(trial.params),
+            *finals.search_overrides(self.settings),
+            *extra,
+            *(place.in_folder(self.plan.config, "finals") if "of" in trial.user_attrs else []),
+        ]
+
+
+def _search(part: Part, study: optuna.Study) -> bool:
+    """Run trials until `n_trials` have ended, all earlier runs of this study included; return whether time sufficed."""
+    settings, plan_ = part.settings, part.plan
+    again = revive(study, settings)
+    remarks = [*plan_.remarks, *enqueue(study, plan_.first, part.space), *([again] if again else [])]
+    if len(counted(study.get_trials(deepcopy=False))) >= settings.n_trials:
+        remarks.append(f"all {settings.n_trials} trials have ended: give more hydra.sweeper.n_trials to go on")
+    title = f"study {study.study_name} in {part.place.shown}"
+    total = min(settings.n_trials, part.space.size() or settings.n_trials) if _once(study) else settings.n_trials
+    with part.report.board(study, total, part.lanes.capacity, title) as board:
+        opening = hook(settings, "opening")
+        for line in [*(opening(plan_.config) if opening is not None else []), *remarks]:
+            board.say(line)
+
+        def ask() -> optuna.Trial | None:
+            return next_trial(part, search)
+
+        search = Search(
+            study, part.place, settings, part.lanes, board, ask, part.overrides, budget=settings.n_trials, prunes=True
+        )
+        search.run()
+    return not search.timed_out
+
+
+def next_trial(part: Part, search: Search) -> optuna.Trial | None:
+    """Ask for the next trial of the search, unless the budget is used up or the study has converged."""
+    study, settings = search.study, part.settings
+    trials = study.get_trials(deepcopy=False)
+    running = sum(trial.state is TrialState.RUNNING for trial in trials)
+    if len(counted(trials)) + running >= settings.n_trials:
+        return None
+    waiting = any(trial.state is TrialState.WAITING for trial in trials)
+    if not waiting and _exhausted(part, study, trials):
+        search.stop("every combination has been tried")
+        return None
+    if settings.terminator and _converged(study):
+        search.stop("the study has converged: going on is expected to gain less than what counts as a tie")
+        return None
+    return part.suggest(study)
+
+
+def _once(study: optuna.Study) -> bool:
+    """Return whether the study's sampler tries every combination once."""
+    return isinstance(study.sampler, optuna.samplers.GridSampler | optuna.samplers.BruteForceSampler)
+
+
+def _exhausted(part: Part, study: optuna.Study, trials: Sequence[optuna.trial.FrozenTrial]) -> bool:
+    """Return whether a sampler that tries every combination once has begun them all."""
+    size = part.space.size()
+    if not _once(study) or size is None or part.settings.custom_search_space:
+        return False
+    return len(tried(trials)) >= size
+
+
+def _converged(study: optuna.Study) -> bool:
+    """Return whether Optuna's terminator expects less from going on than what the leaderboard counts as a tie."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # it is to go with Optuna 6
+        from optuna.terminator import EMMREvaluator, StaticErrorEvaluator, Terminator
+
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if len(complete) < CONVERGED_AFTER:
+        return False
+    with warnings.catch_warnings():
+        for category in (ExperimentalWarning, FutureWarning):
+            warnings.simplefilter("ignore", category)
+        tie = StaticErrorEvaluator(ranking.TIE * abs(study.best_value))
+        return Terminator(EMMREvaluator(), tie, min_n_trials=CONVERGED_AFTER).should_terminate(study)
+
+
+def _confirm(part: Part, study: optuna.Study) -> None:
+    """Train the best configurations again, under further seeds or on further folds, and refit the winner."""
+    settings = part.settings
+    if settings.repeats == 1 and settings.folds is None:
+        return
+    again = studies.open_finals(settings, part.place.name, part.storage)
+    again.set_user_attr("tie_breakers", settings.tie_breakers)
+    again.set_user_attr("folder", str(part.place.folder))
+    if settings.folds is None:
+        seed = int(config_value(part.plan.config, settings.seed_key or "") or 0)
+        _run_extras(part, study, again, finals.repeats(_ranking(study, None), settings, seed), "repeats")
+        return
+    _run_extras(part, study, again, finals.folds(_ranking(study, None), settings), "folds")
+    ranked = _ranking(study, again)
+    if ranked:
+        _run_extras(part, study, again, finals.refit(ranked[0], settings), "refit")
+
+
+def _run_extras(
+    part: Part, study: optuna.Study, again: optuna.Study, extras: Sequence[finals.Extra], what: str
+) -> None:
+    remark = revive(again, part.settings)
+    finals.enqueue(again, study, extras)
+
+    def next_extra() -> optuna.Trial | None:
+        waiting = again.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        return part.suggest(again) if waiting else None
+
+    total = len(again.trials)
+    title = f"{what} of study {study.study_name}"
+    with part.report.board(again, total, part.lanes.capacity, title) as board:
+        if remark:
+            board.say(remark)
+        Search(
+            again, part.place, part.settings, part.lanes, board, next_extra, part.overrides, budget=total, prunes=False
+        ).run()
+
+
+def _ranking(study: optuna.Study, again: optuna.Study | None) -> list[int]:
+    """Return the numbers of the complete trials, best first."""
+    return [row.number for row in ranking.rows(study, again) if row.state == "complete"]
+
+
+def _review(part: Part, study: optuna.Study) -> float | None:
+    """Show and write what came of it all, and let the app add its own."""
+    rows = ranking.rows(study, studies.load_finals(part.place.name, part.storage))
+    best = ranking.best(rows)
+    part.report.results(study, rows, part.place.folder, plots=part.settings.plots)
+    closing = hook(part.settings, "closing")
+    if closing is not None:
+        for line in closing(part.plan.config, study, rows, best):
+            print(line)
+    elif best is not None:
+        print(f"best      {' '.join(part.space.overrides(best.params))}")
+    return best.values[0] if best is not None and len(study.directions) == 1 else None
+
+
+def _command() -> str:
+    """Return the command that started this process, with the passwords in it hidden."""
+    program, *arguments = sys.orig_argv
+    return shlex.join([Path(program).name, *map(shown, arguments)])
