@@ -12,6 +12,7 @@ from rich.console import Console
 
 from lorasweep.closing import closing_table
 from lorasweep.console import Progress, open_log, phase, say, say_pairs, silenced
+from lorasweep.runs.record import Record
 from lorasweep.text.durations import clock_time, duration
 
 LONG = "outputs/" + "a_folder_with_a_long_name/" * 6 + "FuzzyBear_v6.safetensors"
@@ -43,11 +44,11 @@ def text_of(console: Console) -> str:
     return console.file.getvalue()
 
 
-def record(**changes: object) -> dict[str, object]:
+def record(**changes: object) -> Record:
     def entry(epoch: int, ratio: float, clip: float) -> dict[str, object]:
         return {"epoch": epoch, "metrics": {"val/loss_ratio": ratio, "image/clip_image": clip, "train/loss": None}}
 
-    return {
+    values = {
         "name": "FuzzyBear",
         "version": 6,
         "status": "complete",
@@ -57,6 +58,7 @@ def record(**changes: object) -> dict[str, object]:
         "metrics": {"base": {"image/clip_image": 0.6}},
         "seconds": {"total": 161.0, "load": 0.1, "train": 140.0, "sample": 20.4},
     } | changes
+    return Record.parse(values, folder=Path("v6"))
 
 
 @pytest.mark.parametrize(
@@ -71,7 +73,7 @@ def record(**changes: object) -> dict[str, object]:
 )
 def test_the_loss_by_noise_is_told_in_words(bins: tuple[float, ...], said: str) -> None:
     values = record()
-    values["epochs"][1]["metrics"] |= {f"val/loss_ratio_bin_{index}": value for index, value in enumerate(bins)}
+    values.epochs[1].metrics |= {f"val/loss_ratio_bin_{index}": value for index, value in enumerate(bins)}
     console = pipe(width=150)
     closing_table(values, {}, {}, console=console)
     printed = text_of(console)
@@ -225,7 +227,7 @@ def test_the_closing_table_compares_with_the_base():
 def test_what_reads_the_same_is_called_the_same_and_every_measure_says_what_it_is(width):
     console = pipe(width)
     values = record(epochs=[{"epoch": 8, "metrics": {"image/clip_text": 0.22904, "val/loss_ratio": 0.4321}}])
-    values["metrics"] = {"base": {"image/clip_text": 0.22901}}
+    values.metrics.base = {"image/clip_text": 0.22901}
     closing_table(values, {}, {}, console=console)
     rows = [" ".join(line.split()) for line in text_of(console).splitlines()]
     assert any("0.2290 same" in row for row in rows) and any("0.4321 ↓ better" in row for row in rows)

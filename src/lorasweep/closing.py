@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
 from lorasweep.console import say, say_pairs, terminal
+from lorasweep.runs.record import Record, Seconds
+from lorasweep.runs.stopwatch import PHASES
 from lorasweep.schema.measures import DECIMALS, MARGINS, MEASURES, verdict
 from lorasweep.text.durations import duration
 
@@ -21,7 +22,7 @@ Column = tuple[str, Mapping[str, float | None]]
 
 
 def closing_table(
-    record: Mapping[str, Any],
+    record: Record,
     paths: Mapping[str, Path],
     commands: Mapping[str, str],
     *,
@@ -30,37 +31,38 @@ def closing_table(
     """Print how a version ended: its metrics against the base, where its files are, the time, what to do next.
 
     Args:
-        record: what record.json holds: `name`, `version`, `status`, `reason`, `selected_epoch`, `epochs`,
-            `metrics` (with `base`), `seconds`.
+        record: of the version.
         paths: label -> file or folder; those that do not exist are left out.
         commands: what for -> command.
         console: where to print; None is the process's own terminal or pipe, unless `silenced`.
     """
     console = console or terminal()
-    status = record["status"]
     say(console=console)
     head = Text.assemble(
-        (f"{record['name']} v{record['version']}", "bold"), "  ", (status, STATUS_COLOURS.get(status, ""))
+        (f"{record.name} v{record.version}", "bold"), "  ", (record.status, STATUS_COLOURS.get(record.status, ""))
     )
     say(head, console=console)
-    if record.get("reason"):
-        say(f"  {record['reason']}", console=console)
+    if record.reason:
+        say(f"  {record.reason}", console=console)
     for line in _metric_lines(record, console):
         say(line, console=console)
-    seconds = dict(record.get("seconds") or {})
-    whole = seconds.pop("total", sum(seconds.values()))
-    parts = ", ".join(f"{name} {duration(value)}" for name, value in seconds.items() if value >= 0.5)
     facts = {label: str(path) for label, path in paths.items() if path.exists()}
-    facts["time"] = duration(whole) + (f" ({parts})" if parts else "")
+    facts["time"] = _time(record.seconds or Seconds())
     say(console=console)
     say_pairs("files", facts, console=console)
     if commands:
         say_pairs("next", commands, console=console)
 
 
-def _metric_lines(record: Mapping[str, Any], console: Console) -> list[Text]:
+def _time(seconds: Seconds) -> str:
+    phases = {name: getattr(seconds, name) for name in PHASES}
+    parts = ", ".join(f"{name} {duration(value)}" for name, value in phases.items() if value >= 0.5)
+    return duration(seconds.total) + (f" ({parts})" if parts else "")
+
+
+def _metric_lines(record: Record, console: Console) -> list[Text]:
     """Return the table base -> selected -> last as lines that fit the console, and below it what its words mean."""
-    base = {"val/loss_ratio": 1.0} | dict((record.get("metrics") or {}).get("base") or {})
+    base = {"val/loss_ratio": 1.0} | (record.metrics.base or {})
     columns = _columns(record, base)
     names = [name for name in MEASURES if any(metrics.get(name) is not None for _, metrics in columns[1:])]
     if not names:
@@ -96,15 +98,14 @@ def _unlearnt(ratio: float) -> bool:
     return verdict("val/loss_ratio", ratio, 1.0) == "same"
 
 
-def _columns(record: Mapping[str, Any], base: Mapping[str, float | None]) -> list[Column]:
+def _columns(record: Record, base: Mapping[str, float | None]) -> list[Column]:
     """Return the base, the selected epoch and the last one, where that is another."""
-    epochs = record.get("epochs") or []
-    selected = next((entry for entry in epochs if entry["epoch"] == record.get("selected_epoch")), None)
+    epochs, selected = record.epochs, record.selected
     columns: list[Column] = [("base", base)]
     if selected is not None:
-        columns.append((f"epoch {selected['epoch']} (selected)", selected["metrics"]))
+        columns.append((f"epoch {selected.epoch} (selected)", selected.metrics))
     if epochs and epochs[-1] is not selected:
-        columns.append((f"epoch {epochs[-1]['epoch']} (last)", epochs[-1]["metrics"]))
+        columns.append((f"epoch {epochs[-1].epoch} (last)", epochs[-1].metrics))
     return columns
 
 

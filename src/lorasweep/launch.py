@@ -80,7 +80,7 @@ def _multirun(app: Callable[[], None], roots: Collection[str]) -> int:
     finally:
         made = [version for root in sorted(roots) for version in ledger.versions(root)]
         # A search compares its trials itself.
-        made = [v for v in made if v.record.get("multirun") == mark and not v.record.get("trial")]
+        made = [v for v in made if v.record.multirun == mark and v.record.trial is None]
         if len(made) > 1:
             print()
             table.show(groups.compare(made))

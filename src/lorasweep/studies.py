@@ -5,7 +5,6 @@ The search (`lorasweep.search`) knows nothing of training, the training nothing 
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
@@ -18,7 +17,9 @@ from lorasweep import command_lines as commands
 from lorasweep.checks.measures import measured
 from lorasweep.console import silenced
 from lorasweep.errors import UserError
-from lorasweep.runs import ledger, retention
+from lorasweep.runs import ledger, paths, retention
+from lorasweep.runs.record import Record
+from lorasweep.runs.record import Trial as TrialMark
 from lorasweep.schema import Config
 from lorasweep.schema.measures import MARGINS, MEASURES, verdict
 from lorasweep.text.values import size
@@ -75,7 +76,7 @@ def train_trial(trial: Trial, config: Config, line: Sequence[str], choices: Mapp
         metrics={key: value for key, value in outcome.metrics.items() if value == value} | {"steps": outcome.steps},
         command=commands.train(line),
     )
-    trial.attach(outcome.folder / "samples" / "grid.png")
+    trial.attach(paths.grid(outcome.folder))
     if outcome.error is not None:
         raise outcome.error
     if outcome.status == "pruned":
@@ -106,7 +107,9 @@ def _asked(line: Sequence[str], key: str) -> bool:
 
 def folder_of(mark: Mapping[str, Any], output_root: str, name: str) -> Path | None:
     """Return the newest version folder whose record belongs to a trial ({"study", "number"}); None without one."""
-    found = [version.folder for version in ledger.versions(output_root, name) if version.record.get("trial") == mark]
+    found = [
+        version.folder for version in ledger.versions(output_root, name) if version.record.trial == TrialMark(**mark)
+    ]
     return found[-1] if found else None
 
 
@@ -148,8 +151,8 @@ def _disk(config: DictConfig) -> list[str]:
     if trial is None:
         return []
     root, study = Path(str(config.output_root)), str(config.hydra.sweeper.study_name)
-    trials = [v for v in ledger.versions(root) if (v.record.get("trial") or {}).get("study") == study]
-    left = int(config.hydra.sweeper.n_trials) - sum(v.record.get("status") in retention.ENDED for v in trials)
+    trials = [v for v in ledger.versions(root) if v.record.study == study]
+    left = int(config.hydra.sweeper.n_trials) - sum(v.record.status in retention.ENDED for v in trials)
     # What has ended keeps its files, the best one its state; one that runs takes a little more.
     total = max(0, left) * (trial.files * trial.weights + trial.folder) + trial.state + trial.peak
     free = disk.free_at(root)
@@ -201,7 +204,7 @@ def closing(config: DictConfig, study: optuna.Study, rows: Sequence[Row], best: 
         front = [row for row in rows if row.pareto]
         return [f"best      {row.version} in {row.folder}" for row in front] or ["best      none: no trial completed"]
     folder = Path(best.folder) if best.folder else None
-    if folder is not None and (folder / "record.json").exists():
+    if folder is not None and paths.record(folder).exists():
         from lorasweep.tracking.wandb import crown
 
         crown(folder)
@@ -227,8 +230,8 @@ def next_steps(study: optuna.Study, rows: Sequence[Row]) -> dict[str, str]:
         steps = {"best": steps.pop("best"), "as good": equals, **steps}
     best = leaderboard.best(rows)
     folder = Path(best.folder) if best is not None and best.folder else None
-    if folder is not None and retention.states(folder):  # else there is nothing to go on from, here at least
-        steps["continue"] = ledger.longer(json.loads((folder / "record.json").read_text()), str(folder.parents[1]))
+    if folder is not None and paths.states(folder):  # else there is nothing to go on from, here at least
+        steps["continue"] = ledger.longer(Record.read(folder), str(folder.parents[1]))
     return steps
 
 

@@ -10,7 +10,7 @@ from PIL import Image, ImageColor
 from lorasweep.pictures.before_after import write_before_after
 from lorasweep.pictures.canvas import ACCENT, EMPTY, PAPER, font, wrap
 from lorasweep.pictures.grid import Column, shown_columns, write_grid
-from lorasweep.pictures.sample_files import prompts_of
+from lorasweep.pictures.prompts import prompts_of
 
 COLOURS = ["#ff0000", "#00ff00", "#0000ff", "#ffff00", "#ff00ff", "#00ffff", "#800000", "#008000"]
 

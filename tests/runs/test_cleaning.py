@@ -14,6 +14,7 @@ from optuna.trial import TrialState, create_trial
 from lorasweep import files
 from lorasweep.commands.cli import main
 from lorasweep.runs import ledger, lock
+from lorasweep.runs.record import Record
 from lorasweep.search.storage import journal_url, open_storage
 
 
@@ -120,8 +121,9 @@ def test_what_was_gone_on_with_between_the_look_and_the_removal_is_left_alone(
     take = lock.take
 
     def late(place: Path) -> Any:
-        record = ledger.Record(folder)
-        record.update(selected_epoch=3)
+        record = Record.read(folder)
+        record.selected_epoch = 3
+        record.write()
         return take(place)
 
     monkeypatch.setattr(lock, "take", late)

@@ -1,6 +1,5 @@
 """Version numbers are never given twice; records are always whole."""
 
-import json
 import os
 import shutil
 import threading
@@ -11,6 +10,7 @@ import pytest
 
 from lorasweep.errors import UserError
 from lorasweep.runs import ledger, lock
+from lorasweep.runs.record import Record, Status
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_unwritable_root_is_one_line(tmp_path: Path, recipes: Path) -> None:
 def test_find_by_number_and_latest(tmp_path: Path, recipes: Path) -> None:
     for _ in range(2):
         _, folder = ledger.open_version(tmp_path, "FuzzyBear", recipes)
-        ledger.Record(folder, {"name": "FuzzyBear", "version": 6})
+        Record(folder, "FuzzyBear", 6).write()
     ledger.open_version(tmp_path, "FuzzyBear", recipes)  # has no record yet: not resumable
     assert ledger.find(tmp_path, "FuzzyBear", "latest").name == "v7"
     assert ledger.find(tmp_path, "FuzzyBear", "v6").name == "v6"
@@ -70,20 +70,11 @@ def test_find_by_number_and_latest(tmp_path: Path, recipes: Path) -> None:
         ledger.find(tmp_path, "Food", "latest")
 
 
-def test_record_is_on_disk_after_every_update(tmp_path: Path) -> None:
-    record = ledger.Record(tmp_path, {"status": "running", "epochs": []})
-    record.update(epochs=[{"epoch": 1}])
-    assert json.loads((tmp_path / "record.json").read_text()) == {
-        "status": "running",
-        "epochs": [{"epoch": 1}],
-    }
-    assert ledger.Record(tmp_path).values["epochs"] == [{"epoch": 1}]
-
-
 def test_the_latest_is_one_that_began(tmp_path: Path, recipes: Path) -> None:
-    for status, began in (("interrupted", True), ("failed", True), ("failed", False)):
+    starts: list[tuple[Status, bool]] = [("interrupted", True), ("failed", True), ("failed", False)]
+    for status, began in starts:
         number, folder = ledger.open_version(tmp_path, "FuzzyBear", recipes)
-        ledger.Record(folder, {"name": "FuzzyBear", "version": number, "status": status})
+        Record(folder, "FuzzyBear", number, status=status).write()
         if began:
             (folder / "metrics.jsonl").touch()
     assert ledger.find(tmp_path, "FuzzyBear", "latest").name == "v7"
@@ -95,9 +86,10 @@ def test_the_latest_is_one_that_began(tmp_path: Path, recipes: Path) -> None:
 
 
 def test_only_what_a_process_trains_is_running(tmp_path: Path, recipes: Path) -> None:
-    for status in ("running", "running", "complete"):
+    statuses: list[Status] = ["running", "running", "complete"]
+    for status in statuses:
         number, folder = ledger.open_version(tmp_path, "FuzzyBear", recipes)
-        ledger.Record(folder, {"name": "FuzzyBear", "version": number, "status": status})
+        Record(folder, "FuzzyBear", number, status=status).write()
     # v6 in training; v7 killed; a kill leaves the lock's file, which says nothing
     with lock.take(tmp_path / "fuzzybear" / "v6"):
         lock.take(tmp_path / "fuzzybear" / "v7").close()

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from lorasweep import files
-from lorasweep.runs import ledger, lock, retention
+from lorasweep.runs import lock, paths, retention
+from lorasweep.runs.record import Epoch, Record
 
 
-def entries(*saved: int, of: int = 8) -> list[dict[str, Any]]:
-    return [{"epoch": epoch, "file": f"Bear_v6-{epoch:06d}.safetensors" if epoch in saved else None, "step": epoch}
-            for epoch in range(1, of + 1)]  # fmt: skip
+def entries(*saved: int, of: int = 8) -> list[Epoch]:
+    files = {epoch: f"Bear_v6-{epoch:06d}.safetensors" for epoch in saved}
+    return [Epoch(epoch, step=epoch, file=files.get(epoch)) for epoch in range(1, of + 1)]
 
 
 @pytest.mark.parametrize(
@@ -32,44 +33,40 @@ def entries(*saved: int, of: int = 8) -> list[dict[str, Any]]:
     ],
 )
 def test_the_selected_and_the_last_stay(
-    saved: tuple[int, ...], selected: int | None, keep: int, gone: list[int]
+    saved: tuple[int, ...], selected: int | None, keep: int, gone: list[int], tmp_path: Path
 ) -> None:
-    assert retention.surplus(entries(*saved), selected, keep) == gone
+    record = Record(tmp_path, "Bear", 6, selected_epoch=selected, epochs=entries(*saved))
+    assert retention.surplus(record, keep) == gone
 
 
 @pytest.fixture
-def record(tmp_path: Path) -> ledger.Record:
+def record(tmp_path: Path) -> Record:
     """A version of four epochs, the second of which is selected; a file of a fifth is of no entry."""
     folder = tmp_path / "bear" / "v6"
     for epoch in range(1, 6):
         files.write_atomic(folder / f"Bear_v6-{epoch:06d}.safetensors", f"epoch {epoch}")
     files.link_or_copy(folder / "Bear_v6-000002.safetensors", folder / "Bear_v6.safetensors")
-    values = {
-        "name": "Bear",
-        "version": 6,
-        "status": "complete",
-        "selected_epoch": 2,
-        "epochs": entries(1, 2, 3, 4, of=4),
-    }
-    return ledger.Record(folder, values)
+    record = Record(folder, "Bear", 6, status="complete", selected_epoch=2, epochs=entries(1, 2, 3, 4, of=4))
+    record.write()
+    return record
 
 
-def names(record: ledger.Record) -> set[str]:
-    return {path.name for path in record.path.parent.glob("*.safetensors")}
+def names(record: Record) -> set[str]:
+    return {path.name for path in record.folder.glob("*.safetensors")}
 
 
-def test_epochs_go_and_the_record_says_so(record: ledger.Record) -> None:
+def test_epochs_go_and_the_record_says_so(record: Record) -> None:
     removed = retention.drop_epochs(record, [1, 3])
     assert [path.name[-18:-12] for path in removed] == ["000001", "000003", "000005"], "what no entry names goes too"
     assert names(record) == {"Bear_v6.safetensors", "Bear_v6-000002.safetensors", "Bear_v6-000004.safetensors"}
-    saved = json.loads(record.path.read_text())["epochs"]
+    saved = json.loads(paths.record(record.folder).read_text())["epochs"]
     assert [bool(entry["file"]) for entry in saved] == [False, True, False, True]
-    assert (record.path.parent / "Bear_v6.safetensors").read_text() == "epoch 2"
+    assert (record.folder / "Bear_v6.safetensors").read_text() == "epoch 2"
 
 
 @pytest.mark.parametrize("operations", range(4))
 def test_killed_between_any_two_operations_no_record_names_a_file_that_is_gone(
-    record: ledger.Record, operations: int, monkeypatch: pytest.MonkeyPatch
+    record: Record, operations: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left = operations
     unlink, write = Path.unlink, files.write_json
@@ -89,15 +86,15 @@ def test_killed_between_any_two_operations_no_record_names_a_file_that_is_gone(
         patch.setattr(files, "write_json", counted(write))
         with pytest.raises(KeyboardInterrupt):
             retention.drop_epochs(record, [1, 3])
-    again = ledger.Record(record.path.parent)
-    assert {entry["file"] for entry in again.values["epochs"] if entry["file"]} <= names(again)
+    again = Record.read(record.folder)
+    assert {entry.file for entry in again.saved} <= names(again)
     assert {"Bear_v6.safetensors", "Bear_v6-000002.safetensors", "Bear_v6-000004.safetensors"} <= names(again)
-    retention.drop_epochs(again, retention.surplus(again.values["epochs"], 2, 1))
+    retention.drop_epochs(again, retention.surplus(again, 1))
     assert len(names(again)) == 3, "the next look removes what was left"
 
 
-def test_removing_an_epoch_leaves_the_selected_file_that_was_linked_to_it(record: ledger.Record) -> None:
-    folder = record.path.parent
+def test_removing_an_epoch_leaves_the_selected_file_that_was_linked_to_it(record: Record) -> None:
+    folder = record.folder
     assert (folder / "Bear_v6.safetensors").stat().st_nlink == 2, "one file under two names: no room twice"
     retention.drop_epochs(record, [1, 2, 3, 4])
     assert names(record) == {"Bear_v6.safetensors"}
@@ -124,7 +121,7 @@ def test_of_a_study_the_best_keeps_its_state_and_so_does_what_has_not_ended(tmp_
     other = study(tmp_path, "another", v9=("complete", 0.9))
     with lock.take(versions["v1"]):
         retention.drop_beaten_states(tmp_path, "Bear", "bear")
-        assert retention.states(versions["v1"]), "somebody has it in hand"
+        assert paths.states(versions["v1"]), "somebody has it in hand"
     retention.drop_beaten_states(tmp_path, "Bear", "bear")
-    kept = {name for name, folder in (versions | other).items() if retention.states(folder)}
+    kept = {name for name, folder in (versions | other).items() if paths.states(folder)}
     assert kept == {"v2", "v4", "v5", "v6", "v9"}

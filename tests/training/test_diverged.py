@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -14,6 +13,7 @@ from safetensors.torch import save_file
 from lorasweep.compose.composition import load
 from lorasweep.errors import UserError
 from lorasweep.families.sdxl.model import SDXL
+from lorasweep.runs.record import Epoch, Record, Trial
 from lorasweep.schema import Config
 from lorasweep.training.cohort import run
 from lorasweep.training.diverged import diverged
@@ -40,22 +40,20 @@ def test_the_way_on_of_a_training_that_diverged_leads_out(
 
 
 @pytest.fixture
-def record() -> dict[str, Any]:
-    """What record.json holds of a version with two saved epochs."""
-    epochs = [{"epoch": epoch, "step": epoch, "file": f"{epoch}.safetensors"} for epoch in (1, 2)]
-    return {"name": "FuzzyBear", "version": 6, "overrides": ["seed=7"], "trial": None, "epochs": epochs}
+def record(tmp_path: Path) -> Record:
+    """A version with two saved epochs."""
+    epochs = [Epoch(epoch, step=epoch, file=f"{epoch}.safetensors") for epoch in (1, 2)]
+    return Record(tmp_path, "FuzzyBear", 6, overrides=["seed=7"], epochs=epochs)
 
 
-def told(config: Config, record: dict[str, Any], folder: Path, step: int, precision: str = "no") -> UserError:
-    return diverged("step 3: loss nan", config, record, folder, step, precision)
+def told(config: Config, record: Record, step: int, precision: str = "no") -> UserError:
+    return diverged("step 3: loss nan", config, record, step, precision)
 
 
-def test_the_last_file_leads_on(
-    tmp_path: Path, short_config: Config, record: dict[str, Any], composed_configs: None
-) -> None:
+def test_the_last_file_leads_on(tmp_path: Path, short_config: Config, record: Record, composed_configs: None) -> None:
     save_file({"lora_unet_x.lora_down.weight": torch.zeros(4, 4)}, tmp_path / "2.safetensors")
     short_config.base_model.lora_lr = 1.0
-    ways = told(short_config, record, tmp_path, 2).ways
+    ways = told(short_config, record, 2).ways
     config = load(shlex.split(ways["go on from its last good file, slower"])[2:])
     assert config.network.start_from == str(tmp_path / "2.safetensors") and config.seed == 7
     assert config.optimizer.lr == pytest.approx(short_config.optimizer.lr / 3, rel=1e-5)
@@ -72,9 +70,9 @@ def test_the_last_file_leads_on(
     ],
 )
 def test_only_what_can_have_been_the_reason_is_changed(
-    step: int, precision: str, ways: list[str], tmp_path: Path, short_config: Config, record: dict[str, Any]
+    step: int, precision: str, ways: list[str], tmp_path: Path, short_config: Config, record: Record
 ) -> None:
-    record["epochs"] = []
-    assert list(told(short_config, record, tmp_path, step, precision).ways) == ways
-    record["trial"] = {"study": "s", "number": 3}
-    assert not told(short_config, record, tmp_path, step, precision).ways, "the search decides for its trials"
+    record.epochs = []
+    assert list(told(short_config, record, step, precision).ways) == ways
+    record.trial = Trial("s", 3)
+    assert not told(short_config, record, step, precision).ways, "the search decides for its trials"

@@ -33,9 +33,9 @@ def test_a_folder_of_any_name_is_trained_resumed_and_told(
     run(short_config, overrides=line, base=toy_base)
 
     *_, version = ledger.versions(short_config.output_root)  # a longer training is a new version
-    assert version.record["status"] == "complete"
-    assert version.record["dataset"]["path"] == str(photos)
-    (skipped,) = version.record["dataset"]["skipped"]
+    assert version.record.status == "complete"
+    assert version.record.dataset.path == str(photos)
+    (skipped,) = version.record.dataset.skipped
     assert skipped.endswith("caf\\xe9.png: is empty (0 bytes): copy it again or delete it")
     with safe_open(version.folder / f"FuzzyBear_v{version.number}.safetensors", "pt") as weights:
         metadata = weights.metadata()

@@ -96,7 +96,7 @@ def _rules(args: argparse.Namespace, versions: Sequence[ledger.Version]) -> Rule
 
 
 def _study(version: ledger.Version) -> str:
-    return str((version.record.get("trial") or {}).get("study", ""))
+    return version.record.study
 
 
 def _studies(version: ledger.Version) -> tuple[str, ...]:

@@ -86,12 +86,12 @@ def _chosen(args: argparse.Namespace) -> list[ledger.Version]:
     Raises:
         UserError: there are none; the message lists what there is.
     """
-    for path in ledger.unreadable(args.output_root):
-        print(f"left out {path.parent}: its record.json cannot be read", file=sys.stderr)
+    for folder in ledger.unreadable(args.output_root):
+        print(f"left out {folder}: its record.json cannot be read", file=sys.stderr)
     everything = ledger.versions(args.output_root)
     found = [version for version in everything if not args.name or slug(version.name) == slug(args.name)]
     if args.study:
-        found = [v for v in found if (v.record.get("trial") or {}).get("study") == args.study]
+        found = [v for v in found if v.record.study == args.study]
     if args.version:
         found = [version for version in found if f"v{version.number}" in args.version]
     if found:

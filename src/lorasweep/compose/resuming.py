@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -17,7 +16,8 @@ from yaml import YAMLError
 from lorasweep import command_lines as commands
 from lorasweep.compose import overrides
 from lorasweep.errors import Problem, UserError
-from lorasweep.runs import ledger
+from lorasweep.runs import ledger, paths
+from lorasweep.runs.record import Record
 from lorasweep.schema import Config, schema_keys
 from lorasweep.text.values import written
 
@@ -51,7 +51,7 @@ def resumed(config: DictConfig, line: Sequence[str], config_name: str) -> DictCo
         values = {key: (written(_value(saved, key)), written(changes[key])) for key in refused}
         problems = [Problem(f"{given} {key}={own}; you gave {now}", key) for key, (own, now) in values.items()]
         kept = [text for text in line if not beginning.changes([text]).keys() & set(refused)]
-        over = beginning.record.get("status") == "complete" and not longer
+        over = beginning.record.status == "complete" and not longer
         go_on = ledger.longer(beginning.record, config.output_root) if over else commands.train(kept)
         anew = commands.train(commands.changed(beginning.line, line))
         raise UserError(problems, ways={f"go on with {folder.name} as it is": go_on, "start a new version": anew})
@@ -74,7 +74,7 @@ class _Beginning:
         config_name: the root config's name.
 
     Attributes:
-        record: what its record.json holds.
+        record: its record.
         config: its config.
         line: the overrides that it was begun with; its recipe alone where they can no longer be composed.
 
@@ -83,10 +83,10 @@ class _Beginning:
     """
 
     def __init__(self, folder: Path, line: Sequence[str], config_name: str) -> None:
-        self.record: dict[str, Any] = json.loads((folder / "record.json").read_text())
+        self.record = Record.read(folder)
         self.config, self._config_name = _saved(folder), config_name
         try:
-            self.line = [str(text) for text in OmegaConf.load(folder / ".hydra" / "overrides.yaml")]
+            self.line = [str(text) for text in OmegaConf.load(paths.overrides(folder))]
             self._composed = hydra.compose(config_name, self.line)
         except _ERRORS:
             self.line = [text for text in line if commands.key_of(text) == "lora"]
@@ -120,7 +120,7 @@ def _is_named(key: str, names: Collection[str]) -> bool:
 
 
 def _saved(folder: Path) -> DictConfig:
-    file = folder / ".hydra" / "config.yaml"
+    file = paths.config(folder)
     try:
         saved = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(file))
     except _ERRORS as error:

@@ -13,9 +13,6 @@ from lorasweep.schema import DatasetConfig
 from lorasweep.text.encoding import readable
 from lorasweep.text.values import few
 
-FILE = "data.json"
-"""Name of the file in a version's folder that keeps its manifest."""
-
 ROLES = {"training": "trained on", "heldout": "held out", "regularisation": "a regularisation image"}
 DIGITS = 16  # of a digest: enough to tell pictures and captions apart
 

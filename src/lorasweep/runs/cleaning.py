@@ -8,7 +8,8 @@ from pathlib import Path
 
 from lorasweep import files
 from lorasweep.errors import UserError
-from lorasweep.runs import ledger, lock, retention
+from lorasweep.runs import ledger, lock, paths, retention
+from lorasweep.runs.record import Record
 
 Trial = tuple[str, int]
 """Name of a study, number of a trial."""
@@ -84,34 +85,34 @@ def remove(found: Surplus) -> bool:
     except UserError:
         return False
     with held:
-        record = ledger.Record(folder)
-        if record.values != found.version.record:
+        record = Record.read(folder)
+        if record != found.version.record:
             return False
         retention.drop_epochs(record, found.epochs)
         for path in found.state:
             path.unlink(missing_ok=True)
-        for place in ledger.PLACES:
-            files.remove_leftovers(folder / place)
+        for place in paths.places(folder):
+            files.remove_leftovers(place)
     return True
 
 
 def _look(version: ledger.Version, superseded: bool, rules: Rules) -> Surplus:
     record, folder = version.record, version.folder
-    trial = record.get("trial") or {}
     if lock.is_held(folder):
         return Surplus(version, left="it is being trained")
-    if trial and (trial["study"], trial["number"]) not in rules.settled:
-        return Surplus(version, left=f"study {trial['study']} may go on with it, or is kept elsewhere (--storage URL)")
+    trial = record.trial
+    if trial and (trial.study, trial.number) not in rules.settled:
+        return Surplus(version, left=f"study {trial.study} may go on with it, or is kept elsewhere (--storage URL)")
     if version.status not in retention.ENDED and not superseded:
         return Surplus(version, left="it has not ended: it can be resumed")
-    epochs = retention.surplus(record.get("epochs") or (), record.get("selected_epoch"), rules.keep_epochs)
-    weights = [folder / entry["file"] for entry in record.get("epochs") or () if entry["epoch"] in epochs]
+    epochs = retention.surplus(record, rules.keep_epochs)
+    weights = [folder / str(entry.file) for entry in record.epochs if entry.epoch in epochs]
     return Surplus(
         version,
         epochs=epochs,
-        weights=[*(path for path in weights if path.exists()), *retention.nameless(folder, record)],
-        state=[] if rules.keep_states else retention.states(folder),
-        leftovers=[path for place in ledger.PLACES for path in files.leftovers(folder / place)],
+        weights=[*(path for path in weights if path.exists()), *retention.nameless(record)],
+        state=[] if rules.keep_states else paths.states(folder),
+        leftovers=[path for place in paths.places(folder) for path in files.leftovers(place)],
     )
 
 
@@ -120,9 +121,9 @@ def _superseded(versions: Iterable[ledger.Version]) -> set[Path]:
     known = {version.folder: version for version in versions}
     found: set[Path] = set()
     for version in known.values():
-        at: ledger.Version | None = version if version.record.get("status") in retention.ENDED else None
-        while at is not None and (origin := at.record.get("continued_from")):
-            folder = at.folder.with_name(f"v{origin['version']}")
+        at: ledger.Version | None = version if version.record.status in retention.ENDED else None
+        while at is not None and (origin := at.record.continued_from):
+            folder = at.folder.with_name(f"v{origin.version}")
             if folder in found:
                 break
             found.add(folder)

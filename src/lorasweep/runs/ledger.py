@@ -1,4 +1,4 @@
-"""Version numbers, version folders and their records.
+"""Version numbers and version folders: a new one, a certain one, all of them.
 
 `outputs/<slug>/v<N>/` is one version. Numbers continue the documented history in `conf/lora/<slug>/` and are never
 given twice, not even after a folder was deleted: each number is claimed by creating `outputs/<slug>/.claims/<N>`
@@ -7,28 +7,23 @@ exclusively, which the file system decides atomically for parallel starts, on ne
 
 from __future__ import annotations
 
-import json
 import os
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from lorasweep import command_lines as commands
-from lorasweep import files
 from lorasweep.command_lines import RECIPES
 from lorasweep.errors import UserError
-from lorasweep.runs import lock
-from lorasweep.schema import slug
+from lorasweep.runs import lock, paths
+from lorasweep.runs.record import Record
+from lorasweep.schema import schema_keys, slug
 
 MULTIRUN = "LORASWEEP_MULTIRUN"
 """The environment variable that says which multirun a process works for; the records of its versions keep it."""
 
-PLACES = ("", "state", "samples", ".hydra")
-"""Where in a version's folder a killed process leaves what it had not finished."""
-
-STATUSES = ("running", "complete", "pruned", "failed", "interrupted")
+LENGTHS = ("training.epochs", "training.max_steps")
+"""Settings that say for how long a version is trained; the second wins."""
 
 
 def documented(name: str, recipes: Path = RECIPES) -> int:
@@ -75,7 +70,7 @@ def find(output_root: Path | str, name: str, which: str) -> Path:
         UserError: there is no such version; the message lists those that exist.
     """
     home = Path(output_root) / slug(name)
-    numbers = sorted(_number(path.name) for path in home.glob("v*") if (path / "record.json").exists())
+    numbers = sorted(_number(path.name) for path in home.glob("v*") if paths.record(path).exists())
     begun = [number for number in numbers if _began(home / f"v{number}")]
     if not numbers or (which == "latest" and not begun):
         raise UserError(f"resume={which}: {home} holds no version to resume; start one without resume")
@@ -88,82 +83,75 @@ def find(output_root: Path | str, name: str, which: str) -> Path:
 
 
 def _began(folder: Path) -> bool:
-    record = json.loads((folder / "record.json").read_text())
-    return record.get("status") != "failed" or (folder / "metrics.jsonl").exists()
+    return Record.read(folder).status != "failed" or paths.metrics(folder).exists()
 
 
-def longer(record: Mapping[str, Any], output_root: str) -> str:
+def longer(record: Record, output_root: str) -> str:
     """Return the command that trains a version for twice as long as it was planned, as a new version."""
-    training = record["config"]["training"]
-    key = "epochs" if training["max_steps"] is None else "max_steps"
-    change = f"training.{key}={2 * training[key]}"
-    return commands.resume(record["name"], record["recipe"], record["version"], output_root, change)
+    epochs, steps = (record.setting(schema_keys()[key]) for key in LENGTHS)
+    change = f"training.epochs={2 * epochs}" if steps is None else f"training.max_steps={2 * steps}"
+    return commands.resume(record.name, record.recipe, record.version, output_root, change)
 
 
-def check_unfinished(record: Mapping[str, Any], output_root: str) -> None:
+def check_unfinished(record: Record, output_root: str) -> None:
     """Refuse to resume a version that is complete, unless it is to be trained for longer.
 
     Raises:
         UserError: it is complete.
     """
-    if record.get("status") == "complete":
-        done = record["epochs"][-1]["step"] if record["epochs"] else 0
+    if record.status == "complete":
+        done = record.epochs[-1].step if record.epochs else 0
         raise UserError(
-            f"v{record['version']} is complete ({done} steps) and stays as it is; a longer training is a new version",
+            f"v{record.version} is complete ({done} steps) and stays as it is; a longer training is a new version",
             ways={
                 "train it for longer": longer(record, output_root),
-                "start a new version": commands.train(commands.changed(record["overrides"], [])),
+                "start a new version": commands.train(commands.changed(record.overrides, [])),
             },
         )
 
 
-class Record:
-    """record.json of one version: always a whole file on disk, rewritten at each `update`.
-
-    Args:
-        folder: the version folder.
-        values: the first content; None reads what is there (a resumed version).
-    """
-
-    def __init__(self, folder: Path, values: dict[str, Any] | None = None) -> None:
-        self.path = folder / "record.json"
-        self.values: dict[str, Any] = json.loads(self.path.read_text()) if values is None else values
-        self.update()
-
-    def update(self, **changes: Any) -> None:
-        """Change some keys and write the whole record, atomically."""
-        self.values.update(changes)
-        files.write_json(self.path, self.values)
-
-
 @dataclass(frozen=True)
 class Version:
-    """One line of the table of versions."""
+    """One version that was begun.
 
-    name: str
-    number: int
-    folder: Path
-    record: dict[str, Any]
+    Attributes:
+        record: its record.
+    """
+
+    record: Record
+
+    @property
+    def name(self) -> str:
+        """Return the name of its LoRA."""
+        return self.record.name
+
+    @property
+    def number(self) -> int:
+        """Return N of vN."""
+        return self.record.version
+
+    @property
+    def folder(self) -> Path:
+        """Return its folder."""
+        return self.record.folder
 
     @property
     def status(self) -> str:
         """How it ended, or that it is running. What a kill or a power cut ended is interrupted, whatever it wrote."""
-        status: str = self.record.get("status", "")
+        status = self.record.status
         return "interrupted" if status == "running" and not lock.is_held(self.folder) else status
 
 
 def versions(output_root: Path | str, name: str | None = None) -> list[Version]:
     """Return every version with a readable record, by name and number; `unreadable` has the others."""
-    found = []
-    for path in _records(output_root):
-        if (name is None or path.parent.parent.name == slug(name)) and (record := _read(path)) is not None:
-            found.append(Version(record["name"], record["version"], path.parent, record))
+    folders = [folder for folder in _folders(output_root) if name is None or folder.parent.name == slug(name)]
+    found = [Version(record) for folder in folders if (record := _read(folder)) is not None]
     return sorted(found, key=lambda version: (version.name, version.number))
 
 
 def unreadable(output_root: Path | str) -> list[Path]:
-    """Return the records that are none, such as one that a hand has edited or a disk has lost."""
-    return [path for path in _records(output_root) if _read(path) is None]
+    """Return the folders whose records are none, such as one that a hand has edited or a disk has lost."""
+    return [folder for folder in _folders(output_root) if _read(folder) is None]
 
 
 def number_of(folder: Path) -> int:
@@ -171,16 +159,14 @@ def number_of(folder: Path) -> int:
     return _number(folder.name)
 
 
-def _records(output_root: Path | str) -> list[Path]:
-    return sorted(Path(output_root).glob("*/v*/record.json"))
+def _folders(output_root: Path | str) -> list[Path]:
+    return sorted(folder for folder in Path(output_root).glob("*/v*") if paths.record(folder).exists())
 
 
-def _read(path: Path) -> dict[str, Any] | None:
-    """Return a record; None where the file is none."""
+def _read(folder: Path) -> Record | None:
     try:
-        record = json.loads(path.read_text())
-        return record if isinstance(record["name"], str) and isinstance(record["version"], int) else None
-    except (OSError, ValueError, KeyError, TypeError):
+        return Record.read(folder)
+    except (OSError, ValueError):
         return None
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from lorasweep.errors import UserError
+from lorasweep.runs import paths
 
 TRIES, PAUSE = 10, 0.02  # whoever only looks at a lock holds it for a moment
 
@@ -25,7 +26,7 @@ def take(folder: Path) -> IO[str]:
     Raises:
         UserError: another process holds it.
     """
-    path = _path(folder)
+    path = paths.lock(folder)
     path.parent.mkdir(exist_ok=True)
     stream = open(path, "a+")  # noqa: SIM115  held for the whole training
     for _ in range(TRIES):
@@ -52,7 +53,7 @@ def standing_still(folder: Path) -> Iterator[None]:
     Raises:
         Held: a process trains it.
     """
-    path = _path(folder)
+    path = paths.lock(folder)
     if not path.exists():
         yield
         return
@@ -88,10 +89,6 @@ def is_held(folder: Path) -> bool:
 
 def _busy(folder: Path, holder: str) -> UserError:
     return UserError(f"{folder} is being trained by process {holder}: wait for it, or stop it first")
-
-
-def _path(folder: Path) -> Path:
-    return folder / "state" / ".lock"
 
 
 def _holder(stream: IO[str]) -> str:

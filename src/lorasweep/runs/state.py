@@ -6,7 +6,6 @@ No generator state is in it: every draw is a function of the step (see `loraswee
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from lorasweep import files
 from lorasweep.errors import UserError
+from lorasweep.runs import paths
 
 
 def save_state(folder: Path, step: int, tensors: dict[str, Tensor], plain: dict[str, Any]) -> Path:
@@ -25,12 +25,13 @@ def save_state(folder: Path, step: int, tensors: dict[str, Tensor], plain: dict[
     Args:
         folder: the version folder.
         step: optimizer steps done.
-        tensors: adapter and optimizer tensors. plain: JSON values that belong to them.
+        tensors: adapter and optimizer tensors.
+        plain: JSON values that belong to them.
     """
-    path = folder / "state" / f"step-{step:08d}.safetensors"
+    path = paths.state(folder, step)
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     files.write_safetensors(path, contiguous, {"plain": json.dumps({"step": step, **plain})})
-    for other in _states(folder):
+    for other in paths.states(folder):
         if other != path:
             other.unlink()
     return path
@@ -42,7 +43,7 @@ def load_state(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
     Raises:
         UserError: the state file is damaged.
     """
-    states = _states(folder)
+    states = paths.states(folder)
     if not states:
         return None
     with _opened(states[-1]) as (stream, plain):
@@ -55,7 +56,7 @@ def latest(folder: Path) -> tuple[Path, int] | None:
     Raises:
         UserError: the state file is damaged.
     """
-    states = _states(folder)
+    states = paths.states(folder)
     if not states:
         return None
     with _opened(states[-1]) as (_, plain):
@@ -72,8 +73,3 @@ def _opened(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
         raise UserError(
             f"{path} is damaged ({error}); start the version again without resume, its weights files are untouched"
         ) from None
-
-
-def _states(folder: Path) -> list[Path]:
-    pattern = re.compile(r"step-\d{8,}\.safetensors")
-    return sorted(path for path in (folder / "state").glob("step-*") if pattern.fullmatch(path.name))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 
-PHASES = ("load", "cache", "train", "sample", "evaluate")
+from lorasweep.runs.record import Seconds
+
+PHASES = tuple(each.name for each in fields(Seconds) if each.name not in ("source", "total"))
 
 
 class Stopwatch:
@@ -26,11 +29,13 @@ class Stopwatch:
         self._earlier = 0.0
         self._started = now if began is None else began
 
-    def continue_from(self, seconds: Mapping[str, float]) -> None:
+    def continue_from(self, seconds: Seconds | None) -> None:
         """Add what earlier parts of the same version took: `seconds` of the record that is continued."""
-        self._earlier += seconds["total"]
+        if seconds is None:
+            return
+        self._earlier += seconds.total
         for phase in PHASES:
-            self.seconds[phase] += seconds[phase]
+            self.seconds[phase] += getattr(seconds, phase)
 
     @contextmanager
     def __call__(self, phase: str) -> Iterator[None]:
@@ -44,7 +49,7 @@ class Stopwatch:
         finally:
             self.seconds[phase] += time.monotonic() - started
 
-    def read(self) -> dict[str, float]:
+    def read(self) -> Seconds:
         """Return `total` and every phase, in seconds, to the millisecond."""
         total = self._earlier + time.monotonic() - self._started
-        return {name: round(value, 3) for name, value in ({"total": total} | self.seconds).items()}
+        return Seconds(*(round(value, 3) for value in (total, *self.seconds.values())))

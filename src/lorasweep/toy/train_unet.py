@@ -19,6 +19,8 @@ import torch
 
 from lorasweep import files
 from lorasweep.randomness import random_for
+from lorasweep.runs import paths
+from lorasweep.runs.record import Record
 from lorasweep.toy.captions import tokenizer_texts
 from lorasweep.toy.humanoids import HELD_OUT, draw_humanoid
 from lorasweep.toy.models import Denoiser, write_denoiser
@@ -83,7 +85,7 @@ def train_unet(base: Path, cache: Path, *, seed: int, steps: int, batch: int = 1
     ]  # fmt: skip
     version = _latest(outputs / "humanoid")
     line = ["lora=humanoid", f"output_root={outputs}", "resume=latest"] if version else settings
-    if version is None or json.loads((version / "record.json").read_text())["status"] != "complete":
+    if version is None or Record.read(version).status != "complete":
         subprocess.run([*_launcher(workers), str(TRAIN), *line], check=True)
     made = _latest(outputs / "humanoid")
     assert made is not None
@@ -124,7 +126,7 @@ def _launcher(workers: int) -> list[str]:
 
 
 def _latest(folder: Path) -> Path | None:
-    found = [path.parent for path in folder.glob("v*/record.json")]
+    found = [path for path in folder.glob("v*") if paths.record(path).exists()]
     return max(found, key=lambda path: int(path.name[1:]), default=None)
 
 

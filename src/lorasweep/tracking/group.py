@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lorasweep.runs import paths
 from lorasweep.tracking.jsonl import JsonLines
 from lorasweep.tracking.tracker import Tracker, split_key
 
@@ -134,7 +135,7 @@ def open_trackers(
         resumed = resumed_step is not None
         return open_wandb(config, folder, version, say=say, resumed=resumed, job_type=job_type, trial=trial)
 
-    rows = JsonLines(folder / "metrics.jsonl", resumed_step)
+    rows = JsonLines(paths.metrics(folder), resumed_step)
     if config.tracker.tensorboard:
         add("TensorBoard", tensorboard)
     if config.tracker.wandb.mode != "disabled":

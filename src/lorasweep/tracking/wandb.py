@@ -22,6 +22,8 @@ from urllib.request import getproxies, proxy_bypass
 from omegaconf import OmegaConf
 
 from lorasweep import files
+from lorasweep.runs import paths
+from lorasweep.runs.record import Record
 from lorasweep.schema import Config, slug
 from lorasweep.text.encoding import all_readable
 from lorasweep.text.shell import shell_quoted
@@ -232,23 +234,23 @@ def crown(folder: Path, *, say: Callable[[str], None] = lambda line: None) -> No
         say: tells the user one line: where W&B logs to, or why it did not.
     """
     try:
-        record = json.loads((folder / "record.json").read_text())
+        record = Record.read(folder)
         kept = folder / "wandb" / "trial.json"
         trial = json.loads(kept.read_text()) if kept.exists() else None
-        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), record["config"]))
+        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), record.config))
         assert isinstance(config, Config)
         job_type = "trial" if trial else "train"
-        weights = folder / f"{record['name']}_v{record['version']}.safetensors"
+        weights = paths.selected(folder, record.stem)
         logged = (folder / "wandb" / f"{job_type}.id").exists() and config.tracker.wandb.mode != "disabled"
         if not logged or not weights.exists():
             return
-        tracker = open_wandb(config, folder, record["version"], say=say, resumed=True, job_type=job_type, trial=trial)
+        tracker = open_wandb(config, folder, record.version, say=say, resumed=True, job_type=job_type, trial=trial)
         if tracker is None:
             return
-        metrics = record["metrics"]["selected"]
-        aliases = [f"v{record['version']}", "best"]
-        tracker.weights(weights, aliases, {"epoch": record["selected_epoch"], **metrics})
-        tracker.finish(record["status"], metrics)
+        metrics = record.metrics.selected or {}
+        aliases = [f"v{record.version}", "best"]
+        tracker.weights(weights, aliases, {"epoch": record.selected_epoch, **metrics})
+        tracker.finish(record.status, metrics)
     except Exception as error:  # a finished study is not lost for an alias
         say(f"W&B: {folder.name} cannot be marked as the best ({_first_line(error)})")
 

@@ -159,17 +159,17 @@ def _set_up(jobs: Sequence[Job], base: SDXL | None, members: list[Member]) -> No
 
 def outcome(member: Member) -> Outcome:
     """Return how a member that has left its cohort ended."""
-    record = member.record.values
+    record = member.record
     return Outcome(
         folder=member.folder,
-        status=member.status,
-        value=record["objective"]["value"],
+        status=record.status,
+        value=record.objective.value,
         error=member.error,
-        reason=record["reason"],
-        number=record["version"],
-        epoch=record["selected_epoch"],
+        reason=record.reason,
+        number=record.version,
+        epoch=record.selected_epoch,
         steps=member.version.step,
-        metrics=dict(record["metrics"].get("selected", {})),
+        metrics=dict(record.metrics.selected or {}),
     )
 
 
@@ -200,10 +200,10 @@ def train(members: Sequence[Member], interruption: Interruption, processes: Proc
             _guarded(member, partial(_step, member, processes), processes)
         if interruption.signal is not None:
             for member in members:
-                if member.status == "running":
+                if member.record.status == "running":
                     _guarded(member, member.interrupt, processes)
     for member in members:
-        if member.status == "running":
+        if member.record.status == "running":
             _guarded(member, member.complete, processes)
 
 
@@ -230,7 +230,7 @@ def _guarded(member: Member, action: Callable[[], None], processes: Processes) -
         # epoch is still there, whole. The first error is the one to tell.
         with contextlib.suppress(Exception):
             member.close("failed", reason)
-        member.record.values["status"] = "failed"
+        member.record.status = "failed"
 
 
 def _explained(error: Exception, member: Member) -> Exception:
@@ -240,22 +240,22 @@ def _explained(error: Exception, member: Member) -> Exception:
         return UserError(
             f"{error.strerror} while writing {error.filename or member.folder}: every earlier file is whole. Make "
             f"room, {again}",
-            title=f"{member.name} stopped",
+            title=f"{member.record.stem} stopped",
         )
     if "does not have a deterministic implementation" in str(error):  # torch's words
         told = f"in step {member.version.step + 1}: {str(error).partition('. ')[0]}"
         member.changes = ("training.deterministic=false",)
-        return UserError(told, title=f"{member.name} stopped", ways={"go on without it": member.resume_command})
+        return UserError(told, title=f"{member.record.stem} stopped", ways={"go on without it": member.resume_command})
     if isinstance(error, PeerError | LostProcessError):
         what = "failed" if isinstance(error, PeerError) else "is gone"
         return UserError(
             f"another process of this launch {what} in step {member.version.step + 1} ({error}); what it printed says "
             f"more. Put it right, {again}",
-            title=f"{member.name} stopped",
+            title=f"{member.record.stem} stopped",
         )
     if shortage.out_of_memory(error):
         phase = member.stopwatch.failed or "train"
         where = shortage.PHASES.get(phase, f"in step {member.version.step + 1}")
         ways = member.cures(phase)
-        return UserError(shortage.told(error, where), title=f"{member.name} stopped", ways=ways)
+        return UserError(shortage.told(error, where), title=f"{member.record.stem} stopped", ways=ways)
     return error

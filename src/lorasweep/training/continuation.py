@@ -8,18 +8,17 @@ middle of anything; its folder is only read.
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from lorasweep import files
 from lorasweep.errors import UserError
 from lorasweep.export.weights import read_weights, write_weights
-from lorasweep.runs import lock, state
+from lorasweep.runs import lock, paths, state
+from lorasweep.runs.record import Epoch, Origin, Record
 from lorasweep.tracking.jsonl import truncate_after
 from lorasweep.training import remeasuring
 from lorasweep.training.subject import Differences, Subject, differences
@@ -34,15 +33,13 @@ class Earlier:
     """A version that can be continued.
 
     Attributes:
-        folder: its version folder.
-        record: what its record.json holds.
+        record: its record.
         state: its last saved state.
         step: the optimizer steps that are in it.
         differences: between what it is a training of and what the new version is.
     """
 
-    folder: Path
-    record: Mapping[str, Any]
+    record: Record
     state: Path
     step: int
     differences: Differences
@@ -63,7 +60,7 @@ def reading(folder: Path, subject: Subject, *, longer: bool = False) -> Iterator
         Unfit: there is nothing to continue, or it was another training, or it still runs.
     """
     record = _record(folder)
-    found = differences(Subject.saved(folder, record), subject)
+    found = differences(Subject.saved(record), subject)
     if others := found.others + ([] if longer else [f"another {key}" for key in found.longer]):
         more = f"; {len(others) - 3} more" if len(others) > 3 else ""
         raise Unfit(f"it is another training: {'; '.join(others[:3])}{more}")
@@ -76,61 +73,55 @@ def reading(folder: Path, subject: Subject, *, longer: bool = False) -> Iterator
         except UserError as error:
             raise Unfit("; ".join(error.problems)) from None
         if last is not None:
-            named = [entry["file"] for entry in record["epochs"] if entry["file"] and entry["step"] <= last[1]]
+            named = [str(entry.file) for entry in record.saved if entry.step <= last[1]]
             if missing := [name for name in named if not (folder / name).exists()]:
                 raise Unfit(f"{missing[0]} is gone")
-            yield Earlier(folder, record, *last, found)
+            yield Earlier(record, *last, found)
             return
-    if not record.get("continued_from"):
+    if record.continued_from is None:
         raise Unfit("it has no saved state yet")
-    with reading(folder.with_name(f"v{record['continued_from']['version']}"), subject, longer=longer) as earlier:
+    with reading(folder.with_name(f"v{record.continued_from.version}"), subject, longer=longer) as earlier:
         yield earlier
 
 
-def take_over(earlier: Earlier, folder: Path, name: str, epoch_ends: Sequence[int]) -> dict[str, Any]:
+def take_over(earlier: Earlier, record: Record, epoch_ends: Sequence[int]) -> None:
     """Copy what `earlier` has done into the folder of a new version, the state last: without it nothing counts.
 
     Args:
         earlier: as `reading` gives it.
-        folder: the new version folder.
-        name: start of its weights files' names, such as `FuzzyBear_v7`.
+        record: of the new version, which then has it too.
         epoch_ends: the steps at which its epochs end.
-
-    Returns:
-        The values that the new version's record takes over.
 
     Raises:
         Unfit: a weights file is damaged; nothing that counts was copied.
         OSError: the disk is full or the like.
     """
     measures = earlier.differences.measures
+    source, target = earlier.record.folder, record.folder
     epochs = []
-    for entry in whole_epochs(earlier.record["epochs"], earlier.step, epoch_ends, measures):
-        renamed = f"{name}-{entry['epoch']:06d}.safetensors" if entry["file"] else None
-        if renamed:
-            _copy_weights(earlier.folder / entry["file"], folder / renamed, name)
-        epochs.append({**entry, "file": renamed})
-    kept = {0, *(entry["epoch"] for entry in epochs)}
-    for picture in sorted((earlier.folder / "samples").glob("[0-9]*_[0-9]*.png")):
-        if int(picture.name.partition("_")[0]) in kept and remeasuring.PICTURES not in measures:
-            _copy(picture, folder / "samples" / picture.name)
-    rows = earlier.folder / "metrics.jsonl"
-    if rows.exists():
-        _copy(rows, folder / rows.name)
-        truncate_after(folder / rows.name, earlier.step)
-        remeasuring.set_aside_rows(folder / rows.name, measures)
-    _copy(earlier.state, folder / "state" / earlier.state.name)
-    return {
-        "epochs": epochs,
-        "metrics": {key: value for key, value in earlier.record["metrics"].items() if key == "base"},
-        "started_from": earlier.record.get("started_from"),
-        "continued_from": {"version": earlier.record["version"], "step": earlier.step},
-    }
+    for entry in whole_epochs(earlier.record.epochs, earlier.step, epoch_ends, measures):
+        renamed = paths.weights(target, record.stem, entry.epoch) if entry.file else None
+        if renamed is not None:
+            _copy_weights(source / str(entry.file), renamed, record.stem)
+        epochs.append(replace(entry, file=renamed.name if renamed is not None else None))
+    kept = {0, *(entry.epoch for entry in epochs)}
+    for picture, epoch in paths.samples(source).items():
+        if epoch in kept and remeasuring.PICTURES not in measures:
+            _copy(picture, target / picture.relative_to(source))
+    if paths.metrics(source).exists():
+        _copy(paths.metrics(source), paths.metrics(target))
+        truncate_after(paths.metrics(target), earlier.step)
+        remeasuring.set_aside_rows(target, measures)
+    _copy(earlier.state, paths.state(target, earlier.step))
+    record.epochs, record.metrics = epochs, replace(earlier.record.metrics, selected=None, source=None)
+    record.started_from = earlier.record.started_from
+    record.continued_from = Origin(earlier.record.version, earlier.step)
+    record.write()
 
 
 def whole_epochs(
-    entries: Iterable[Mapping[str, Any]], step: int, epoch_ends: Sequence[int], measures: Collection[str]
-) -> list[dict[str, Any]]:
+    entries: Iterable[Epoch], step: int, epoch_ends: Sequence[int], measures: Collection[str]
+) -> list[Epoch]:
     """Return a record's entries of epochs that are over after `step` steps and end in this plan where they did.
 
     The last epoch of a shorter plan may have been cut short: that was another epoch than the one of its number here.
@@ -142,18 +133,17 @@ def whole_epochs(
         measures: beginnings of the names of what is measured in another way now; it no longer competes.
     """
     return [
-        {**entry, "metrics": remeasuring.set_aside(entry["metrics"], measures)}
+        replace(entry, metrics=remeasuring.set_aside(entry.metrics, measures))
         for entry in entries
-        if entry["step"] <= step and list(epoch_ends[entry["epoch"] - 1 : entry["epoch"]]) == [entry["step"]]
+        if entry.step <= step and list(epoch_ends[entry.epoch - 1 : entry.epoch]) == [entry.step]
     ]
 
 
-def _record(folder: Path) -> dict[str, Any]:
+def _record(folder: Path) -> Record:
     try:
-        record: dict[str, Any] = json.loads((folder / "record.json").read_text())
+        return Record.read(folder)
     except (OSError, ValueError):
         raise Unfit("its folder is gone" if not folder.exists() else "it was stopped before it began") from None
-    return record
 
 
 def _copy_weights(source: Path, target: Path, name: str) -> None:

@@ -22,7 +22,7 @@ from lorasweep.adapters.targets import COMPONENTS
 from lorasweep.errors import UserError
 from lorasweep.families.sdxl.layout import PARTS, config_source
 from lorasweep.optim.rates import learning_rates
-from lorasweep.runs import retention
+from lorasweep.runs import paths
 from lorasweep.schema import Config
 from lorasweep.text.values import size
 from lorasweep.training.memory.activations import hollow_adapter, hollow_encoder, hollow_unet, key
@@ -107,7 +107,7 @@ def check(needed: Footprint, config: Config, folder: Path, line: Sequence[str]) 
         UserError: it does not fit; with the commands that would.
     """
     free = free_at(folder)
-    there = sum(path.stat().st_size for path in [*folder.glob("*-[0-9]*.safetensors"), *retention.states(folder)])
+    there = sum(path.stat().st_size for path in [*folder.glob("*-[0-9]*.safetensors"), *paths.states(folder)])
     if needed.peak - there <= free:
         return f"disk: {needed.explain()}; {size(free)} free"
     thrifty = replace(needed, files=min(needed.saved, 2))

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
 from lorasweep import command_lines as commands
 from lorasweep.errors import UserError
 from lorasweep.optim.optimizers.kind import optimizer_kind
+from lorasweep.runs.record import Record
 from lorasweep.schema import Config, value_at
 from lorasweep.text.values import written
 
 RATES = ("optimizer.lr", "optimizer.text_encoder_lr", "optimizer.text_encoder_2_lr")
 
 
-def diverged(
-    what: str, config: Config, record: Mapping[str, Any], folder: Path, step: int, precision: str
-) -> UserError:
+def diverged(what: str, config: Config, record: Record, step: int, precision: str) -> UserError:
     """Return the words for a step that was not taken, or weights that were not written.
 
     To go on from the last state would lead to the same step with the same numbers, so that is not among the ways on.
@@ -25,13 +20,11 @@ def diverged(
     Args:
         what: what is not finite, and where.
         config: of the version.
-        record: its record.json.
-        folder: its folder.
+        record: its record.
         step: the optimizer steps that it has taken.
         precision: `no`, `fp16` or `bf16`, what the run came to.
     """
-    saved = [entry["file"] for entry in record["epochs"] if entry["file"]]
-    last, changes = folder / saved[-1] if saved else None, {}
+    last, changes = record.folder / str(record.saved[-1].file) if record.saved else None, {}
     if step == 0 and config.network.start_from is None:
         cure = "nothing was learnt yet, so it comes from the base, its VAE or an image"
         cure += "" if precision == "no" else ", or from their precision"
@@ -42,10 +35,10 @@ def diverged(
             changes["go on from its last good file, slower"] = [f"network.start_from={last}", *_slower(config)]
     if precision == "fp16" or (step == 0 and precision != "no"):
         changes["in full precision"] = ["training.mixed_precision=no"]
-    begun = record["overrides"]
+    begun = record.overrides
     ways = {purpose: commands.train(commands.changed(begun, wishes)) for purpose, wishes in changes.items()}
-    title = f"{record['name']} v{record['version']} stopped"
-    return UserError(f"{what}; {cure}", title=title, ways={} if record["trial"] else ways)
+    title = f"{record.name} v{record.version} stopped"
+    return UserError(f"{what}; {cure}", title=title, ways={} if record.trial else ways)
 
 
 def _slower(config: Config) -> list[str]:

@@ -9,9 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -25,7 +23,8 @@ from lorasweep.errors import UserError
 from lorasweep.export.metadata import TOY, base_version
 from lorasweep.metrics.selection import best_epoch
 from lorasweep.pictures import curves
-from lorasweep.runs import ledger, retention
+from lorasweep.runs import paths, retention
+from lorasweep.runs.record import Epoch, Record, Status, now
 from lorasweep.runs.stopwatch import Stopwatch
 from lorasweep.schema import LAST, OBJECTIVES, Config
 from lorasweep.tracking.group import Trackers
@@ -75,8 +74,12 @@ class Member:
     """A version of a cohort and what belongs to it.
 
     Attributes:
-        config: the whole config. version: the trainable side. evaluator: what measures it. folder: its version
-            folder. record: its record.json. trackers: where metrics go. stopwatch: where its seconds went.
+        config: the whole config.
+        version: the trainable side.
+        evaluator: what measures it.
+        record: its record.
+        trackers: where metrics go.
+        stopwatch: where its seconds went.
         progress: told about every step and epoch. spill: watches a GPU's memory; None without one.
         report: asked after each evaluation whether to stop.
         means: of what its steps measure.
@@ -89,8 +92,7 @@ class Member:
     config: Config
     version: Version
     evaluator: Evaluator
-    folder: Path
-    record: ledger.Record
+    record: Record
     trackers: Trackers
     stopwatch: Stopwatch
     progress: Progress
@@ -103,15 +105,9 @@ class Member:
     changes: tuple[str, ...] = ()
 
     @property
-    def name(self) -> str:
-        """Start of the names of the weights files: `FuzzyBear_v6`."""
-        return f"{self.config.name}_v{self.version.number}"
-
-    @property
-    def status(self) -> str:
-        """The record's status."""
-        status: str = self.record.values["status"]
-        return status
+    def folder(self) -> Path:
+        """Its version folder."""
+        return self.record.folder
 
     @property
     def resume_command(self) -> str:
@@ -122,17 +118,17 @@ class Member:
     @property
     def active(self) -> bool:
         """Whether it still has steps to take."""
-        return self.status == "running" and not self.version.finished
+        return self.record.status == "running" and not self.version.finished
 
     @property
     def selected(self) -> Path:
         """Path of the weights file of the selected epoch."""
-        return self.folder / f"{self.name}.safetensors"
+        return paths.selected(self.folder, self.record.stem)
 
     @property
     def diffusers_folder(self) -> Path:
         """Path of the selected checkpoint as a diffusers folder (full fine-tunes only)."""
-        return self.folder / f"{self.name}_diffusers"
+        return paths.diffusers(self.folder, self.record.stem)
 
     @property
     def _metric(self) -> str:
@@ -142,23 +138,24 @@ class Member:
 
     def weights(self, epoch: int) -> Path:
         """Return the path of the weights file of an epoch (1-based)."""
-        return self.folder / f"{self.name}-{epoch:06d}.safetensors"
+        return paths.weights(self.folder, self.record.stem, epoch)
 
     def cures(self, phase: str) -> dict[str, str]:
         """Return settings that would lower the peak of memory in a phase -> the command that applies them.
 
         The best that this version can go on with becomes part of `resume_command`.
         """
-        found, record = best(self.config, self.version.base, phase), self.record.values
-        if record["trial"]:  # the search's command decides, for all of its trials
+        found = best(self.config, self.version.base, phase)
+        if self.record.trial:  # the search's command decides, for all of its trials
             return {saving.explain(): "for the whole search" for saving in found}
         self.changes = next((saving.overrides for saving in found if saving.free), ())
-        return cures(self.config, found, record["overrides"], self.version.number)
+        return cures(self.config, found, self.record.overrides, self.version.number)
 
     def begin(self) -> None:
         """Measure the base, the yardstick of what follows, and draw the samples of before."""
         base = self.evaluator.base_metrics()
-        self.record.update(metrics=self.record.values["metrics"] | {"base": base})
+        self.record.metrics.base = dict(base)
+        self.record.write()
         if self.version.step == 0:
             self._log_images(0, 0)
             self.trackers.metrics({"epoch": 0, **base}, 0)
@@ -173,9 +170,9 @@ class Member:
 
     def replay(self) -> None:
         """Tell the trackers what was done up to here and they lack: all where they are new, else what a kill cost."""
-        rows = read_rows(self.folder / "metrics.jsonl")
+        rows = read_rows(paths.metrics(self.folder))
         self.trackers.replay([{k: v for k, v in row.items() if not k.startswith(remeasuring.EARLIER)} for row in rows])
-        steps = {0: 0} | {entry["epoch"]: entry["step"] for entry in self.record.values["epochs"]}
+        steps = {0: 0} | {entry.epoch: entry.step for entry in self.record.epochs}
         for epoch in self.evaluator.samples.epochs():
             if epoch in steps:
                 self.trackers.replay_images(self._images(epoch), steps[epoch])
@@ -221,13 +218,10 @@ class Member:
             self._write_weights(epoch)
         measured = self.evaluator.epoch_metrics(epoch, measure=measure, sample=sample)
         metrics = {"train/loss": self.means.epoch_loss(), **measured}
-        entry = {
-            "epoch": epoch,
-            "step": step,
-            "file": self.weights(epoch).name if save else None,
-            "metrics": metrics,
-        }
-        self.record.update(epochs=[*self.record.values["epochs"], entry], seconds=self.stopwatch.read())
+        entry = Epoch(epoch, step, self.weights(epoch).name if save else None, metrics)
+        self.record.epochs = [*self.record.epochs, entry]
+        self.record.seconds = self.stopwatch.read()
+        self.record.write()
         self._select()
         if sample and self.evaluator.samples.prompts:
             with self.stopwatch("sample"):
@@ -240,41 +234,37 @@ class Member:
         if reason and not self.version.finished:
             if not save:  # this is its last epoch after all
                 self._write_weights(epoch)
-                entry["file"] = self.weights(epoch).name
+                entry.file = self.weights(epoch).name
                 self._select()
             self.close("pruned", reason)
         self._thin_out()
 
     def _write_weights(self, epoch: int) -> None:
         try:
-            write_epoch_weights(self.weights(epoch), self.version, self.record.values, now())
+            write_epoch_weights(self.weights(epoch), self.version, self.record, now())
         except UserError as error:  # they are no numbers any more
             raise self._diverged(f"{error.title} after step {self.version.step}: {error.problems[0]}") from error
 
     def _diverged(self, what: str) -> UserError:
         version, precision = self.version, self.version.accelerator.mixed_precision
-        return diverged(what, self.config, self.record.values, self.folder, version.step, precision)
+        return diverged(what, self.config, self.record, version.step, precision)
 
-    def close(self, status: str, reason: str | None = None) -> None:
+    def close(self, status: Status, reason: str | None = None) -> None:
         """End the version: record, curves, best weights to the trackers; every earlier file of weights stays."""
-        chosen = self._entry(self.record.values["selected_epoch"])
-        summary = chosen["metrics"] if chosen else {}
-        objective = {**self.record.values["objective"], "value": summary.get(self.config.objective)}
-        self.record.update(
-            status=status,
-            reason=reason,
-            objective=objective,
-            metrics=self.record.values["metrics"] | {"selected": summary},
-            seconds=self.stopwatch.read(),
-            finished=now(),
-        )
-        if self.record.values["epochs"]:
+        record, chosen = self.record, self.record.selected
+        summary = chosen.metrics if chosen else {}
+        record.status, record.reason = status, reason
+        record.objective.value = summary.get(self.config.objective)
+        record.metrics.selected = summary
+        record.seconds, record.finished = self.stopwatch.read(), now()
+        record.write()
+        if record.epochs:
             self._draw_curves()
         if chosen and self.selected.exists():
             aliases = [f"v{self.version.number}", "latest"]
-            if not self.record.values["trial"]:  # of a study's versions only the winner is the best (`crown`)
+            if record.trial is None:  # of a study's versions only the winner is the best (`crown`)
                 aliases.append("best")
-            self.trackers.weights(self.selected, aliases, {"epoch": chosen["epoch"], **chosen["metrics"]})
+            self.trackers.weights(self.selected, aliases, {"epoch": chosen.epoch, **chosen.metrics})
         self.trackers.finish(status, summary)
         if status in retention.ENDED and not self.config.training.keep_state:
             retention.drop_state(self.folder)
@@ -288,7 +278,7 @@ class Member:
     def leave(self) -> None:
         """Take the adapter off the base and close what was held open; safe after any ending."""
         self.version.remove()
-        self.trackers.finish(self.status, {})  # where a full disk kept `close` from it
+        self.trackers.finish(self.record.status, {})  # where a full disk kept `close` from it
         self.progress.close()
         for stream in self.held:
             stream.close()
@@ -296,23 +286,23 @@ class Member:
     def show_closing(self) -> None:
         """Print where everything is, what was measured, and what to type next."""
         samples = self.evaluator.samples
-        paths = {
+        places = {
             "weights": self.selected,
             "diffusers": self.diffusers_folder,
             "before/after": samples.before_after,
             "all samples": samples.grid,
-            "curves": self.folder / "curves.png",
+            "curves": paths.curves(self.folder),
             "folder": self.folder,
         }
-        closing_table(self.record.values, paths, self._next_commands())
+        closing_table(self.record, places, self._next_commands())
 
     def _next_commands(self) -> dict[str, str]:
         if isinstance(self.error, UserError) and self.error.ways:
             return {}  # the message of the error, which follows, has them
-        if self.status != "complete":
+        if self.record.status != "complete":
             return {"continue": self.resume_command}
         is_toy = base_version(self.version.base.unet.config) == TOY
-        return after_training(self.config, self.record.values["overrides"], self.selected, is_toy=is_toy)
+        return after_training(self.config, self.record.overrides, self.selected, is_toy=is_toy)
 
     def interrupt(self) -> None:
         """Save the state of this very step and end as interrupted."""
@@ -321,12 +311,10 @@ class Member:
 
     def abandon(self) -> None:
         """End as interrupted without saving anything more; the last saved state is whole."""
-        if self.status == "running":
-            self.record.update(
-                status="interrupted",
-                reason=f"stopped at once in step {self.version.step + 1}: it goes on from its last saved state",
-                finished=now(),
-            )
+        if self.record.status == "running":
+            reason = f"stopped at once in step {self.version.step + 1}: it goes on from its last saved state"
+            self.record.status, self.record.reason, self.record.finished = "interrupted", reason, now()
+            self.record.write()
 
     def _select(self, again: bool = False) -> None:
         """Let the best epoch that has a file become the selected one.
@@ -334,29 +322,21 @@ class Member:
         Args:
             again: write its file even where there is one already.
         """
-        saved = [entry for entry in self.record.values["epochs"] if entry["file"]]
-        if not saved:
-            self.record.update(selected_epoch=None, selected_because=None)
-            return
-        metric = self._metric
-        if self.config.evaluation.select_by == LAST:
-            epoch, reason = saved[-1]["epoch"], "the last epoch (evaluation.select_by)"
-        else:
-            epoch, reason = best_epoch([SimpleNamespace(**entry) for entry in saved], metric, OBJECTIVES[metric])
-        entry = self._entry(epoch)
-        assert entry is not None
-        if again or epoch != self.record.values["selected_epoch"] or not self.selected.exists():
-            files.link_or_copy(self.folder / entry["file"], self.selected)
-        self.record.update(selected_epoch=epoch, selected_because=reason)
+        record, saved, metric = self.record, self.record.saved, self._metric
+        before, epoch, reason = record.selected_epoch, None, None
+        if saved and self.config.evaluation.select_by == LAST:
+            epoch, reason = saved[-1].epoch, "the last epoch (evaluation.select_by)"
+        elif saved:
+            epoch, reason = best_epoch(saved, metric, OBJECTIVES[metric])
+        record.selected_epoch, record.selected_because = epoch, reason
+        if record.selected is not None and (again or epoch != before or not self.selected.exists()):
+            files.link_or_copy(self.folder / str(record.selected.file), self.selected)
+        record.write()
 
     def _thin_out(self) -> None:
         """Remove the weights files that `training.keep_epochs` lets go."""
         if (keep := self.config.training.keep_epochs) is not None:
-            values = self.record.values
-            retention.drop_epochs(self.record, retention.surplus(values["epochs"], values["selected_epoch"], keep))
-
-    def _entry(self, epoch: int | None) -> dict[str, Any] | None:
-        return next((entry for entry in self.record.values["epochs"] if entry["epoch"] == epoch), None)
+            retention.drop_epochs(self.record, retention.surplus(self.record, keep))
 
     def save_state(self) -> None:
         """Save all that is needed to go on from this step."""
@@ -386,22 +366,17 @@ class Member:
         }
 
     def _write_sheets(self) -> None:
-        record, metric = self.record.values, self._metric
-        values = {0: record["metrics"]["base"].get(metric)}
-        values |= {entry["epoch"]: entry["metrics"].get(metric) for entry in record["epochs"]}
-        self.evaluator.samples.write_sheets(record["selected_epoch"], metric, values)
+        record, metric = self.record, self._metric
+        values = {0: (record.metrics.base or {}).get(metric)}
+        values |= {entry.epoch: entry.metrics.get(metric) for entry in record.epochs}
+        self.evaluator.samples.write_sheets(record.selected_epoch, metric, values)
 
     def _draw_curves(self) -> None:
         bins, timesteps = self.config.evaluation.bins, len(self.version.base.alphas_cumprod)
         curves.write_curves(
-            read_rows(self.folder / "metrics.jsonl"),
-            self.folder / "curves.png",
+            read_rows(paths.metrics(self.folder)),
+            paths.curves(self.folder),
             title=f"{self.config.name} v{self.version.number}",
-            selected_epoch=self.record.values["selected_epoch"],
+            selected_epoch=self.record.selected_epoch,
             bin_edges=[round(timesteps * edge / bins) for edge in range(bins + 1)],
         )
-
-
-def now() -> str:
-    """Return the time as record.json writes it: ISO 8601, UTC, whole seconds."""
-    return datetime.now(UTC).isoformat(timespec="seconds")

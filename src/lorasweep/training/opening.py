@@ -17,11 +17,11 @@ from omegaconf import OmegaConf
 
 from lorasweep import files
 from lorasweep.console import Progress, keep, open_log, say
-from lorasweep.data import manifest
 from lorasweep.errors import UserError
 from lorasweep.optim.schedule import factor
-from lorasweep.runs import ledger, lock
+from lorasweep.runs import ledger, lock, paths
 from lorasweep.runs.environment import environment
+from lorasweep.runs.record import Objective, Origin, Record, Trial, now
 from lorasweep.runs.stopwatch import Stopwatch
 from lorasweep.schema import OBJECTIVES
 from lorasweep.tracking.group import open_trackers
@@ -30,7 +30,7 @@ from lorasweep.training.continuation import Unfit, reading, take_over, whole_epo
 from lorasweep.training.device import describe, gpu_memory
 from lorasweep.training.evaluator import Evaluator
 from lorasweep.training.means import StepMeans
-from lorasweep.training.member import Job, Member, now
+from lorasweep.training.member import Job, Member
 from lorasweep.training.memory.forecast import forecast
 from lorasweep.training.memory.spill import SpillWatch
 from lorasweep.training.resumption import Resumption
@@ -64,37 +64,38 @@ def set_up(prepared: Prepared) -> Member:
     with ExitStack() as undo:
         undo.callback(version.remove)
         if resumed is not None and resumed.in_place:
-            folder, held = resumed.folder, undo.enter_context(lock.take(resumed.folder))
-            record = ledger.Record(folder)
-            version.number = record.values["version"]
+            held = undo.enter_context(lock.take(resumed.folder))
+            record = Record.read(resumed.folder)
+            version.number = record.version
         else:
-            folder, record, held = _open_folder(job, prepared.subject, version)
+            record, held = _open_folder(job, prepared.subject, version)
             undo.push(_failed(record))
             undo.callback(held.close)
-        log = undo.enter_context(open_log(folder / "train.log"))
+        log = undo.enter_context(open_log(paths.log(record.folder)))
         keep("\n".join(version.dataset.report.lines()))  # told before there was a log
         if resumed is not None and resumed.in_place:
             start = _continue(prepared, resumed, record)
         elif job.start_from is not None:
-            start = _begin_from(prepared, job.start_from, folder, record)
+            start = _begin_from(prepared, job.start_from, record)
         else:
             start = Start()
-        member = _surround(prepared, folder, record, start, (held, log))
+        member = _surround(prepared, record, start, (held, log))
         undo.pop_all()
     return member
 
 
-def _failed(record: ledger.Record) -> Callable[..., None]:
+def _failed(record: Record) -> Callable[..., None]:
     """Return what writes into the record of a version why it could not be set up."""
 
     def write(kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, Exception):
-            record.update(status="failed", reason=str(error) or type(error).__name__, finished=now())
+            record.status, record.reason, record.finished = "failed", str(error) or type(error).__name__, now()
+            record.write()
 
     return write
 
 
-def _open_folder(job: Job, subject: Subject, version: Version) -> tuple[Path, ledger.Record, IO[str]]:
+def _open_folder(job: Job, subject: Subject, version: Version) -> tuple[Record, IO[str]]:
     """Give a version its number and its folder.
 
     Args:
@@ -103,7 +104,7 @@ def _open_folder(job: Job, subject: Subject, version: Version) -> tuple[Path, le
         version: gets the number.
 
     Returns:
-        The folder, its record, and the lock that keeps other processes out.
+        Its record, and the lock that keeps other processes out.
 
     Raises:
         UserError: the folder cannot be written.
@@ -111,98 +112,91 @@ def _open_folder(job: Job, subject: Subject, version: Version) -> tuple[Path, le
     version.number, folder = ledger.open_version(job.config.output_root, job.config.name)
     held = lock.take(folder)
     _write_config(folder, job)
-    files.write_json(folder / manifest.FILE, subject.images)
-    return folder, ledger.Record(folder, _first_record(job, subject, version)), held
+    files.write_json(paths.manifest(folder), subject.images)
+    record = _first_record(folder, job, subject, version)
+    record.write()
+    return record, held
 
 
 def _write_config(folder: Path, job: Job) -> None:
     """Write `.hydra/` as Hydra would, with every interpolation resolved: the config alone is enough to run again."""
-    hydra = folder / ".hydra"
-    files.write_atomic(hydra / "config.yaml", OmegaConf.to_yaml(OmegaConf.structured(job.config)))
-    files.write_atomic(hydra / "overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(list(job.overrides))))
-    files.write_atomic(hydra / "choices.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(job.choices))))
+    files.write_atomic(paths.config(folder), OmegaConf.to_yaml(OmegaConf.structured(job.config)))
+    files.write_atomic(paths.overrides(folder), OmegaConf.to_yaml(OmegaConf.create(list(job.overrides))))
+    files.write_atomic(paths.choices(folder), OmegaConf.to_yaml(OmegaConf.create(dict(job.choices))))
 
 
-def _first_record(job: Job, subject: Subject, version: Version) -> dict[str, Any]:
+def _first_record(folder: Path, job: Job, subject: Subject, version: Version) -> Record:
     config = job.config
-    return {
-        "name": config.name,
-        "version": version.number,
-        "recipe": config.recipe,
-        "status": "running",
-        "reason": None,
-        "config": subject.config,
-        "overrides": job.overrides,
-        "objective": {
-            "name": config.objective,
-            "value": None,
-            "direction": OBJECTIVES[config.objective],
-        },
-        "metrics": {},
-        "selected_epoch": None,
-        "selected_because": None,
-        "epochs": [],
-        "base": subject.base,
-        "dataset": subject.dataset,
-        "multirun": os.environ.get(ledger.MULTIRUN),
-        "trial": {key: job.trial[key] for key in ("study", "number")} if job.trial else None,
-        "started_from": version.started_from,
+    return Record(
+        folder=folder,
+        name=config.name,
+        version=version.number,
+        recipe=config.recipe,
+        status="running",
+        config=subject.config,
+        overrides=job.overrides,
+        objective=Objective(config.objective, None, OBJECTIVES[config.objective]),
+        base=subject.base,
+        dataset=subject.dataset,
+        multirun=os.environ.get(ledger.MULTIRUN),
+        trial=Trial(str(job.trial["study"]), int(str(job.trial["number"]))) if job.trial else None,
+        started_from=version.started_from,
         # The step is set when everything is copied; until then this leads whoever continues the new version on.
-        "continued_from": job.start_from and {"version": ledger.number_of(job.start_from), "step": 0},
-        "environment": environment(version.base.device),
-        "seconds": Stopwatch().read(),
-        "started": now(),
-        "finished": None,
-    }
+        continued_from=Origin(ledger.number_of(job.start_from)) if job.start_from else None,
+        environment=environment(version.base.device),
+        seconds=Stopwatch().read(),
+        started=now(),
+    )
 
 
-def _continue(prepared: Prepared, resumed: Resumption, record: ledger.Record) -> Start:
+def _continue(prepared: Prepared, resumed: Resumption, record: Record) -> Start:
     """Put a version where its last state was saved, and drop from its record what came after."""
-    version, folder, measures = prepared.version, resumed.folder, resumed.differences.measures
-    for place in ledger.PLACES:
-        files.remove_leftovers(folder / place)
+    version, folder, measures = prepared.version, record.folder, resumed.differences.measures
+    for place in paths.places(folder):
+        files.remove_leftovers(place)
     start = Start(version.load_state(folder), measures)
-    origin = record.values.get("continued_from")
+    origin = record.continued_from
     if version.step == 0 and origin:  # stopped while it was copied
-        start = _begin_from(prepared, folder.with_name(f"v{origin['version']}"), folder, record)
-    version.started_from = version.started_from or record.values.get("started_from")
-    if not (folder / manifest.FILE).exists():  # begun by a program that wrote none
-        files.write_json(folder / manifest.FILE, prepared.subject.images)
-    epochs = whole_epochs(record.values["epochs"], version.step, version.plan.epoch_ends, measures)
+        start = _begin_from(prepared, folder.with_name(f"v{origin.version}"), record)
+    version.started_from = version.started_from or record.started_from
+    if not paths.manifest(folder).exists():  # begun by a program that wrote none
+        files.write_json(paths.manifest(folder), prepared.subject.images)
+    record.epochs = whole_epochs(record.epochs, version.step, version.plan.epoch_ends, measures)
     if measures:
-        remeasuring.set_aside_rows(folder / "metrics.jsonl", measures)
+        remeasuring.set_aside_rows(folder, measures)
         if remeasuring.PICTURES in measures:
             remeasuring.set_aside_pictures(folder, version.step)
     config = prepared.subject.config
-    record.update(status="running", reason=None, finished=None, epochs=epochs, config=config)
-    files.write_atomic(folder / ".hydra" / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(config))))
-    prepared.stopwatch.continue_from(record.values["seconds"])
+    record.status, record.reason, record.finished, record.config = "running", None, None, config
+    record.write()
+    files.write_atomic(paths.config(folder), OmegaConf.to_yaml(OmegaConf.create(dict(config))))
+    prepared.stopwatch.continue_from(record.seconds)
     say(f"resumed after step {version.step} of {version.plan.total_steps}")
     return start
 
 
-def _begin_from(prepared: Prepared, earlier: Path, folder: Path, record: ledger.Record) -> Start:
+def _begin_from(prepared: Prepared, earlier: Path, record: Record) -> Start:
     """Take over what the version in the folder `earlier` has done; begin at step 0 where that is impossible.
 
     Raises:
         UserError: a new version was asked for that goes on from it.
     """
     version, resumed = prepared.version, prepared.resumption
-    name = f"{record.values['name']}_v{record.values['version']}"
     try:
         with reading(earlier, prepared.subject, longer=resumed is not None) as found:
-            record.update(**take_over(found, folder, name, version.plan.epoch_ends))
-            prepared.stopwatch.continue_from(found.record["seconds"])
-            say(f"continues {found.folder.name} after step {found.step}")
+            take_over(found, record, version.plan.epoch_ends)
+            prepared.stopwatch.continue_from(found.record.seconds)
+            say(f"continues {found.record.folder.name} after step {found.step}")
     except Unfit as reason:
         if resumed is not None and not resumed.in_place:
             raise UserError(f"{earlier.name} cannot be continued: {reason}") from None
-        record.update(continued_from=None)
+        record.continued_from = None
+        record.write()
         say(f"{earlier.name} cannot be continued ({reason}): starting from step 0")
         version.start()
         return Start()
-    start = Start(version.load_state(folder), found.differences.measures)
-    version.started_from = record.values["started_from"]
+    start = Start(version.load_state(record.folder), found.differences.measures)
+    version.started_from = record.started_from
     if resumed is not None and not resumed.in_place:
         _say_stretched(version, resumed)
     return start
@@ -221,18 +215,17 @@ def _say_stretched(version: Version, resumed: Resumption) -> None:
         )
 
 
-def _surround(prepared: Prepared, folder: Path, record: ledger.Record, start: Start, held: tuple[Any, ...]) -> Member:
+def _surround(prepared: Prepared, record: Record, start: Start, held: tuple[Any, ...]) -> Member:
     """Give a version its measures, trackers and progress bar.
 
     Args:
         prepared: the version.
-        folder: its folder.
-        record: its record.json.
+        record: its record.
         start: where it begins.
         held: what is closed when it leaves.
     """
     job, version = prepared.job, prepared.version
-    config, number = version.config, version.number
+    config, number, folder = version.config, version.number, record.folder
     say(f"{config.name} v{number}: {folder}")
     say(f"device: {describe(version.accelerator, config.training.device)}")
     say(version.plan.explain())
@@ -244,7 +237,6 @@ def _surround(prepared: Prepared, folder: Path, record: ledger.Record, start: St
         config=config,
         version=version,
         evaluator=Evaluator(config, version, folder, prepared.clip, prepared.stopwatch),
-        folder=folder,
         record=record,
         trackers=open_trackers(
             config,

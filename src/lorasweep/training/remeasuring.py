@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from lorasweep.runs import paths
 from lorasweep.tracking import jsonl
 
 EARLIER = "earlier/"
@@ -27,9 +28,9 @@ def set_aside(values: Mapping[str, Any], measures: Collection[str]) -> dict[str,
     return {(EARLIER + name if name.startswith(changed) else name): value for name, value in values.items()}
 
 
-def set_aside_rows(path: Path, measures: Collection[str]) -> None:
-    """Do as much in metrics.jsonl, where it exists."""
-    jsonl.rewrite(path, lambda row: set_aside(row, measures))
+def set_aside_rows(folder: Path, measures: Collection[str]) -> None:
+    """Do as much in the rows of a version's metrics.jsonl, where it exists."""
+    jsonl.rewrite(paths.metrics(folder), lambda row: set_aside(row, measures))
 
 
 def set_aside_pictures(folder: Path, step: int) -> None:
@@ -39,8 +40,7 @@ def set_aside_pictures(folder: Path, step: int) -> None:
         folder: the version folder.
         step: up to which they were drawn; it names the new folder.
     """
-    samples = folder / "samples"
-    aside = samples / f"until_step_{step:06d}"
-    for picture in sorted(samples.glob("*.png")):
+    aside = paths.earlier_samples(folder, step)
+    for picture in paths.pictures(folder):
         aside.mkdir(exist_ok=True)
         os.replace(picture, aside / picture.name)

@@ -7,17 +7,15 @@ from here on, since its epochs would no longer be those of its files.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from lorasweep import command_lines as commands
 from lorasweep.data.dataset import Dataset
 from lorasweep.errors import UserError
-from lorasweep.runs import ledger, lock, state
-from lorasweep.schema import Config, TrainingConfig
+from lorasweep.runs import ledger, lock, paths, state
+from lorasweep.runs.record import Record
+from lorasweep.schema import Config, TrainingConfig, schema_keys
 from lorasweep.training.subject import Differences, Subject, differences
 
 
@@ -26,18 +24,21 @@ class Resumption:
     """What is resumed, and how.
 
     Attributes:
-        folder: its version folder.
-        record: what its record.json holds.
+        record: its record.
         differences: between what it was a training of and what is asked for now; nothing that forbids to go on.
         in_place: whether it goes on in its own folder; else a new version begins from it.
         planned: the optimizer steps that it was to take.
     """
 
-    folder: Path
-    record: Mapping[str, Any]
+    record: Record
     differences: Differences
     in_place: bool
     planned: int
+
+    @property
+    def folder(self) -> Path:
+        """Return its folder."""
+        return self.record.folder
 
 
 def resumption(config: Config, subject: Subject, dataset: Dataset) -> Resumption:
@@ -55,8 +56,8 @@ def resumption(config: Config, subject: Subject, dataset: Dataset) -> Resumption
     assert config.resume is not None
     folder = ledger.find(config.output_root, config.name, config.resume)
     lock.check_free(folder)
-    record: dict[str, Any] = json.loads((folder / "record.json").read_text())
-    found = differences(Subject.saved(folder, record), subject)
+    record = Record.read(folder)
+    found = differences(Subject.saved(record), subject)
     if not found.longer:
         ledger.check_unfinished(record, config.output_root)
     if found.others:
@@ -65,32 +66,32 @@ def resumption(config: Config, subject: Subject, dataset: Dataset) -> Resumption
     same_course = not found.longer or dataset.plan.trains_as(planned)
     if same_course:
         ledger.check_unfinished(record, config.output_root)
-    in_place = same_course and record["status"] != "pruned"
+    in_place = same_course and record.status != "pruned"
     if not in_place:
-        _check_beginning(config, folder, record, dataset.plan.total_steps)
-    return Resumption(folder, record, found, in_place, planned.total_steps)
+        _check_beginning(config, record, dataset.plan.total_steps)
+    return Resumption(record, found, in_place, planned.total_steps)
 
 
-def _lengths(training: TrainingConfig, record: Mapping[str, Any]) -> TrainingConfig:
+def _lengths(training: TrainingConfig, record: Record) -> TrainingConfig:
     """Return training settings with the length that a version was begun with."""
-    before = record["config"]["training"]
-    return replace(training, epochs=before["epochs"], max_steps=before["max_steps"])
+    epochs, max_steps = (record.setting(schema_keys()[key]) for key in ledger.LENGTHS)
+    return replace(training, epochs=epochs, max_steps=max_steps)
 
 
-def _check_beginning(config: Config, folder: Path, record: Mapping[str, Any], total_steps: int) -> None:
+def _check_beginning(config: Config, record: Record, total_steps: int) -> None:
     """Refuse to begin a new version where there is no state to begin from, or nothing left to do."""
-    last = state.latest(folder)
+    last = state.latest(record.folder)
     if last is None:
-        weights = folder / f"{record['name']}_v{record['version']}.safetensors"
+        weights = paths.selected(record.folder, record.stem)
         length = _length(config)
-        ways = {"start a new version": commands.train(commands.changed(record["overrides"], length))}
+        ways = {"start a new version": commands.train(commands.changed(record.overrides, length))}
         if weights.exists() and config.network.type != "full":
             wishes = [f"network.start_from={weights}", *length]
-            ways["begin from its weights"] = commands.train(commands.changed(record["overrides"], wishes))
-        raise UserError(f"{folder} has no saved state that a new version could begin from", ways=ways)
+            ways["begin from its weights"] = commands.train(commands.changed(record.overrides, wishes))
+        raise UserError(f"{record.folder} has no saved state that a new version could begin from", ways=ways)
     if total_steps <= last[1]:
         raise UserError(
-            f"{' '.join(_length(config))}: {total_steps} steps in all, and v{record['version']} has done {last[1]}; "
+            f"{' '.join(_length(config))}: {total_steps} steps in all, and v{record.version} has done {last[1]}; "
             "give more"
         )
 
@@ -100,10 +101,10 @@ def _length(config: Config) -> list[str]:
     return [f"training.epochs={config.training.epochs}" if steps is None else f"training.max_steps={steps}"]
 
 
-def _another_training(config: Config, record: Mapping[str, Any], found: Differences) -> UserError:
-    name, number, length = record["name"], record["version"], _length(config) if found.longer else []
-    again = commands.resume(name, record["recipe"], number, config.output_root, *length)
-    anew = commands.train(commands.changed(record["overrides"], length))
+def _another_training(config: Config, record: Record, found: Differences) -> UserError:
+    name, number, length = record.name, record.version, _length(config) if found.longer else []
+    again = commands.resume(name, record.recipe, number, config.output_root, *length)
+    anew = commands.train(commands.changed(record.overrides, length))
     return UserError(
         found.others,
         title=f"{name} v{number} was begun with something else and cannot go on like this",

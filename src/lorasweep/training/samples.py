@@ -10,9 +10,10 @@ from PIL import Image
 
 from lorasweep import files
 from lorasweep.families.sdxl.model import SDXL
-from lorasweep.pictures import before_after, grid, sample_files
-from lorasweep.pictures.sample_files import Prompt, labels_of, prompts_of
+from lorasweep.pictures import before_after, grid
+from lorasweep.pictures.prompts import Prompt, labels_of, prompts_of
 from lorasweep.randomness import generator
+from lorasweep.runs import paths
 from lorasweep.schema import Config
 from lorasweep.schema.measures import MEASURES
 
@@ -30,20 +31,20 @@ class Samples:
     @property
     def grid(self) -> Path:
         """Path of the sheet of prompts x epochs."""
-        return self.folder / "samples" / "grid.png"
+        return paths.grid(self.folder)
 
     @property
     def before_after(self) -> Path:
         """Path of the picture of the base beside the selected epoch."""
-        return self.folder / "samples" / "before_after.png"
+        return paths.before_after(self.folder)
 
     def path(self, epoch: int, index: int) -> Path:
         """Return the path of one sample; epoch 0 is the base before training."""
-        return sample_files.sample(self.folder, epoch, index)
+        return paths.sample(self.folder, epoch, index)
 
     def epochs(self) -> list[int]:
         """Return the epochs that have a full set of samples, in order."""
-        return sample_files.sampled_epochs(self.folder, len(self.prompts))
+        return paths.sampled_epochs(self.folder, len(self.prompts))
 
     def draw(self, epoch: int) -> list[Image.Image]:
         """Sample every prompt with the model as it is now and write the PNGs of `epoch`.
@@ -68,7 +69,7 @@ class Samples:
     def keep_training_images(self, images: Sequence[Image.Image]) -> None:
         """Write some of the images that are trained on, as the model sees them, for the sheets to show."""
         for index, image in enumerate(images):
-            if not (path := sample_files.training_image(self.folder, index)).exists():
+            if not (path := paths.training_image(self.folder, index)).exists():
                 with files.writing(path) as temporary:
                     image.save(temporary, format="PNG")
 
@@ -81,7 +82,7 @@ class Samples:
             values: of that metric, by epoch; 0 is the base.
         """
         epochs, rows = self.epochs(), range(len(self.prompts))
-        labels, training = labels_of(self.prompts), sample_files.training_images(self.folder)
+        labels, training = labels_of(self.prompts), paths.training_images(self.folder)
         after = selected if selected in epochs else epochs[-1]
         name = f"{self.config.name} v{self.number}"
 

@@ -83,7 +83,7 @@ def prepare(job: Job, base: SDXL, stopwatch: Stopwatch) -> Prepared:
 
 def _new_version(job: Job, resumed: Resumption) -> Job:
     """Return what a version is asked to be that begins from the one that is resumed."""
-    overrides = commands.changed(resumed.record["overrides"], job.overrides)
+    overrides = commands.changed(resumed.record.overrides, job.overrides)
     return replace(job, config=replace(job.config, resume=None), overrides=overrides, start_from=resumed.folder)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -13,6 +12,8 @@ from omegaconf import OmegaConf
 from lorasweep.data import manifest
 from lorasweep.data.dataset import Dataset
 from lorasweep.families.sdxl.model import SDXL
+from lorasweep.runs import paths
+from lorasweep.runs.record import Base, Data, Record
 from lorasweep.schema import Config, schema_keys
 from lorasweep.schema.option import OnResume
 from lorasweep.text.values import written
@@ -23,15 +24,15 @@ class Subject:
     """What a training is of.
 
     Attributes:
-        config: its settings, as record.json has them.
-        base: family, path and digest of the frozen model, likewise.
-        dataset: path, numbers and digest of the images, likewise.
+        config: its settings, as records have them.
+        base: the frozen model.
+        dataset: the images.
         images: these one by one; None of a version that kept no list.
     """
 
-    config: Mapping[str, Any]
-    base: Mapping[str, Any]
-    dataset: Mapping[str, Any]
+    config: dict[str, Any]
+    base: Base
+    dataset: Data
     images: manifest.Manifest | None
 
     @classmethod
@@ -41,27 +42,27 @@ class Subject:
         assert isinstance(plain, dict)
         return cls(
             {str(key): value for key, value in plain.items()},
-            {"family": base.family, "path": config.base_model.path or "toy", "sha256": base.sha256},
-            {
-                "path": config.dataset.path or f"theme:{config.dataset.theme}",
-                "images": dataset.images,
-                "heldout": dataset.heldout_count,
-                "sha256": dataset.sha256,
-                "heldout_sha256": dataset.heldout_sha256,
-                "skipped": dataset.skipped,
-                "warnings": [str(finding) for finding in dataset.report.warnings],
-            },
+            Base(base.family, config.base_model.path or "toy", base.sha256),
+            Data(
+                path=config.dataset.path or f"theme:{config.dataset.theme}",
+                images=dataset.images,
+                heldout=dataset.heldout_count,
+                sha256=dataset.sha256,
+                heldout_sha256=dataset.heldout_sha256,
+                skipped=dataset.skipped,
+                warnings=[str(finding) for finding in dataset.report.warnings],
+            ),
             dataset.manifest,
         )
 
     @classmethod
-    def saved(cls, folder: Path, record: Mapping[str, Any]) -> Subject:
-        """Return what the version in `folder` is a training of."""
+    def saved(cls, record: Record) -> Subject:
+        """Return what a version is a training of."""
         try:
-            images = json.loads((folder / manifest.FILE).read_text())
+            images = json.loads(paths.manifest(record.folder).read_text())
         except (OSError, ValueError):
             images = None
-        return cls(record["config"], record["base"], record["dataset"], images)
+        return cls(record.config, record.base, record.dataset, images)
 
 
 @dataclass(frozen=True)
@@ -91,21 +92,22 @@ def differences(before: Subject, now: Subject) -> Differences:
         return f"{key}={written(new.get(key))}: it was begun with {written(old.get(key, schema_keys()[key].default))}"
 
     others = [given(key) for key in changed("refused")]
-    if before.base["sha256"] != now.base["sha256"]:
-        others.append(f"base_model.path={now.base['path']}: these are not the weights that it was begun on")
+    if before.base.sha256 != now.base.sha256:
+        others.append(f"base_model.path={now.base.path}: these are not the weights that it was begun on")
     measured = {prefix for key in changed("measured") for prefix in schema_keys()[key].measures}
     return Differences(others + _data(before, now), changed("longer"), frozenset(measured))
 
 
 def _data(before: Subject, now: Subject) -> list[str]:
     """Return in words how the images differ."""
-    where = now.dataset["path"]
+    where = now.dataset.path
     if before.images is not None and now.images is not None:
         return [f"{where}: {words}" for words in manifest.changes(before.images, now.images)]
-    facts = [key for key in ("images", "heldout", "sha256") if key in before.dataset]
-    if any(before.dataset[key] != now.dataset[key] for key in facts):
-        then, today = before.dataset["images"], now.dataset["images"]
-        return [f"{where}: other images or captions than it was begun with ({then} images then, {today} now)"]
+    then, today = before.dataset, now.dataset
+    pairs = [(then.images, today.images), (then.heldout, today.heldout), (then.sha256, today.sha256)]
+    if any(before not in (None, "", now) for before, now in pairs):  # what an older record lacks is nobody's change
+        told = f"({then.images} images then, {today.images} now)"
+        return [f"{where}: other images or captions than it was begun with {told}"]
     return []
 
 

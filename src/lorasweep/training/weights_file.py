@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import datetime
 from importlib.metadata import version as package_version
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,15 +16,18 @@ from lorasweep.export.weights import export_tensors, write_weights
 from lorasweep.families.known import family_of
 from lorasweep.families.load import load_base
 from lorasweep.optim.warmup import warmup_steps
+from lorasweep.runs.record import Record
 from lorasweep.schema import BaseModelConfig
 from lorasweep.training.version import Version
 
 
-def write_epoch_weights(path: Path, version: Version, record: dict[str, Any], finished: str) -> None:
+def write_epoch_weights(path: Path, version: Version, record: Record, finished: str) -> None:
     """Write the trained weights as they are now to `path`.
 
     Args:
-        path: the file. version: what is written. record: its record, for when it started and its overrides.
+        path: the file.
+        version: what is written.
+        record: its record, for when it started and its overrides.
         finished: now, ISO 8601.
 
     Raises:
@@ -38,8 +40,8 @@ def write_epoch_weights(path: Path, version: Version, record: dict[str, Any], fi
     base_file, vae_file = (version.base.file_hashes.get(name) for name in ("base", "vae"))
     facts = TrainingFacts(
         output_name=f"{config.name}_v{version.number}",
-        session=f"{record['started']} {config.name} v{version.number}",
-        started=datetime.fromisoformat(record["started"]),
+        session=f"{record.started} {config.name} v{version.number}",
+        started=datetime.fromisoformat(record.started),
         finished=datetime.fromisoformat(finished),
         epoch=version.epoch,
         step=version.step,
@@ -66,7 +68,7 @@ def write_epoch_weights(path: Path, version: Version, record: dict[str, Any], fi
         vae_file_legacy_hash=vae_file.legacy if vae_file else None,
         dataset_sha256=dataset.sha256,
         started_from_sha256=version.started_from,
-        overrides=record["overrides"],
+        overrides=record.overrides,
         program_version=package_version("lorasweep"),
     )
     with version.averaged():

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.runs import ledger
+from lorasweep.runs.record import Record
 from lorasweep.schema import Config
 from lorasweep.training.cohort import Job, run, run_cohort
 
@@ -86,8 +87,10 @@ def complete(config: Config, toy_base: SDXL, gpu: Card, tmp_path: Path) -> Calla
         else:
             run(changed, base=base)
         folder = ledger.find(changed.output_root, changed.name, "latest")
-        record = ledger.Record(folder).values
-        assert math.isfinite(record["metrics"]["base"]["val/loss"]) and "Pretended" in record["environment"]["device"]
+        record = Record.read(folder)
+        assert math.isfinite((record.metrics.base or {})["val/loss"]) and "Pretended" in str(
+            record.environment["device"]
+        )
         assert len(list((folder / "samples").glob("*.png"))) >= 2
         return load_file(next((folder / "state").glob("*.safetensors")))
 

@@ -15,7 +15,7 @@ from lorasweep.compose.composition import load
 from lorasweep.errors import UserError
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.metrics.heldout import HeldoutLoss
-from lorasweep.runs import ledger
+from lorasweep.runs.record import Record
 from lorasweep.schema import Config
 from lorasweep.training import cohort
 from lorasweep.training.cohort import run
@@ -91,8 +91,8 @@ def test_every_cure_of_an_overflow_is_taken_by_the_program(
         assert estimate(load(overrides), toy_base).total < now, overrides
     assert len(on) == 1 and "training.gradient_checkpointing=true" in on[0]
     run(load(on[0]), overrides=on[0], base=toy_base)
-    record = ledger.Record(tmp_path / "fuzzybear" / "v6").values
-    assert record["status"] == "complete" and record["epochs"][-1]["step"] == 2
+    record = Record.read(tmp_path / "fuzzybear" / "v6")
+    assert record.status == "complete" and record.epochs[-1].step == 2
 
 
 def test_the_closing_table_goes_on_with_the_cure(

@@ -12,7 +12,8 @@ from typing import Any
 
 from lorasweep.command_lines import key_of
 from lorasweep.runs import ledger
-from lorasweep.schema import Key, schema_keys
+from lorasweep.runs.record import Data, Record
+from lorasweep.schema import schema_keys
 from lorasweep.schema.measures import MEASURES, verdict
 
 TOLD = ("objective", "further_objectives", "dataset.path", "dataset.theme", "base_model.path")
@@ -39,34 +40,34 @@ class Entry:
     @property
     def value(self) -> float | None:
         """Return its objective at the selected epoch, if it was measured."""
-        value: float | None = (self.version.record.get("objective") or {}).get("value")
-        return value
+        return self.version.record.objective.value
 
     @property
     def steps(self) -> int | None:
         """Return the optimizer steps up to the last epoch that it finished."""
-        epochs = self.version.record.get("epochs") or [{}]
-        return epochs[-1].get("step")
+        epochs = self.version.record.epochs
+        return epochs[-1].step if epochs else None
 
     @property
     def seconds(self) -> float | None:
         """Return how long it took."""
-        return (self.version.record.get("seconds") or {}).get("total")
+        seconds = self.version.record.seconds
+        return seconds.total if seconds is not None else None
 
     @property
     def started(self) -> datetime | None:
         """Return when it was started, in local time."""
-        text = self.version.record.get("started")
+        text = self.version.record.started
         return datetime.fromisoformat(text).astimezone() if text else None
 
     def setting(self, name: str) -> Any:
         """Return any setting of its config by its dotted key, be it one of training or not."""
-        return _at(self.version.record.get("config") or {}, schema_keys()[name])
+        return self.version.record.setting(schema_keys()[name])
 
     @cached_property
     def given(self) -> list[str]:
         """Return the keys and groups that its command line set."""
-        return [key_of(text) for text in self.version.record.get("overrides") or ()]
+        return [key_of(text) for text in self.version.record.overrides]
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Comparison:
     @property
     def objective(self) -> str:
         """Return the name of the metric that they are compared by."""
-        return str((self.entries[0].version.record.get("objective") or {}).get("name", ""))
+        return self.entries[0].version.record.objective.name
 
     @cached_property
     def standing(self) -> dict[int, str]:
@@ -132,7 +133,7 @@ def compare(versions: Iterable[ledger.Version]) -> list[Comparison]:
         groups.setdefault(_common(version.record), []).append(Entry(version, _settings(version.record)))
     records = [entries[0].version.record for entries in groups.values()]
     return [
-        Comparison(entries, _title(record, _apart([r for r in records if r.get("name") == record.get("name")])))
+        Comparison(entries, _title(record, _apart([r for r in records if r.name == record.name])))
         for entries, record in zip(groups.values(), records, strict=True)
     ]
 
@@ -191,72 +192,60 @@ def _sortable(value: Any) -> tuple[int, float, str] | None:
     return (1, 0.0, str(value))
 
 
-def _settings(record: Mapping[str, Any]) -> dict[str, Any]:
+def _settings(record: Record) -> dict[str, Any]:
     """Return what decided how a version was trained."""
-    config, data = record.get("config") or {}, record.get("dataset") or {}
-    found = {"recipe": record.get("recipe", ""), "preset": _preset(record)}
-    if data.get("sha256"):
-        found["data"] = f"{_data(data)} {str(data['sha256'])[:6]}"
+    data = record.dataset
+    found = {"recipe": record.recipe, "preset": _preset(record)}
+    if data.sha256:
+        found["data"] = f"{_data(data)} {data.sha256[:6]}"
     for name, key in schema_keys().items():
         if key.resume not in ("free", "which", "measured", "longer") and name not in TOLD:
-            found[name] = _at(config, key)
+            found[name] = record.setting(key)
     return found
 
 
-def _preset(record: Mapping[str, Any]) -> str:
-    texts = [text for text in record.get("overrides") or () if key_of(text) == "preset"]
+def _preset(record: Record) -> str:
+    texts = [text for text in record.overrides if key_of(text) == "preset"]
     return texts[-1].partition("=")[2] if texts else ""
 
 
-def _common(record: Mapping[str, Any]) -> str:
+def _common(record: Record) -> str:
     """Return what versions must have in common to be compared, as text."""
-    data, objective = record.get("dataset") or {}, (record.get("objective") or {}).get("name", "")
-    heldout = data.get("heldout_sha256") or (data.get("sha256"), data.get("heldout"))
-    measured_on = data.get("sha256") if objective.startswith("train/") else heldout
-    base = (record.get("base") or {}).get("sha256")
-    return json.dumps([record.get("name"), objective, base, measured_on, _yardstick(record)], sort_keys=True)
+    data, objective = record.dataset, record.objective.name
+    heldout = data.heldout_sha256 or (data.sha256, data.heldout)
+    measured_on = data.sha256 if objective.startswith("train/") else heldout
+    return json.dumps([record.name, objective, record.base.sha256, measured_on, _yardstick(record)], sort_keys=True)
 
 
-def _yardstick(record: Mapping[str, Any]) -> dict[str, Any]:
+def _yardstick(record: Record) -> dict[str, Any]:
     """Return the settings that decide how a version's objective is measured."""
-    objective, config = (record.get("objective") or {}).get("name", ""), record.get("config") or {}
+    objective = record.objective.name
     deciding = [key for key in schema_keys().values() if key.measures and objective.startswith(key.measures)]
-    found = {key.name: _at(config, key) for key in deciding}
+    found = {key.name: record.setting(key) for key in deciding}
     if objective.startswith("train/"):  # the loss itself
-        found |= {name: _at(config, key) for name, key in schema_keys().items() if name.startswith("loss.")}
+        found |= {name: record.setting(key) for name, key in schema_keys().items() if name.startswith("loss.")}
     return found
 
 
-def _apart(records: Sequence[Mapping[str, Any]]) -> list[str]:
+def _apart(records: Sequence[Record]) -> list[str]:
     """Return the settings that measure some of these versions in another way than others."""
     found = [_yardstick(record) for record in records]
     keys = dict.fromkeys(key for yardstick in found for key in yardstick)
     return [key for key in keys if len({json.dumps(yardstick.get(key)) for yardstick in found if key in yardstick}) > 1]
 
 
-def _title(record: Mapping[str, Any], apart: Sequence[str]) -> str:
+def _title(record: Record, apart: Sequence[str]) -> str:
     """Return what a group has in common: LoRA, base, data, measure, and how it is measured where that differs."""
-    base, data = record.get("base") or {}, record.get("dataset") or {}
-    objective = (record.get("objective") or {}).get("name", "")
+    base, objective = record.base, record.objective.name
     measure = MEASURES[objective].label if objective in MEASURES else objective
     yardstick = _yardstick(record)
     more = [f"{key} {yardstick[key]}" for key in apart if key in yardstick and len(str(yardstick[key])) < 30]
-    where = [f"on {Path(str(base['path'])).name}"] if base.get("path") else []
-    return ", ".join(filter(None, [" ".join([str(record.get("name", "")), *where]), _data(data), measure, *more]))
+    where = [f"on {Path(base.path).name}"] if base.path else []
+    return ", ".join(filter(None, [" ".join([record.name, *where]), _data(record.dataset), measure, *more]))
 
 
-def _data(data: Mapping[str, Any]) -> str:
-    if not data.get("path"):
+def _data(data: Data) -> str:
+    if not data.path:
         return ""
-    heldout = f", {data['heldout']} held out" if data.get("heldout") else ""
-    return f"{data['path']} ({data.get('images', '?')} images{heldout})"
-
-
-def _at(config: Mapping[str, Any], key: Key) -> Any:
-    """Return a setting; its default where the record is of a program that did not know the key yet."""
-    value: Any = config
-    for part in key.name.split("."):
-        if not isinstance(value, Mapping) or part not in value:
-            return key.default
-        value = value[part]
-    return value
+    heldout = f", {data.heldout} held out" if data.heldout else ""
+    return f"{data.path} ({'?' if data.images is None else data.images} images{heldout})"

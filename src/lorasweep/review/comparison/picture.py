@@ -8,15 +8,9 @@ from typing import Any
 
 from lorasweep.errors import UserError
 from lorasweep.pictures.grid import Column, write_grid
-from lorasweep.pictures.sample_files import (
-    Prompt,
-    labels_of,
-    prompts_of,
-    sample,
-    sampled_epochs,
-    training_images,
-)
+from lorasweep.pictures.prompts import Prompt, labels_of, prompts_of
 from lorasweep.review.comparison.groups import Comparison, Entry, order
+from lorasweep.runs import paths
 from lorasweep.schema import schema_keys
 from lorasweep.schema.measures import MEASURES
 from lorasweep.text.names import short_names
@@ -55,8 +49,8 @@ def write(comparisons: Sequence[Comparison], path: Path, *, sort: str = "number"
         left_out.append(f"{names}: the {LIMIT} best are drawn; name those that you want as NAME vN vN")
     shown = [entry for entry in order(comparison, sort) if entry in best]
     prompts, first = _prompts(shown[0]), shown[0].version.folder
-    base = Column("base", [sample(first, 0, index) for index in range(len(prompts))])
-    trained = training_images(first)[: len(prompts)]
+    base = Column("base", [paths.sample(first, 0, index) for index in range(len(prompts))])
+    trained = paths.training_images(first)[: len(prompts)]
     training = [Column("training images", trained, apart=True)] if trained else []
     columns = [*training, base, *(_column(comparison, entry, len(prompts)) for entry in shown)]
     measure = MEASURES.get(comparison.objective)
@@ -91,8 +85,8 @@ def _prompts(entry: Entry) -> list[Prompt]:
 
 def _epoch(entry: Entry) -> int | None:
     """Return the selected epoch, or the last that was sampled where that was not; None without samples."""
-    epochs = [epoch for epoch in sampled_epochs(entry.version.folder, len(_prompts(entry))) if epoch]
-    selected = entry.version.record.get("selected_epoch")
+    epochs = [epoch for epoch in paths.sampled_epochs(entry.version.folder, len(_prompts(entry))) if epoch]
+    selected = entry.version.record.selected_epoch
     return selected if selected in epochs else epochs[-1] if epochs else None
 
 
@@ -104,7 +98,7 @@ def _column(comparison: Comparison, entry: Entry, rows: int) -> Column:
     notes += [f"{names[key]} {number(entry.settings.get(key))}" for key in comparison.telling[:SETTINGS]]
     return Column(
         head=f"{entry.name} epoch {epoch}",
-        pictures=[sample(entry.version.folder, epoch, index) for index in range(rows)],
+        pictures=[paths.sample(entry.version.folder, epoch, index) for index in range(rows)],
         notes=notes,
         mark="best" if standing == "best" else "",
     )

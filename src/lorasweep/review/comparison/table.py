@@ -97,17 +97,17 @@ def _plain(comparison: Comparison, entry: Entry) -> dict[str, Any]:
         "version": entry.version.number,
         "status": entry.version.status,
         "folder": str(entry.version.folder),
-        "recipe": record.get("recipe", ""),
+        "recipe": record.recipe,
         "objective": comparison.objective,
         "value": value if value is not None and value == value else None,
         "standing": comparison.standing.get(entry.version.number),
-        "epoch": record.get("selected_epoch"),
+        "epoch": record.selected_epoch,
         "steps": entry.steps,
         "seconds": entry.seconds,
-        "started": record.get("started"),
-        "base": (record.get("base") or {}).get("path"),
-        "dataset": (record.get("dataset") or {}).get("path"),
-        "trial": record.get("trial"),
+        "started": record.started or None,
+        "base": record.base.path or None,
+        "dataset": record.dataset.path or None,
+        "trial": record.trial.plain() if record.trial is not None else None,
         "differs": {key: entry.settings.get(key) for key in comparison.differing},
     }
 
@@ -119,7 +119,7 @@ def _rows(comparison: Comparison, entries: Sequence[Entry], settings: dict[str, 
 
 
 def _row(comparison: Comparison, entry: Entry, settings: Sequence[str]) -> list[str]:
-    epoch = entry.version.record.get("selected_epoch")
+    epoch = entry.version.record.selected_epoch
     return [
         MARKS.get(comparison.standing.get(entry.version.number, ""), ""),
         entry.name,
