@@ -123,7 +123,7 @@ def _superseded(versions: Iterable[ledger.Version]) -> set[Path]:
     for version in known.values():
         at: ledger.Version | None = version if version.record.status in retention.ENDED else None
         while at is not None and (origin := at.record.continued_from):
-            folder = at.folder.with_name(f"v{origin.version}")
+            folder = paths.sibling(at.folder, origin.version)
             if folder in found:
                 break
             found.add(folder)

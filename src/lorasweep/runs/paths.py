@@ -11,6 +11,11 @@ from pathlib import Path
 STATE = re.compile(r"step-\d{8,}\.safetensors")
 
 
+def sibling(folder: Path, number: int) -> Path:
+    """Return the folder of another version of the same name."""
+    return folder.with_name(f"v{number}")
+
+
 def record(folder: Path) -> Path:
     """Return the path of record.json: what the version is, and how far it has come."""
     return folder / "record.json"
@@ -62,15 +67,15 @@ def weights(folder: Path, stem: str, epoch: int) -> Path:
     return folder / f"{stem}-{epoch:06d}.safetensors"
 
 
-def epoch_weights(folder: Path, stem: str) -> list[Path]:
+def epoch_weights(folder: Path, stem: str | None = None) -> list[Path]:
     """Return the weights files of epochs that are there, by name.
 
     Args:
         folder: of the version.
-        stem: as `weights` takes it.
+        stem: as `weights` takes it; None finds those of any name.
     """
-    pattern = re.compile(rf"{re.escape(stem)}-\d{{6,}}\.safetensors")
-    return sorted(path for path in folder.iterdir() if pattern.fullmatch(path.name))
+    pattern = re.compile(rf"{'.+' if stem is None else re.escape(stem)}-\d{{6,}}\.safetensors")
+    return sorted(path for path in folder.glob("*.safetensors") if pattern.fullmatch(path.name))
 
 
 def selected(folder: Path, stem: str) -> Path:

@@ -19,7 +19,7 @@ import torch
 
 from lorasweep import files
 from lorasweep.randomness import random_for
-from lorasweep.runs import paths
+from lorasweep.runs import ledger, paths
 from lorasweep.runs.record import Record
 from lorasweep.toy.captions import tokenizer_texts
 from lorasweep.toy.humanoids import HELD_OUT, draw_humanoid
@@ -90,7 +90,7 @@ def train_unet(base: Path, cache: Path, *, seed: int, steps: int, batch: int = 1
     made = _latest(outputs / "humanoid")
     assert made is not None
     write_tokenizers(base, seed)
-    _write(base, next(made.glob("*_diffusers")))
+    _write(base, paths.diffusers(made, Record.read(made).stem))
     return time.monotonic() - started
 
 
@@ -127,7 +127,7 @@ def _launcher(workers: int) -> list[str]:
 
 def _latest(folder: Path) -> Path | None:
     found = [path for path in folder.glob("v*") if paths.record(path).exists()]
-    return max(found, key=lambda path: int(path.name[1:]), default=None)
+    return max(found, key=ledger.number_of, default=None)
 
 
 def write_tokenizers(base: Path, seed: int) -> None:

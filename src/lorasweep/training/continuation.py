@@ -80,7 +80,7 @@ def reading(folder: Path, subject: Subject, *, longer: bool = False) -> Iterator
             return
     if record.continued_from is None:
         raise Unfit("it has no saved state yet")
-    with reading(folder.with_name(f"v{record.continued_from.version}"), subject, longer=longer) as earlier:
+    with reading(paths.sibling(folder, record.continued_from.version), subject, longer=longer) as earlier:
         yield earlier
 
 

@@ -107,7 +107,7 @@ def check(needed: Footprint, config: Config, folder: Path, line: Sequence[str]) 
         UserError: it does not fit; with the commands that would.
     """
     free = free_at(folder)
-    there = sum(path.stat().st_size for path in [*folder.glob("*-[0-9]*.safetensors"), *paths.states(folder)])
+    there = sum(path.stat().st_size for path in [*paths.epoch_weights(folder), *paths.states(folder)])
     if needed.peak - there <= free:
         return f"disk: {needed.explain()}; {size(free)} free"
     thrifty = replace(needed, files=min(needed.saved, 2))

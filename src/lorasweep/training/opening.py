@@ -157,7 +157,7 @@ def _continue(prepared: Prepared, resumed: Resumption, record: Record) -> Start:
     start = Start(version.load_state(folder), measures)
     origin = record.continued_from
     if version.step == 0 and origin:  # stopped while it was copied
-        start = _begin_from(prepared, folder.with_name(f"v{origin.version}"), record)
+        start = _begin_from(prepared, paths.sibling(folder, origin.version), record)
     version.started_from = version.started_from or record.started_from
     if not paths.manifest(folder).exists():  # begun by a program that wrote none
         files.write_json(paths.manifest(folder), prepared.subject.images)
