@@ -13,8 +13,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from hydra_plugins.lorasweep import conf
 from lorasweep.errors import UserError
-from lorasweep.search import choices, conf
+from lorasweep.search import choices
 from lorasweep.search.space import parse_space
 
 GROUPS = Path(conf.__file__).parent / "hydra" / "sweeper"

@@ -11,7 +11,7 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.storages import RDBStorage
 
-from lorasweep.search.database import read_once
+from lorasweep.search.optuna_internals import read_once
 from lorasweep.search.storage import journal_url, open_storage
 
 X = {"x": FloatDistribution(0, 1)}

@@ -8,6 +8,8 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
+from lorasweep.search.optuna_internals import FIXED_PARAMS
+
 INTERRUPTED = "interrupted"
 """Attribute of a trial that was asked to stop: it waits to be continued."""
 LOST = "lost"
@@ -47,7 +49,7 @@ def failures(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
 
 def tried(trials: Iterable[FrozenTrial]) -> set[tuple[tuple[str, Any], ...]]:
     """Return the parameters of all trials, those that wait included: (name, value) in the order of the names."""
-    return {tuple(sorted((trial.system_attrs.get("fixed_params", {}) | trial.params).items())) for trial in trials}
+    return {tuple(sorted((trial.system_attrs.get(FIXED_PARAMS, {}) | trial.params).items())) for trial in trials}
 
 
 def deaths(trials: Sequence[FrozenTrial], trial: FrozenTrial) -> int:

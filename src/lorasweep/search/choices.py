@@ -12,10 +12,10 @@ from typing import Any
 from optuna.distributions import CategoricalDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner, NopPruner
-from optuna.samplers import BaseSampler
+from optuna.samplers import BaseSampler, BruteForceSampler, GridSampler
 
 from lorasweep.errors import Problem, UserError
-from lorasweep.search.grid import Grid
+from lorasweep.search.exhaustive import BruteForce, Grid
 from lorasweep.search.settings import PREFIX
 from lorasweep.search.space import TITLE, Space
 from lorasweep.text.names import did_you_mean, nearest
@@ -38,6 +38,8 @@ _KINDS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "str": ("text", lambda value: isinstance(value, str)),
     "None": ("null", lambda value: value is None),
 }
+# Whichever way a config names them.
+_OURS: Mapping[type, type] = {GridSampler: Grid, BruteForceSampler: BruteForce}
 SAMPLER = f"{PREFIX}sampler"
 PRUNER = f"{PREFIX}pruner"
 
@@ -58,7 +60,8 @@ def build(spec: Mapping[str, Any], key: str, kind: type = object) -> Any:
     if not isinstance(target, str):
         said = f"{key}={written(dict(spec))}: expected _target_, the dotted name of a class such as {_EXAMPLE}"
         raise UserError(Problem(said, key), TITLE)
-    made = _located(target, key)
+    found = _located(target, key)
+    made = _OURS.get(found, found) if inspect.isclass(found) else found
     if inspect.isclass(made) and not issubclass(made, kind):
         raise UserError(Problem(f"{key}: {target} is no {key.rpartition('.')[2]} of Optuna's", key), TITLE)
     arguments = {name: _built(value, f"{key}.{name}") for name, value in spec.items() if name not in _HYDRAS}
@@ -93,10 +96,8 @@ def sampler(spec: Mapping[str, Any], space: Space, directions: Sequence[str], tr
     if problem:
         raise UserError(Problem(problem, SAMPLER), TITLE)
     filled = dict(spec)
-    if name == "GridSampler":
-        filled |= {"_target_": f"{Grid.__module__}.{Grid.__qualname__}"}
-        if filled.get("search_space") is None:
-            filled["search_space"] = space.grid()
+    if name == "GridSampler" and filled.get("search_space") is None:
+        filled["search_space"] = space.grid()
     seed = filled.get("seed")
     if isinstance(seed, int) and name not in _SAME_ORDER:
         filled["seed"] = seed + trials_so_far

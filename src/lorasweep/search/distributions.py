@@ -13,6 +13,7 @@ from typing import Any
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
+from lorasweep.search.optuna_internals import within
 from lorasweep.search.stored import MARK, stored, stored_text
 from lorasweep.text.grammar import element
 
@@ -125,7 +126,7 @@ def ends(distribution: BaseDistribution) -> list[Any]:
 def contains(distribution: BaseDistribution, value: Any) -> bool:
     """Return whether a value, as a trial stores it, lies within a distribution."""
     try:
-        return bool(distribution._contains(distribution.to_internal_repr(value)))
+        return within(distribution, value)
     except (TypeError, ValueError):  # not one of the choices, not a number
         return False
 

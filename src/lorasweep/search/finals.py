@@ -14,6 +14,7 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
+from lorasweep.search.optuna_internals import FIXED_PARAMS
 from lorasweep.search.settings import Settings
 
 
@@ -88,7 +89,7 @@ def enqueue(finals: optuna.Study, search: optuna.Study, extras: Sequence[Extra])
         }
         finals.add_trial(
             optuna.trial.create_trial(
-                state=TrialState.WAITING, system_attrs={"fixed_params": dict(params[extra.of])}, user_attrs=attributes
+                state=TrialState.WAITING, system_attrs={FIXED_PARAMS: dict(params[extra.of])}, user_attrs=attributes
             )
         )
     return len(new)

@@ -26,6 +26,7 @@ from lorasweep.search.budget import INTERRUPTED, RETRY_OF
 from lorasweep.search.constraint import SECONDS, constrain
 from lorasweep.search.identity import Identity
 from lorasweep.search.lease import LEASE, LeaseKeeper, signature
+from lorasweep.search.optuna_internals import storage_of, study_id_of
 from lorasweep.search.place import whole
 from lorasweep.search.plain import as_number, as_numbers, as_plain
 from lorasweep.search.storage import is_outage, open_storage
@@ -90,7 +91,7 @@ class Trial:
 
     def __init__(self, study: optuna.Study, identity: Identity) -> None:
         self._study, self._identity = study, identity
-        self._storage = study._storage
+        self._storage = storage_of(study)
         self._trial = optuna.trial.Trial(study, identity.trial_id)
         self._began = time.monotonic()
         self._told = self._frozen().state.is_finished()
@@ -139,7 +140,7 @@ class Trial:
     def attempts(self) -> list[FrozenTrial]:
         """The earlier attempts at this trial, the latest first."""
         found: list[FrozenTrial] = []
-        current, study_id = self._frozen(), self._study._study_id
+        current, study_id = self._frozen(), study_id_of(self._study)
         while (number := current.user_attrs.get(RETRY_OF)) is not None:
             current = self._storage.get_trial(self._storage.get_trial_id_from_study_id_trial_number(study_id, number))
             found.append(current)

@@ -20,10 +20,10 @@ from lorasweep.errors import UserError
 from lorasweep.lanes.work import Ended, Lanes, Work
 from lorasweep.search.budget import DIED, INTERRUPTED, KILLED, counted, failures
 from lorasweep.search.constraint import SECONDS, constrain
-from lorasweep.search.database import read_once
 from lorasweep.search.identity import Identity
 from lorasweep.search.job import attached
 from lorasweep.search.lease import LEASE, LeaseKeeper, holder
+from lorasweep.search.optuna_internals import read_once, storage_of, trial_id_of
 from lorasweep.search.place import Place
 from lorasweep.search.plain import as_numbers
 from lorasweep.search.report import Observer
@@ -74,10 +74,6 @@ class Search:
     _before: frozenset[int] = frozenset()  # the numbers of those that had failed before this run
     _left: int = 0  # trials of the budget that this run may still end
 
-    def __post_init__(self) -> None:
-        """Keep samplers from stopping the study: Optuna knows that in its own loop only, and raises elsewhere."""
-        self.study.stop = lambda: None  # type: ignore[method-assign]  # `next_trial` knows when a grid is done
-
     def run(self) -> None:
         """Run trials until there are no more to start and none is running, here or in another process.
 
@@ -92,7 +88,7 @@ class Search:
         trials = self.study.get_trials(deepcopy=False)
         self._before = frozenset(trial.number for trial in failures(trials))
         self._left = self.budget - len(counted(trials))
-        keeper = LeaseKeeper(self.study._storage, self.settings.lease_s)
+        keeper = LeaseKeeper(storage_of(self.study), self.settings.lease_s)
         try:
             with attached(self.place.shown, self.study):
                 self._loop(keeper)
@@ -124,22 +120,23 @@ class Search:
 
     def _start_what_fits(self, keeper: LeaseKeeper) -> None:
         while len(self._running) < self.lanes.capacity and self._goes_on():
-            with read_once(self.study._storage):
+            with read_once(storage_of(self.study)):
                 trial = self.next_trial()
             if trial is None:
                 return
-            keeper.take(trial._trial_id)
+            trial_id = trial_id_of(trial)
+            keeper.take(trial_id)
             identity = Identity(
                 storage=self.place.shown,
                 study=self.study.study_name,
-                trial_id=trial._trial_id,
+                trial_id=trial_id,
                 number=trial.number,
                 pruner=self.settings.pruner if self.prunes else None,
                 lease_s=self.settings.lease_s,
                 constraints=tuple(self.settings.constraints),
                 folder=str(self.place.folder.absolute()),
             )
-            self._running[trial.number] = trial._trial_id
+            self._running[trial.number] = trial_id
             hidden = identity.override()
             self.lanes.start(Work(trial.number, (*self.overrides(trial), hidden), hidden=(hidden,)))
 
@@ -179,7 +176,7 @@ class Search:
 
     def _buried(self, trial_id: int, ended: Ended) -> FrozenTrial:
         """Return a trial whose lane died, or that was asked to stop: as its job told it, or told for it."""
-        storage = self.study._storage
+        storage = storage_of(self.study)
         trial = storage.get_trial(trial_id)
         if not trial.state.is_finished():
             lost = None if not ended.crashed else KILLED if ended.outside else DIED
@@ -191,7 +188,7 @@ class Search:
 
         Reading a trial is dear on a server, so it is told without a look first; `Study.tell` would look twice.
         """
-        storage, state = self.study._storage, TrialState.COMPLETE
+        storage, state = storage_of(self.study), TrialState.COMPLETE
         values, reason = self._result(ended)
         try:
             if reason is None and self.settings.constraints:
@@ -208,7 +205,7 @@ class Search:
 
     def _constrain(self, trial_id: int) -> str | None:
         """Set the constraints of a trial whose job did not do so; return what was not measured, if anything."""
-        known = self.study._storage.get_trial(trial_id)
+        known = storage_of(self.study).get_trial(trial_id)
         if known.state.is_finished() or known.datetime_start is None:
             return None
         took = (datetime.now() - known.datetime_start).total_seconds()
@@ -258,7 +255,7 @@ class Search:
         self.lanes.stop()
         self.lanes.wait(0)
         for trial_id in self._running.values():
-            trial = self.study._storage.get_trial(trial_id)
+            trial = storage_of(self.study).get_trial(trial_id)
             if not trial.state.is_finished():
                 bury(self.study, trial, "interrupted", self.settings)
         requeue(self.study, self.settings)

@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from lorasweep.search.budget import INTERRUPTED, LOST, ORPHANED, RETRY_OF, deaths, failures, retried
 from lorasweep.search.lease import dead
+from lorasweep.search.optuna_internals import FIXED_PARAMS, storage_of, study_id_of, trial_id_of
 from lorasweep.search.settings import Settings
 
 STOPPED_BY = "stopped_by"
@@ -35,11 +36,11 @@ def bury(study: optuna.Study, trial: FrozenTrial, reason: str, settings: Setting
     Returns:
         What was done, in words; "" if somebody else had been faster.
     """
-    storage = study._storage
+    storage, trial_id = storage_of(study), trial_id_of(trial)
     try:
-        storage.set_trial_user_attr(trial._trial_id, "reason", reason)
-        storage.set_trial_user_attr(trial._trial_id, LOST if lost else INTERRUPTED, lost or True)
-        if not storage.set_trial_state_values(trial._trial_id, TrialState.FAIL, None):
+        storage.set_trial_user_attr(trial_id, "reason", reason)
+        storage.set_trial_user_attr(trial_id, LOST if lost else INTERRUPTED, lost or True)
+        if not storage.set_trial_state_values(trial_id, TrialState.FAIL, None):
             return ""
     except UpdateFinishedTrialError:
         return ""
@@ -108,8 +109,8 @@ def _follow(study: optuna.Study, trial: FrozenTrial) -> int:
     kept: dict[str, Any] = {key: trial.user_attrs[key] for key in KEPT if key in trial.user_attrs}
     follower = optuna.trial.create_trial(
         state=TrialState.WAITING,
-        system_attrs={"fixed_params": dict(trial.params)},
+        system_attrs={FIXED_PARAMS: dict(trial.params)},
         user_attrs=kept | {RETRY_OF: trial.number},
     )
-    new = study._storage.create_new_trial(study._study_id, template_trial=follower)
-    return study._storage.get_trial(new).number
+    storage = storage_of(study)
+    return storage.get_trial(storage.create_new_trial(study_id_of(study), template_trial=follower)).number

@@ -30,8 +30,8 @@ from optuna.storages import (
 )
 
 from lorasweep.errors import UserError
-from lorasweep.search.database import Database
 from lorasweep.search.journal import JournalFile
+from lorasweep.search.optuna_internals import Database
 
 if TYPE_CHECKING:
     from sqlalchemy import URL

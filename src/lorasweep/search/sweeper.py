@@ -34,6 +34,7 @@ from lorasweep.search.enqueue import enqueue
 from lorasweep.search.identity import keep_out_of_logs
 from lorasweep.search.job import one_line
 from lorasweep.search.loop import Search
+from lorasweep.search.optuna_internals import storage_of, suggest, trial_id_of
 from lorasweep.search.place import Place
 from lorasweep.search.plan import Plan
 from lorasweep.search.report import Report
@@ -145,11 +146,12 @@ class Part:
         trial = study.ask()
         try:
             for key, distribution in self.space.distributions.items():
-                trial._suggest(key, distribution)
+                suggest(trial, key, distribution)
             if self.settings.custom_search_space:
                 function(self.settings.custom_search_space, "custom_search_space")(self.plan.config, trial)
         except BaseException as error:
-            bury(study, study._storage.get_trial(trial._trial_id), "interrupted as it was asked for", self.settings)
+            frozen = storage_of(study).get_trial(trial_id_of(trial))
+            bury(study, frozen, "interrupted as it was asked for", self.settings)
             if not isinstance(error, Exception) or isinstance(error, UserError):
                 raise
             who = self.settings.custom_search_space or self.settings.sampler.get("_target_")

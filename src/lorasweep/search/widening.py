@@ -17,13 +17,12 @@ from optuna.trial import FrozenTrial, TrialState
 from lorasweep.errors import UserError
 from lorasweep.search.distributions import as_stored, contains, in_words
 from lorasweep.search.lease import dead, holder
+from lorasweep.search.optuna_internals import FIXED_PARAMS
 from lorasweep.search.settings import SPARE
 from lorasweep.text.grammar import element
 
 WHOLE = "whole"
 """The copy's attribute that says that all of the study is in it."""
-FIXED = "fixed_params"
-"""Where Optuna keeps what a waiting trial is to be."""
 
 
 def change_space(storage: BaseStorage, name: str, new: Mapping[str, BaseDistribution], lease_s: float) -> None:
@@ -81,8 +80,8 @@ def _copy(storage: BaseStorage, source: str, target: str, changed: Mapping[str, 
         if key != WHOLE:
             storage.set_study_user_attr(copy, key, value)
     for trial in storage.get_all_trials(study_id):
-        if FIXED in trial.system_attrs:
-            trial.system_attrs[FIXED] = _stored(trial.system_attrs[FIXED], changed)
+        if FIXED_PARAMS in trial.system_attrs:
+            trial.system_attrs[FIXED_PARAMS] = _stored(trial.system_attrs[FIXED_PARAMS], changed)
         trial.params = _stored(trial.params, changed)
         trial.distributions = {key: changed.get(key, old) for key, old in trial.distributions.items()}
         storage.create_new_trial(copy, template_trial=trial)
