@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from copy import deepcopy
 
-from lorasweep.checks import base, data, loss, measures, needs, network, optimizer, run, training
+from lorasweep.checks import base, code, data, loss, measures, needs, network, optimizer, run, training
 from lorasweep.errors import Problem
 from lorasweep.registry import Registry
 from lorasweep.schema import Config, schema_keys, value_at
@@ -28,7 +28,10 @@ def check(config: Config, given: Collection[str] | None = None, wrong: Collectio
         given: the keys that its command line sets by themselves, not through a recipe; None where there is none.
         wrong: keys and groups whose values were refused before; the config has others in their places.
     """
-    alone = {key.name: list(beyond_limits(key, value_at(config, key.name))) for key in schema_keys().values()}
+    alone = {
+        key.name: [*beyond_limits(key, value_at(config, key.name)), *code.refused(key, config)]
+        for key in schema_keys().values()
+    }
     problems = [line for lines in alone.values() for line in lines]
     failed = [name for name, lines in alone.items() if lines]
     sound = _with_defaults(config, failed)

@@ -18,7 +18,7 @@ from lorasweep.compose import overrides
 from lorasweep.errors import Problem, UserError
 from lorasweep.runs import ledger, paths
 from lorasweep.runs.record import Record
-from lorasweep.schema import Config, schema_keys
+from lorasweep.schema import PERMISSIONS, Config, schema_keys
 from lorasweep.text.values import written
 
 _ERRORS = (HydraException, OmegaConfBaseException, YAMLError, OSError, ValueError)
@@ -62,6 +62,8 @@ def resumed(config: DictConfig, line: Sequence[str], config_name: str) -> DictCo
     if "training.epochs" in changes and "training.max_steps" not in changes:
         saved.training.max_steps = None
     saved.resume, saved.output_root = folder.name, config.output_root
+    for key in PERMISSIONS:  # they are given anew each time
+        saved[key] = config[key]
     return saved
 
 

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -16,7 +17,7 @@ from lorasweep.compose.composition import composing
 from lorasweep.compose.precedence import RATES
 from lorasweep.errors import Problem
 from lorasweep.export.formula import Formula, escaped
-from lorasweep.schema import Config, schema_keys, value_at
+from lorasweep.schema import PERMISSIONS, Config, schema_keys, value_at
 from lorasweep.schema.limits import ill_typed
 
 # What belongs to the base or the machine, and not to a recipe, which trains any base on any machine.
@@ -74,8 +75,9 @@ def fit(settings: Mapping[str, Any], base_model: str) -> Fitted:
         base_model: the choice of the group base_model that they are for.
     """
     groups = _groups(base_model)
-    known = {key: settings[key] for key in schema_keys() if key in settings}
-    notes = [f"{key}={value}: there is no such key: left out" for key, value in settings.items() if key not in known]
+    keys = schema_keys().keys() - PERMISSIONS
+    known = {key: settings[key] for key in schema_keys() if key in settings and key in keys}
+    notes = [f"{key}={value}: there is no such key: left out" for key, value in settings.items() if key not in keys]
     notes += _drop_ill_typed(known, groups)
     notes += _drop_refused(known, groups)
     base = {key: value for key, value in known.items() if key.startswith("base_model.")}
@@ -110,7 +112,10 @@ def _base_rates(settings: Mapping[str, Any], base_model: str) -> dict[str, Formu
     own, rate = settings.get("base_model.lora_lr"), settings.get("optimizer.lr")
     if not own or not rate:
         return {}
-    groups = _groups(base_model, f"optimizer={settings.get('optimizer.name', Config(name='').optimizer.name)}")
+    optimizer = settings.get("optimizer.name", Config(name="").optimizer.name)
+    if optimizer not in _optimizers():  # one of a user's own, whose usual rate nobody knows
+        return {}
+    groups = _groups(base_model, f"optimizer={optimizer}")
     usual = OmegaConf.to_container(groups.optimizer, resolve=False)
     assert isinstance(usual, dict)
     if not isinstance(usual["lr"], str) or rate != _composed(groups, {"base_model.lora_lr": own}).optimizer.lr:
@@ -159,6 +164,13 @@ def _groups(base_model: str, *choices: str) -> DictConfig:
     """What the groups of conf/ come to without a recipe."""
     with composing():
         return hydra.compose("config", ["~lora", f"base_model={base_model}", *choices])
+
+
+@lru_cache
+def _optimizers() -> list[str]:
+    """The choices of the group optimizer in conf/."""
+    with composing():
+        return GlobalHydra.instance().config_loader().get_group_options("optimizer")
 
 
 def _composed(groups: DictConfig, settings: Mapping[str, Any]) -> Config:

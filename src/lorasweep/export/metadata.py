@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from lorasweep.export.network import network_metadata
 from lorasweep.optim.optimizers.kind import optimizer_kind
 from lorasweep.optim.schedules.kind import schedule_kind
-from lorasweep.schema import Config, OptimizerConfig
+from lorasweep.schema import PERMISSIONS, Config, OptimizerConfig
 from lorasweep.text.encoding import all_readable, as_json
 
 if TYPE_CHECKING:
@@ -275,10 +275,14 @@ def _modelspec(config: Config, facts: TrainingFacts) -> dict[str, str]:
     return {f"modelspec.{key}": value for key, value in spec.items() if value}
 
 
+def _kept(config: Config) -> dict[str, Any]:
+    return {key: value for key, value in asdict(config).items() if key not in PERMISSIONS}
+
+
 def _own(config: Config, facts: TrainingFacts) -> dict[str, str]:
     return {
         "lorasweep.version": facts.program_version,
-        "lorasweep.config": as_json(without_secrets(asdict(config))),
+        "lorasweep.config": as_json(without_secrets(_kept(config))),
         "lorasweep.overrides": as_json(
             [given for given in facts.overrides if not SECRET.search(re.split(r"[=:@]", given)[0].strip("+~ "))]
         ),

@@ -29,6 +29,7 @@ from lorasweep.schema.training import TrainingConfig
 __all__ = [
     "LAST",
     "OBJECTIVES",
+    "PERMISSIONS",
     "THEMES",
     "BaseModelConfig",
     "CompatConfig",
@@ -66,6 +67,12 @@ class Config:
     resume: str | None = option(None, "continue a version: v6, or latest", resume="which")
     objective: str = option("val/loss_ratio", "metric that a search optimises and train.py returns")
     further_objectives: list[str] = option([], "metrics that a search optimises besides; it then shows a Pareto front")
+    allow_code: list[str] = option(
+        [],
+        "packages whose code a dotted name may run, such as my_package for optimizer.name=my_package.optim:Mine; no "
+        "weights file or record says it for you",
+        resume="free",
+    )
     base_model: BaseModelConfig = field(default_factory=BaseModelConfig)
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
@@ -83,6 +90,10 @@ LAST = "last"  # value of evaluation.select_by that chooses the last epoch, what
 
 OBJECTIVES = {name: measure.direction for name, measure in MEASURES.items()}
 """Every metric that can be an objective, and the direction in which it is better."""
+
+
+PERMISSIONS = frozenset({"allow_code"})
+"""Keys that say what whoever types a command allows; weights files and records do not keep them."""
 
 
 def slug(name: str) -> str:

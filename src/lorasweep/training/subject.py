@@ -14,7 +14,7 @@ from lorasweep.data.dataset import Dataset
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.runs import paths
 from lorasweep.runs.record import Base, Data, Record
-from lorasweep.schema import Config, schema_keys
+from lorasweep.schema import PERMISSIONS, Config, schema_keys
 from lorasweep.schema.option import OnResume
 from lorasweep.text.values import written
 
@@ -41,7 +41,7 @@ class Subject:
         plain = OmegaConf.to_container(OmegaConf.structured(config))
         assert isinstance(plain, dict)
         return cls(
-            {str(key): value for key, value in plain.items()},
+            {str(key): value for key, value in plain.items() if key not in PERMISSIONS},
             Base(base.family, config.base_model.path or "toy", base.sha256),
             Data(
                 path=config.dataset.path or f"theme:{config.dataset.theme}",

@@ -1,0 +1,117 @@
+"""What a user adds from outside the package: each is found by its name, checked, used and told, without a fork."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lorasweep import registry
+from lorasweep.compose.composition import CONF, composing, load
+from lorasweep.errors import UserError
+from lorasweep.export.recipe import recipe_from_file
+from lorasweep.export.weights import read_weights
+from lorasweep.reference import markdown
+from lorasweep.training.cohort import run
+
+OWN = '''
+"""An optimizer of a user's own: plain descent along the gradient's sign, and what files say of it."""
+
+from lorasweep.optim.optimizers.kind import OptimizerKind
+
+
+def build(groups, rate, arguments):
+    import torch
+
+    class Sign(torch.optim.Optimizer):
+        def __init__(self, groups, lr):
+            super().__init__(groups, {"lr": lr})
+
+        @torch.no_grad()
+        def step(self, closure=None):
+            for group in self.param_groups:
+                for parameter in group["params"]:
+                    if parameter.grad is not None:
+                        parameter.sub_(parameter.grad.sign(), alpha=group["lr"])
+                        self.state[parameter]["count"] = self.state[parameter].get("count", 0) + 1
+
+    return Sign(groups, rate)
+
+
+SIGN = OptimizerKind(build=build, arguments=lambda config: {}, dotted="own_parts.Sign", constants={})
+'''
+NO_CONSTANTS = ["optimizer.beta1=null", "optimizer.beta2=null", "optimizer.eps=null"]
+QUICK = ["dataset.repeats=1", "training.max_steps=2", "sampling.every_epochs=0", "evaluation.clip=false"]
+SHORT = [*QUICK, "evaluation.timesteps=1", "evaluation.bins=1", "evaluation.max_images=1", "tracker=none"]
+
+
+@pytest.fixture
+def own_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A module of a user's own on Python's path."""
+    folder = tmp_path / "own"
+    folder.mkdir()
+    (folder / "own_parts.py").write_text(OWN)
+    monkeypatch.syspath_prepend(folder)
+    yield
+
+
+@pytest.fixture
+def installed(own_parts: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The same as an installed package that declares entry points."""
+    entries = [EntryPoint("sign", "own_parts:SIGN", "lorasweep.optimizers")]
+    registry._entries.cache_clear()
+    monkeypatch.setattr(registry, "entry_points", lambda group: [entry for entry in entries if entry.group == group])
+    yield
+    registry._entries.cache_clear()
+
+
+def trained(folder: Path, *line: str) -> dict[str, Any]:
+    """Train two steps on the toy base; return the record."""
+    root = folder / "outputs"
+    with composing():
+        run(load(["lora=fuzzybear", f"output_root={root}", *SHORT, *line]), overrides=line)
+    record: dict[str, Any] = json.loads((root / "fuzzybear" / "v6" / "record.json").read_text())
+    return record
+
+
+def test_code_runs_only_where_its_user_allows_it(own_parts: None) -> None:
+    line = ["lora=fuzzybear", "optimizer.name=own_parts:SIGN", *NO_CONSTANTS]
+    with composing():
+        with pytest.raises(UserError, match=r"would run code of own_parts: .* add allow_code=\[own_parts\]"):
+            load(line)
+        assert load([*line, "allow_code=[own_parts]"]).optimizer.name == "own_parts:SIGN"
+        with pytest.raises(UserError, match=r"own_parts:SING cannot be imported from own_parts:SING"):
+            load(["lora=fuzzybear", "optimizer.name=own_parts:SING", "allow_code=[own_parts]"])
+
+
+def test_an_own_optimizer_is_told_of_in_help_and_errors(installed: None) -> None:
+    with composing(), pytest.raises(UserError, match=r"expected one of adamw, .*sign; did you mean sign\?"):
+        load(["lora=fuzzybear", "optimizer.name=sing"])
+    assert "`sign`" in markdown(CONF)
+
+
+def test_an_own_optimizer_trains(installed: None, tmp_path: Path) -> None:
+    record = trained(tmp_path, "optimizer.name=sign", *NO_CONSTANTS)
+    assert record["status"] == "complete" and record["config"]["optimizer"]["name"] == "sign"
+    file = tmp_path / "outputs" / "fuzzybear" / "v6" / "FuzzyBear_v6.safetensors"
+    assert read_weights(file)[1]["ss_optimizer"] == "own_parts.Sign()"
+
+
+def test_neither_a_record_nor_a_weights_file_allows_code(own_parts: None, tmp_path: Path) -> None:
+    allowed = ["optimizer.name=own_parts:SIGN", *NO_CONSTANTS, "allow_code=[own_parts]"]
+    record = trained(tmp_path, *allowed)
+    assert "allow_code" not in record["config"]
+    root = tmp_path / "outputs"
+    file = root / "fuzzybear" / "v6" / "FuzzyBear_v6.safetensors"
+    assert "allow_code" not in json.loads(read_weights(file)[1]["lorasweep.config"])
+    recipe = recipe_from_file(file)
+    assert "allow_code" in recipe and "allow_code:" not in recipe, "a remark on what is missing, no setting"
+    again = ["lora=fuzzybear", f"output_root={root}", "resume=v6", "training.max_steps=3"]
+    with composing():
+        with pytest.raises(UserError, match=r"would run code of own_parts"):
+            load(again)
+        assert load([*again, "allow_code=[own_parts]"]).optimizer.name == "own_parts:SIGN"
