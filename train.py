@@ -6,7 +6,7 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from lorasweep import launch
+from lorasweep.app import launch
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from lorasweep import help, searches
-from lorasweep.compose import arguments, overrides
+from lorasweep.app import help
+from lorasweep.compose import arguments, overrides, searches
 from lorasweep.compose.composition import CONF, load
 from lorasweep.errors import Problem, UserError
 from lorasweep.schema import schema_keys

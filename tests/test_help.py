@@ -5,10 +5,10 @@ import subprocess
 import sys
 import time
 
-from lorasweep import help
+from lorasweep.app import help
+from lorasweep.app.reference import markdown
 from lorasweep.compose.composition import CONF
 from lorasweep.data.plan import total_steps
-from lorasweep.reference import markdown
 from lorasweep.schema import schema_keys
 from lorasweep.schema.kohya import INSTEAD
 

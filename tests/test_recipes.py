@@ -2,7 +2,7 @@
 
 import pytest
 
-from lorasweep import help
+from lorasweep.app import help
 from lorasweep.compose.composition import CONF, load
 from lorasweep.data.plan import total_steps
 from lorasweep.schema import Config

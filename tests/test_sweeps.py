@@ -9,12 +9,12 @@ import hydra
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from lorasweep import adaptive
 from lorasweep.compose.composition import CONF, load
 from lorasweep.schema import schema_keys
 from lorasweep.search.distributions import ends
 from lorasweep.search.settings import settle
 from lorasweep.search.space import Space, check_space, parse_space
+from lorasweep.studies import adaptive
 
 pytestmark = pytest.mark.usefixtures("composed_configs")
 

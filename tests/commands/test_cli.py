@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from lorasweep.app.reference import markdown
 from lorasweep.commands.cli import main
 from lorasweep.compose.composition import CONF
-from lorasweep.reference import markdown
 
 
 def test_themes_are_drawn_at_the_size_asked_for(tmp_path, capsys):

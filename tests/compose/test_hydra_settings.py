@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lorasweep import searches
+from lorasweep.compose import searches
 from lorasweep.compose.composition import load
 from lorasweep.errors import UserError
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import hydra
 import pytest
 
-from lorasweep import help
+from lorasweep.app import help
+from lorasweep.app.reference import markdown
 from lorasweep.compose.arguments import own_images, read
 from lorasweep.compose.composition import CONF, load
 from lorasweep.compose.precedence import BUNDLES, ORDER, given_way
-from lorasweep.reference import markdown
 
 pytestmark = pytest.mark.usefixtures("composed_configs", "elsewhere")
 

@@ -435,7 +435,7 @@ def test_a_survey_is_quick_to_load():
     import subprocess
     import sys
 
-    code = "import sys, lorasweep.preview; print(*{'torch', 'transformers', 'diffusers'} & sys.modules.keys())"
+    code = "import sys, lorasweep.app.preview; print(*{'torch', 'transformers', 'diffusers'} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
 

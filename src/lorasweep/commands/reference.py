@@ -28,8 +28,8 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         UserError: the file cannot be written.
     """
+    from lorasweep.app.reference import markdown
     from lorasweep.compose.composition import CONF
-    from lorasweep.reference import markdown
 
     out = args.out or (REFERENCE if REFERENCE.exists() else None)
     if out is None:

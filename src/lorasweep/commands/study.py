@@ -40,9 +40,9 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         UserError: there is no such study, or its plots cannot be written.
     """
-    from lorasweep import studies
     from lorasweep.review import leaderboard
     from lorasweep.search import lookup
+    from lorasweep.studies import results
 
     if args.name is None:
         _list(args)
@@ -56,11 +56,11 @@ def run(args: argparse.Namespace) -> None:
         print(leaderboard.as_csv(found.study, rows[:top]), end="")
     else:
         leaderboard.show(found.study, rows, top=top)
-        if equals := studies.as_good(found.study, rows):
+        if equals := results.as_good(found.study, rows):
             print(f"As good as the best: {equals}.")
         dashboard = found.dashboard()
         more = {"dashboard": dashboard} if dashboard is not None else {}
-        leaderboard.show_pairs("", studies.next_steps(found.study, rows) | more)
+        leaderboard.show_pairs("", results.next_steps(found.study, rows) | more)
     if args.plots is not None:
         _plots(args, found.study)
 

@@ -13,9 +13,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from lorasweep import command_lines as commands
 from lorasweep.compose import overrides
 from lorasweep.errors import Problem, UserError
+from lorasweep.runs import command_lines as commands
 from lorasweep.runs import ledger, paths
 from lorasweep.runs.record import Record
 from lorasweep.schema import PERMISSIONS, Config, schema_keys

@@ -12,10 +12,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from lorasweep import command_lines as commands
-from lorasweep.command_lines import RECIPES
 from lorasweep.errors import UserError
+from lorasweep.runs import command_lines as commands
 from lorasweep.runs import lock, paths
+from lorasweep.runs.command_lines import RECIPES
 from lorasweep.runs.record import Record
 from lorasweep.schema import schema_keys, slug
 

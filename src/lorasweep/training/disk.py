@@ -17,11 +17,11 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
-from lorasweep import command_lines as commands
 from lorasweep.adapters.targets import COMPONENTS
 from lorasweep.errors import UserError
 from lorasweep.families.sdxl.layout import PARTS, config_source
 from lorasweep.optim.rates import learning_rates
+from lorasweep.runs import command_lines as commands
 from lorasweep.runs import paths
 from lorasweep.schema import Config
 from lorasweep.text.values import size

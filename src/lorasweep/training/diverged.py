@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from lorasweep import command_lines as commands
 from lorasweep.errors import UserError
 from lorasweep.optim.optimizers.kind import optimizer_kind
+from lorasweep.runs import command_lines as commands
 from lorasweep.runs.record import Record
 from lorasweep.schema import Config, value_at
 from lorasweep.text.values import written

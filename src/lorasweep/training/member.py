@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 
-from lorasweep import command_lines as commands
 from lorasweep import files
 from lorasweep.closing import closing_table
 from lorasweep.console import Progress, say
@@ -23,6 +22,7 @@ from lorasweep.errors import UserError
 from lorasweep.export.metadata import TOY, base_version
 from lorasweep.metrics.selection import best_epoch
 from lorasweep.pictures import curves
+from lorasweep.runs import command_lines as commands
 from lorasweep.runs import paths, retention
 from lorasweep.runs.record import Epoch, Record, Status, now
 from lorasweep.runs.stopwatch import Stopwatch

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from lorasweep import command_lines as commands
 from lorasweep.families.known import family_of
+from lorasweep.runs import command_lines as commands
 from lorasweep.schema import Config
 
 

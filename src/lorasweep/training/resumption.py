@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lorasweep import command_lines as commands
 from lorasweep.data.dataset import Dataset
 from lorasweep.errors import UserError
+from lorasweep.runs import command_lines as commands
 from lorasweep.runs import ledger, lock, paths, state
 from lorasweep.runs.record import Record
 from lorasweep.schema import Config, TrainingConfig, schema_keys

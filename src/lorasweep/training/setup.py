@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lorasweep import command_lines as commands
 from lorasweep.console import say, tracked
 from lorasweep.data.dataset import Dataset
 from lorasweep.data.survey import Survey
 from lorasweep.data.text import TextCache
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.metrics.clip import Clip
+from lorasweep.runs import command_lines as commands
 from lorasweep.runs import state
 from lorasweep.runs.stopwatch import Stopwatch
 from lorasweep.schema import Config

@@ -10,8 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lorasweep.command_lines import key_of
 from lorasweep.runs import ledger
+from lorasweep.runs.command_lines import key_of
 from lorasweep.runs.record import Data, Record
 from lorasweep.schema import schema_keys
 from lorasweep.schema.measures import MEASURES, verdict

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import torch
 
-from lorasweep import command_lines as commands
 from lorasweep.errors import UserError
 from lorasweep.families.sdxl.model import SDXL
+from lorasweep.runs import command_lines as commands
 from lorasweep.schema import Config
 from lorasweep.training.memory.estimate import gib
 from lorasweep.training.memory.forecast import Saving, best

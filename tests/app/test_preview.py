@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from lorasweep import preview
+from lorasweep.app import preview
 from lorasweep.compose.composition import load
 from lorasweep.errors import UserError
 from lorasweep.schema import Config
 from lorasweep.toy.themes import write_theme
 
-TRAIN = Path(__file__).resolve().parents[1] / "train.py"
+TRAIN = Path(__file__).resolve().parents[2] / "train.py"
 
 
 def train(*line: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -83,7 +83,7 @@ def test_a_run_tells_what_it_learns_from_before_it_loads_the_base(short_config: 
         raise UserError("the base would be loaded now")
 
     monkeypatch.setattr("lorasweep.training.run", stop)
-    from lorasweep import launch
+    from lorasweep.app import launch
 
     with pytest.raises(UserError, match="the base would be loaded now"):
         launch._run(short_config, [], {})

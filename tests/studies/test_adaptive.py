@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageEnhance
 
-from lorasweep import adaptive
-from lorasweep.adaptive import Seen, Variety, variety
 from lorasweep.errors import UserError
 from lorasweep.schema import Config
 from lorasweep.search.space import parse_space
+from lorasweep.studies import adaptive
+from lorasweep.studies.adaptive import Seen, Variety, variety
 from lorasweep.toy.themes import THEMES, draw_theme, write_theme
 
 

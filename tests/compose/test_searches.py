@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lorasweep.searches import judge
+from lorasweep.compose.searches import judge
 
 pytestmark = pytest.mark.usefixtures("composed_configs")
 

@@ -12,7 +12,7 @@ from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from lorasweep import launch
+from lorasweep.app import launch
 from lorasweep.compose import composition as compose
 from lorasweep.errors import UserError
 from lorasweep.schema import Config
@@ -54,9 +54,10 @@ stand_in.run = run
 sys.modules["lorasweep.training"] = stand_in
 import lorasweep
 lorasweep.training = stand_in
-lorasweep.preview = sys.modules["lorasweep.preview"] = types.ModuleType("lorasweep.preview")
-lorasweep.preview.look = lambda config: None
-lorasweep.preview.look_at_all = lambda configs: None
+import lorasweep.app
+lorasweep.app.preview = sys.modules["lorasweep.app.preview"] = types.ModuleType("lorasweep.app.preview")
+lorasweep.app.preview.look = lambda config: None
+lorasweep.app.preview.look_at_all = lambda configs: None
 """
 
 

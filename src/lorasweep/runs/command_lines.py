@@ -8,7 +8,7 @@ from pathlib import Path
 from lorasweep.schema import schema_keys, slug
 from lorasweep.text.shell import shell_quoted
 
-RECIPES = Path(__file__).resolve().parents[2] / "conf" / "lora"
+RECIPES = Path(__file__).resolve().parents[3] / "conf" / "lora"
 
 
 def train(overrides: Iterable[str]) -> str:

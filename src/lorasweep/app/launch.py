@@ -19,9 +19,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 import lorasweep
-from lorasweep import help, searches
+from lorasweep.app import help
 from lorasweep.checks import needs, optimizer
-from lorasweep.compose import arguments, overrides, precedence
+from lorasweep.compose import arguments, overrides, precedence, searches
 from lorasweep.compose import composition as compose
 from lorasweep.compose.arguments import Arguments
 from lorasweep.console import say, silenced
@@ -54,7 +54,7 @@ def main(app: Callable[[], None], conf: Path, argv: Sequence[str]) -> int:
             say(f"dataset.path without a recipe: {' '.join(given.supplied)}")
         sys.argv[1:] = given.argv
         if configs and given.several:
-            from lorasweep import preview
+            from lorasweep.app import preview
 
             preview.look_at_all(configs)
             return _multirun(app, {config.output_root for config in configs})
@@ -133,14 +133,16 @@ def _remarks(composed: DictConfig, config: Config, line: Sequence[str], name: st
 
 def _run(config: Config, line: list[str], choices: dict[str, str], *, told: bool = False) -> float | None:
     """Train, as a trial of a study if this job is one; `told`: what it learns from, before all jobs."""
-    from lorasweep import preview, search, studies
+    from lorasweep import search
+    from lorasweep.app import preview
+    from lorasweep.studies import trials
 
     if config.dry_run:
         preview.dry_run(config)
         return None
     with search.trial() as trial:
         if trial is not None:
-            return studies.train_trial(trial, config, line, choices)
+            return trials.train_trial(trial, config, line, choices)
     with silenced() if told else nullcontext():
         seen = preview.look(config) if _is_first() else None  # of several processes, one tells
     from lorasweep import training  # torch and all the rest: only now that config and data are good

@@ -8,7 +8,7 @@ from typing import Any, get_type_hints
 
 from omegaconf import MISSING
 
-from lorasweep import help
+from lorasweep.app import help
 from lorasweep.compose.precedence import ORDER
 from lorasweep.schema import Config, Key, schema_keys
 from lorasweep.schema.keys import keys_of

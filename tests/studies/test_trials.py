@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lorasweep.studies import _earlier
+from lorasweep.studies.trials import _earlier
 
 
 def version(root: Path, number: int, trial: int | None) -> Path:

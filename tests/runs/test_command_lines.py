@@ -1,6 +1,6 @@
 """Commands that are printed for a user to type."""
 
-from lorasweep import command_lines as commands
+from lorasweep.runs import command_lines as commands
 
 
 def test_a_command_survives_a_shell():

@@ -7,9 +7,9 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from lorasweep.compose.composition import compose, load
-from lorasweep.history import documented
 from lorasweep.schema import schema_keys, value_at
 from lorasweep.search.space import Space, parse_space
+from lorasweep.studies.history import documented
 
 pytestmark = pytest.mark.usefixtures("composed_configs")
 

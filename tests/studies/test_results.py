@@ -15,10 +15,11 @@ import pytest
 from omegaconf import DictConfig
 from optuna.trial import create_trial
 
-from lorasweep import files, studies
+from lorasweep import files
 from lorasweep.errors import UserError
 from lorasweep.schema import Config
 from lorasweep.search.ranking import Row, best, rows
+from lorasweep.studies import hooks, results, trials
 from lorasweep.training import disk
 
 
@@ -42,16 +43,16 @@ def a_study(values: list[float], metric: str = "val/loss_ratio", direction: str 
 )
 def test_single_trainings_within_the_margin_are_as_good_as_the_best(values: list[float], named: list[str]) -> None:
     study = a_study(values)
-    said = studies.as_good(study, rows(study))
+    said = results.as_good(study, rows(study))
     assert bool(said) == bool(named) and all(name in said for name in named)
     assert not said or "seed only; hydra.sweeper.repeats=3" in said
 
 
 def test_the_highest_is_best_where_that_is_better_and_an_unknown_measure_has_no_margin() -> None:
     study = a_study([0.5, 0.49, 0.3], "image/clip_image", "maximize")
-    assert "v7:" in studies.as_good(study, rows(study))
+    assert "v7:" in results.as_good(study, rows(study))
     study = a_study([0.5, 0.5], "somebody's own")
-    assert studies.as_good(study, rows(study)) == ""
+    assert results.as_good(study, rows(study)) == ""
 
 
 def test_means_are_told_apart_by_their_spread_and_never_from_single_trainings() -> None:
@@ -64,16 +65,16 @@ def test_means_are_told_apart_by_their_spread_and_never_from_single_trainings() 
         Row(4, "pruned", "FuzzyBear v10"),
     ]
     assert best(ranked) is ranked[0]
-    said = studies.as_good(study, ranked)
+    said = results.as_good(study, ranked)
     assert said.startswith("FuzzyBear v7: within twice the standard error of means of 3 trainings")
 
 
 def test_a_trial_keeps_the_best_and_the_last_unless_others_are_asked_for() -> None:
     config = Config(name="FuzzyBear")
-    assert studies.thrifty(config, ["network.rank=4"]).training.keep_epochs == 1
-    assert studies.thrifty(config, ["training.keep_epochs=null"]).training.keep_epochs is None
+    assert trials.thrifty(config, ["network.rank=4"]).training.keep_epochs == 1
+    assert trials.thrifty(config, ["training.keep_epochs=null"]).training.keep_epochs is None
     asked = replace(config, training=replace(config.training, keep_epochs=3))
-    assert studies.thrifty(asked, []).training.keep_epochs == 3, "of a recipe or a sweep"
+    assert trials.thrifty(asked, []).training.keep_epochs == 3, "of a recipe or a sweep"
     assert config.training.keep_epochs is None
 
 
@@ -91,29 +92,29 @@ class Usage(NamedTuple):
 
 
 def largest(search: DictConfig) -> disk.Footprint:
-    found = disk.of_trial(studies._trial_config(search))
+    found = disk.of_trial(hooks._trial_config(search))
     assert found is not None
     return found
 
 
 def test_what_a_search_will_take_is_that_of_its_largest_trials(search: DictConfig, tmp_path: Path) -> None:
-    config, trial = studies._trial_config(search), largest(search)
+    config, trial = hooks._trial_config(search), largest(search)
     choices = [int(text) for text in re.findall(r"\d+", search.hydra.sweeper.params["network.rank"])]
     assert config.network.rank == max(choices) and config.training.keep_epochs == 1 and trial.files == 2
-    line = studies.opening(search)[-1]
+    line = hooks.opening(search)[-1]
     assert line.startswith("disk: up to") and "30 trials of 2 weights files of" in line
     for number in range(28):  # those that have ended have taken theirs
         values: dict[str, Any] = {"name": "FuzzyBear", "version": number, "status": "complete" if number else "pruned"}
         trial_of = {"study": search.hydra.sweeper.study_name, "number": number}
         files.write_json(tmp_path / "fuzzybear" / f"v{number}" / "record.json", values | {"trial": trial_of})
-    assert "2 trials of 2 weights files" in studies.opening(search)[-1]
+    assert "2 trials of 2 weights files" in hooks.opening(search)[-1]
 
 
 def test_what_every_trial_measures_follows_from_the_config(search: DictConfig) -> None:
-    names = studies.metrics(search)
+    names = hooks.metrics(search)
     assert {"train/loss", "val/loss", "val/loss_ratio", "val/loss_bin_0", "image/clip_image", "steps"} <= set(names)
     search.evaluation.clip, search.evaluation.heldout_loss = False, False
-    assert studies.metrics(search) == ["train/loss", "steps"]
+    assert hooks.metrics(search) == ["train/loss", "steps"]
 
 
 def test_a_search_that_cannot_fit_is_refused_and_a_smaller_one_is_not(
@@ -123,9 +124,9 @@ def test_a_search_that_cannot_fit_is_refused_and_a_smaller_one_is_not(
     room = 20 * trial.files * trial.weights
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(10**12, 0, room))
     with pytest.raises(UserError, match=r"fewer hydra\.sweeper\.n_trials"):
-        studies.opening(search)
+        hooks.opening(search)
     search.hydra.sweeper.n_trials = 10
-    assert studies.opening(search)[-1].startswith("disk:")
+    assert hooks.opening(search)[-1].startswith("disk:")
 
 
 def test_a_forecast_keeps_no_search_from_starting(search: DictConfig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,7 +134,7 @@ def test_a_forecast_keeps_no_search_from_starting(search: DictConfig, monkeypatc
         raise RuntimeError("no such thing")
 
     monkeypatch.setattr(disk, "of_trial", broken)
-    assert studies.opening(search)[-1] == "disk: could not be estimated (RuntimeError: no such thing)"
+    assert hooks.opening(search)[-1] == "disk: could not be estimated (RuntimeError: no such thing)"
 
 
 @pytest.mark.parametrize("state", [True, False])
@@ -148,7 +149,7 @@ def test_the_way_to_go_on_with_the_best_is_offered_where_its_state_is_there(
     if state:
         files.write_atomic(folder / "state" / "step-00000009.safetensors", b"s")
     top = Row(0, "complete", "FuzzyBear v6", (0.5,), (), 1, folder=str(folder), command="python train.py")
-    printed = studies.closing(search, a_study([0.5, 0.501]), [top, Row(1, "complete", "v7", (0.501,), (), 1)], top)
+    printed = hooks.closing(search, a_study([0.5, 0.501]), [top, Row(1, "complete", "v7", (0.501,), (), 1)], top)
     assert any(line.startswith("continue  ") for line in printed) == state
     assert any(line.startswith("as good   v7: ") for line in printed)
     assert json.loads((folder / "record.json").read_text())["status"] == "complete"

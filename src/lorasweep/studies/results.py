@@ -1,0 +1,70 @@
+"""What came of a study: the best version, those that are as good, the commands that go on with them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lorasweep.runs import ledger, paths
+from lorasweep.runs.record import Record
+from lorasweep.schema.measures import MARGINS, MEASURES, verdict
+
+if TYPE_CHECKING:
+    import optuna
+
+    from lorasweep.review.leaderboard import Row
+
+
+SHOWN = 5  # trials that are named as good as the best
+
+
+def next_steps(study: optuna.Study, rows: Sequence[Row]) -> dict[str, str]:
+    """Return which version of a study is best, and the commands that train it again and for longer, by name.
+
+    Args:
+        study: whose.
+        rows: its leaderboard.
+    """
+    from lorasweep.review import leaderboard
+
+    steps = leaderboard.next_steps(rows)
+    if equals := as_good(study, rows):
+        steps = {"best": steps.pop("best"), "as good": equals, **steps}
+    best = leaderboard.best(rows)
+    folder = Path(best.folder) if best is not None and best.folder else None
+    if folder is not None and paths.states(folder):  # else there is nothing to go on from, here at least
+        steps["continue"] = ledger.longer(Record.read(folder), str(folder.parents[1]))
+    return steps
+
+
+def as_good(study: optuna.Study, rows: Sequence[Row]) -> str:
+    """Return which trials are as good as the best within the noise, and what that means; "" without any.
+
+    Trials stand beside the best where they were trained as often: single trainings within the measure's margin, means
+    of several within twice the standard error of their difference.
+
+    Args:
+        study: whose.
+        rows: its leaderboard.
+    """
+    from lorasweep.review import leaderboard
+
+    best, name = leaderboard.best(rows), leaderboard.value_names(study)[0]
+    if best is None or name not in MEASURES:
+        return ""
+    equals = [row for row in rows if row is not best and row.n == best.n and row.feasible and _near(name, row, best)]
+    if not equals:
+        return ""
+    names = [row.version or f"trial {row.number}" for row in equals]
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    single = f"{MARGINS}; hydra.sweeper.repeats=3 trains the best again to tell them apart"
+    noise = single if best.n == 1 else f"within twice the standard error of means of {best.n} trainings"
+    return f"{', '.join(names[:SHOWN])}{more}: {noise}"
+
+
+def _near(name: str, row: Row, best: Row) -> bool:
+    if row.n == 1:
+        return verdict(name, row.values[0], best.values[0]) == "same"
+    return abs(row.values[0] - best.values[0]) <= 2 * math.hypot(row.spread[0], best.spread[0]) / math.sqrt(row.n)
