@@ -84,7 +84,7 @@ def test_slug():
 
 def test_checking_a_config_imports_nothing_heavy():
     code = (
-        "import sys; from lorasweep import checks; from lorasweep.app import launch; from lorasweep.compose import composition as compose\n"
+        "import sys, lorasweep.checks, lorasweep.app.launch; from lorasweep.compose import composition as compose\n"
         "with compose.composing(): compose.load([])\n"
         "print([name for name in ('torch', 'diffusers', 'transformers', 'wandb', 'PIL.Image') if name in sys.modules])"
     )

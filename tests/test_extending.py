@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from lorasweep import registry
+from lorasweep.app.reference import markdown
 from lorasweep.compose.composition import CONF, composing, load
 from lorasweep.errors import UserError
 from lorasweep.export.recipe import recipe_from_file
 from lorasweep.export.weights import read_weights
-from lorasweep.reference import markdown
 from lorasweep.training.cohort import run
 
 OWN = '''
