@@ -33,7 +33,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from lorasweep.compose.composition import composing, load
 from lorasweep.data.dataset import Batch
 from lorasweep.data.plan import Plan
-from lorasweep.families.base import TextEmbeddings
+from lorasweep.families.base import ImageFacts
+from lorasweep.families.conditioning import Conditioning
 from lorasweep.training.cohort import load as load_base
 from lorasweep.training.device import open_accelerator
 from lorasweep.training.version import Version
@@ -59,15 +60,15 @@ def version_of(size: str, batch: int, compiled: bool, folder: str) -> Version:
         base.unet = UNet2DConditionModel(**settings).requires_grad_(False).eval()
     torch.set_default_dtype(torch.float32)
     base.modules["unet"] = base.unet
-    text = TextEmbeddings(torch.randn(batch, 77, settings["cross_attention_dim"]), torch.randn(batch, pooled))
-    text = text.to(accelerator.device)
-    latents, size_ids = torch.randn(batch, 4, side, side), torch.tensor([[8.0 * side] * 2 + [0, 0] + [8.0 * side] * 2])
+    tensors = {"hidden": torch.randn(batch, 77, settings["cross_attention_dim"]), "pooled": torch.randn(batch, pooled)}
+    text, latents = Conditioning(tensors).to(accelerator.device), torch.randn(batch, 4, side, side)
+    facts = [ImageFacts((8 * side, 8 * side), (0, 0), (8 * side, 8 * side))] * batch
 
     def ready(rows: list[Any]) -> Batch:
-        return Batch(list(rows), latents, [""] * len(rows), size_ids.repeat(len(rows), 1), torch.ones(len(rows)))
+        return Batch(list(rows), latents, [""] * len(rows), facts, torch.ones(len(rows)))
 
     dataset: Any = SimpleNamespace(plan=Plan([{0: batch}], batch, 1, 1, 10_000, 0), batch=ready)
-    return Version(config, 1, base, dataset, lambda captions, company: text, accelerator)  # type: ignore[arg-type]
+    return Version(config, 1, base, dataset, lambda captions, pad_to: text, accelerator)  # type: ignore[arg-type]
 
 
 def matrix_rate(device: torch.device) -> float:

@@ -45,7 +45,7 @@ def instrument(member: Member) -> dict[str, float]:
     """Measure the forward (text encoders and UNet), backward and optimizer step of a version."""
     seconds: dict[str, float] = defaultdict(float)
     version = member.version
-    version.embed = timed(seconds, "forward", version.embed)  # type: ignore[method-assign]
+    version.model.embed = timed(seconds, "forward", version.model.embed)  # type: ignore[method-assign]
     version.base.predict = timed(seconds, "forward", version.base.predict)  # type: ignore[method-assign]
     version.accelerator.backward = timed(seconds, "backward", version.accelerator.backward)
     version.scaled_optimizer.step = timed(seconds, "optimizer", version.scaled_optimizer.step)

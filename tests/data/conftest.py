@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,15 +12,15 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
-from lorasweep.families.base import TextEmbeddings
+from lorasweep.families.conditioning import Conditioning
 from lorasweep.schema import Config
 
 
 class FakeBase:
     """Latents are the means of 4 x 4 pixels (red, green, blue, and red again), std 0.25; text is a digest of it."""
 
-    latent_factor = 4
-    scaling_factor = 0.5
+    SCALE = 0.5
+    pixels_per_latent = 4
 
     def __init__(self, vae: str = "vae-1", text: str = "text-1") -> None:
         self.digests = {"vae": vae, "text": text}
@@ -28,22 +28,38 @@ class FakeBase:
         self.encoded_images = 0
         self.encoded_captions: list[str] = []
 
-    def encode_images(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    @property
+    def image_key(self) -> list[str]:
+        return [self.digests["vae"], self._precision("vae")]
+
+    def encode_images(self, pixels: Tensor) -> dict[str, Tensor]:
         self.encoded_images += len(pixels)
         mean = avg_pool2d(pixels, 4)[:, [0, 1, 2, 0]] + self._nothing("vae")
-        return mean, torch.full_like(mean, 0.25)
+        return {"mean": mean, "std": torch.full_like(mean, 0.25)}
 
-    def tokens_needed(self, captions: list[str], max_tokens: int) -> int:
+    def latents(self, encoded: Mapping[str, Tensor], draws: torch.Generator | None) -> Tensor:
+        if draws is None:
+            return encoded["mean"] * self.SCALE
+        return (encoded["mean"] + encoded["std"] * torch.randn(encoded["mean"].shape, generator=draws)) * self.SCALE
+
+    @property
+    def text_key(self) -> list[str]:
+        return [self.digests["text"], self._precision("text_encoder"), self._precision("text_encoder_2")]
+
+    def length(self, captions: Sequence[str], max_tokens: int) -> int:
         longest = max(len(caption.split()) for caption in captions)
         return min(max_tokens, 75 * max(1, -(-longest // 75)))
 
-    def encode_text(self, captions: list[str], max_tokens: int) -> TextEmbeddings:
+    def encode_text(self, captions: Sequence[str], max_tokens: int) -> Conditioning:
         self.encoded_captions += captions
         seeds = [int.from_bytes(hashlib.sha256(c.encode()).digest()[:4], "big") for c in captions]
         draws = [torch.Generator().manual_seed(seed) for seed in seeds]
         hidden = torch.stack([torch.randn(max_tokens + 2, 6, generator=draw) for draw in draws])
         hidden = hidden + self._nothing("text_encoder")
-        return TextEmbeddings(hidden, hidden[:, 0])
+        return Conditioning({"hidden": hidden, "pooled": hidden[:, 0]})
+
+    def _precision(self, module: str) -> str:
+        return str(self.modules[module].weight.dtype)
 
     def _nothing(self, module: str) -> Tensor:
         """Zero, with a gradient to the weights, as a real encoder's output has."""

@@ -11,6 +11,7 @@ from lorasweep.data.buckets import (
     nearest_ratio,
     place,
 )
+from lorasweep.families.base import ImageFacts
 
 # The landscape half of kohya's list for 1024, 512..2048, 64.
 LANDSCAPE = [
@@ -100,8 +101,8 @@ def test_placement_always_covers_its_bucket():
 
 def test_size_conditioning_is_of_the_original_and_the_true_crop():
     placed = Placement((4000, 3000), (1195, 896), (1152, 896), 21, 0)
-    assert placed.size_ids(flip=False) == (3000, 4000, 0, 21, 896, 1152)
-    assert placed.size_ids(flip=True) == (3000, 4000, 0, 22, 896, 1152)  # 43 columns are cut: 21 and 22
+    assert placed.facts(flip=False) == ImageFacts((4000, 3000), (21, 0), (1152, 896))
+    assert placed.facts(flip=True) == ImageFacts((4000, 3000), (22, 0), (1152, 896))  # 43 columns are cut: 21 and 22
 
 
 @pytest.mark.parametrize(
@@ -115,9 +116,8 @@ def test_size_conditioning_is_of_the_original_and_the_true_crop():
 )
 def test_letterbox_offsets_of_sd_scripts_instead_of_the_true_crop(size, bucket, top, left, mirrored_left):
     placed = place(size, bucket)
-    original, target = size[::-1], bucket[::-1]
-    assert placed.size_ids(flip=False, letterbox=True) == (*original, top, left, *target)
-    assert placed.size_ids(flip=True, letterbox=True) == pytest.approx((*original, top, mirrored_left, *target))
+    assert placed.facts(flip=False, letterbox=True) == ImageFacts(size, (left, top), bucket)
+    assert placed.facts(flip=True, letterbox=True).crop == pytest.approx((mirrored_left, top))
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,10 @@ import sys
 import pytest
 import torch
 from safetensors import safe_open
-from torch import nn
 
 from lorasweep import files
 from lorasweep.data import cache as cache_module
-from lorasweep.data.cache import TensorCache, precision
+from lorasweep.data.cache import TensorCache
 from lorasweep.errors import UserError
 
 
@@ -175,10 +174,6 @@ def test_a_file_where_the_folder_should_be(tmp_path):
     (tmp_path / "cache").touch()
     with pytest.raises(UserError, match="cannot be written"):
         TensorCache(tmp_path / "cache").fetch({"what": "x"}, entry)
-
-
-def test_precision():
-    assert precision(nn.Linear(1, 1).to(torch.bfloat16)) == "torch.bfloat16"
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])

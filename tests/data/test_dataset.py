@@ -11,6 +11,7 @@ from lorasweep.data.dataset import Dataset
 from lorasweep.data.plan import Row
 from lorasweep.data.text import TextCache
 from lorasweep.errors import UserError
+from lorasweep.families.base import ImageFacts
 
 
 @pytest.fixture
@@ -47,9 +48,9 @@ def test_what_a_batch_holds(build, bears):
     batch = build().batch([Row(6, 0, 0), Row(7, 0, 0)])
     assert batch.rows == [Row(6, 0, 0), Row(7, 0, 0)]
     assert batch.latents.shape == (2, 4, 10, 22)  # 96 x 48 goes to the bucket of 88 x 40
-    assert batch.latents.dtype == batch.size_ids.dtype == torch.float32
+    assert batch.latents.dtype == torch.float32
     assert batch.captions == ["bear, number 6", "bear, number 7"]
-    assert batch.size_ids.tolist() == [[48, 96, 2, 0, 40, 88]] * 2
+    assert batch.facts == [ImageFacts((96, 48), (0, 2), (88, 40))] * 2
     assert batch.weights.tolist() == [1, 1]
 
 
@@ -74,16 +75,16 @@ def test_crops_and_epochs_of_sd_scripts(build, draw, folder, config):
     ours = build()
     assert ours.plan.total_steps == 9 and ours.bucket_counts() == {(64, 64): 9}
     rows = [Row(2, 0, 0), Row(2, 1, 0), Row(2, 2, 1), Row(2, 0, 1)]
-    crops = {tuple(ids) for ids in ours.batch(rows).size_ids.tolist()}
-    assert crops == {(64, 60, 2, 0, 64, 64)}  # scaled to 64 x 68, two rows cut at the top
+    cropped = ImageFacts((60, 64), (0, 2), (64, 64))  # scaled to 64 x 68, two rows cut at the top
+    assert set(ours.batch(rows).facts) == {cropped}
     config.compat.letterbox_offsets = True
-    fitted = {tuple(ids) for ids in build().batch(rows).size_ids.tolist()}
-    assert fitted == {(64, 60, 0, 2, 64, 64)}  # 60 x 64, two columns free on each side
+    fitted = ImageFacts((60, 64), (2, 0), (64, 64))
+    assert set(build().batch(rows).facts) == {fitted}  # 60 x 64, two columns free on each side
     config.compat.round_each_epoch = True
     assert build().plan.total_steps == 10
     draw(folder.with_name("heldout") / "a.png", 99, (60, 64))
     config.dataset.validation_path = str(folder.with_name("heldout"))
-    assert [ids.tolist() for _, _, ids in build().heldout()] == [[[64, 60, 0, 2, 64, 64]]], "measured as it is trained"
+    assert [image.facts for image in build().heldout()] == [fitted], "measured as it is trained"
 
 
 def test_the_bucket_by_ratio_reaches_the_images(build, draw, folder, config):
@@ -160,12 +161,12 @@ def test_flip_mirrors_half_of_the_draws_and_their_crop(build, folder, config):
     for epoch in range(300):
         batch = dataset.batch([Row(0, 0, epoch)])
         red_is_left = bool(batch.latents[0, 0, :, 0].mean() > 0)
-        seen[red_is_left, int(batch.size_ids[0, 3])] += 1
+        seen[red_is_left, batch.facts[0].crop[0]] += 1
     assert seen.keys() == {(True, 1), (False, 2)}  # 3 columns are cut: 1 at the left, 2 at the right
     assert seen[True, 1] / 300 == pytest.approx(0.5, abs=0.08)
     config.dataset.flip = False
     plain = build()
-    assert all(plain.batch([Row(0, 0, epoch)]).size_ids[0, 3] == 1 for epoch in range(20))
+    assert all(plain.batch([Row(0, 0, epoch)]).facts[0].crop[0] == 1 for epoch in range(20))
 
 
 def test_plan_follows_repeats_and_buckets(build, bears, config):
@@ -230,7 +231,7 @@ def test_without_buckets_all_are_square(build, bears, config):
     config.dataset.buckets = False
     dataset = build()
     assert dataset.bucket_counts() == {(64, 64): 8}
-    assert dataset.batch([Row(7, 0, 0)]).size_ids.tolist() == [[48, 96, 0, 32, 64, 64]]  # scaled to 128 x 64
+    assert dataset.batch([Row(7, 0, 0)]).facts == [ImageFacts((96, 48), (32, 0), (64, 64))]  # scaled to 128 x 64
 
 
 def test_no_upscale(build, draw, folder, config):
@@ -288,12 +289,12 @@ def test_held_out_latents_are_the_mean_and_the_images_what_the_model_sees(build,
     config.dataset.path, config.dataset.validation_path = str(folder.with_name("train")), str(folder.with_name("held"))
     config.dataset.flip, config.training.batch_size, config.dataset.holdout = True, 1, 0.5
     dataset = build()
-    ((latents, caption, size_ids),) = dataset.heldout()
-    assert latents.shape == (1, 4, 10, 24)
-    assert latents[0, :, 3, 3].tolist() == pytest.approx([0.5, -0.5, -0.3, 0.5], abs=0.002)
-    assert latents[0, 0].std() == pytest.approx(0, abs=1e-6)
+    ((latents, caption, facts),) = dataset.heldout()
+    assert latents.shape == (4, 10, 24)
+    assert latents[:, 3, 3].tolist() == pytest.approx([0.5, -0.5, -0.3, 0.5], abs=0.002)
+    assert latents[0].std() == pytest.approx(0, abs=1e-6)
     assert caption == "held"
-    assert size_ids.tolist() == [[40, 100, 0, 2, 40, 96]]
+    assert facts == ImageFacts((100, 40), (2, 0), (96, 40))
     (image,) = dataset.heldout_images()
     assert image.size == (96, 40)
     assert image.getpixel((0, 0)) == (255, 0, 51)
@@ -370,7 +371,7 @@ def test_caption_dropout_with_cached_text(build, bears, base, config):
         batch = dataset.batch(dataset.plan.batches(step)[0])
         embedded = text(batch.captions)
         drawn.update(batch.captions)
-        assert len(embedded.hidden) == len(batch.captions)
+        assert len(embedded.tensors["hidden"]) == len(batch.captions)
     assert 0 < drawn[""] < drawn.total()
     assert len(base.encoded_captions) == encoded
 

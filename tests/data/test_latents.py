@@ -54,30 +54,33 @@ def test_pixels_are_between_minus_one_and_one():
 def test_posterior_is_of_the_pixels(tmp_path, cached, pictures):
     path = tmp_path / "a.png"
     Image.new("RGB", (64, 64), (255, 0, 51)).save(path)
-    mean, std = cached().posterior(path, pictures().look(path).digest, PLACED, False)
-    assert mean.shape == std.shape == (4, 16, 16)
-    assert mean[:, 5, 5].tolist() == pytest.approx([1, -1, -0.6, 1])
-    assert std.eq(0.25).all()
+    digest = pictures().look(path).digest
+    mean = cached().latents(path, digest, PLACED, flip=False, draws=None)
+    drawn = cached().latents(path, digest, PLACED, flip=False, draws=torch.Generator().manual_seed(1))
+    noise = torch.randn(4, 16, 16, generator=torch.Generator().manual_seed(1))
+    assert mean.shape == (4, 16, 16)
+    assert mean[:, 5, 5].tolist() == pytest.approx([0.5, -0.5, -0.3, 0.5])
+    torch.testing.assert_close(drawn, mean + 0.125 * noise)
 
 
 def test_mirrored_latents_are_of_the_mirrored_image(tmp_path, cached, pictures):
     path = picture(tmp_path / "a.png")
     digest = pictures().look(path).digest
-    plain, _ = cached().posterior(path, digest, PLACED, False)
-    mirrored, _ = cached().posterior(path, digest, PLACED, True)
+    plain = cached().latents(path, digest, PLACED, flip=False, draws=None)
+    mirrored = cached().latents(path, digest, PLACED, flip=True, draws=None)
     torch.testing.assert_close(mirrored, plain.flip(-1))
 
 
 def test_second_version_encodes_nothing(tmp_path, base, cached, monkeypatch, pictures):
     path = picture(tmp_path / "a.png")
     facts = pictures().look(path)
-    first = cached().posterior(path, facts.digest, PLACED, False)
+    first = cached().latents(path, facts.digest, PLACED, flip=False, draws=None)
     assert base.encoded_images == 1
     monkeypatch.setattr(images, "open_image", lambda *_: pytest.fail("decoded again"))
     assert pictures().look(path) == facts
-    again = cached().posterior(path, facts.digest, PLACED, False)
+    again = cached().latents(path, facts.digest, PLACED, flip=False, draws=None)
     assert base.encoded_images == 1
-    assert torch.equal(first[0], again[0])
+    assert torch.equal(first, again)
 
 
 def test_the_same_picture_in_another_file_is_shared(tmp_path, base, cached, pictures):
@@ -85,24 +88,24 @@ def test_the_same_picture_in_another_file_is_shared(tmp_path, base, cached, pict
     other = tmp_path / "b.bmp"
     Image.open(path).save(other)
     for file in (path, other):
-        cached().posterior(file, pictures().look(file).digest, PLACED, False)
+        cached().latents(file, pictures().look(file).digest, PLACED, flip=False, draws=None)
     assert base.encoded_images == 1
 
 
 def test_every_difference_is_encoded_anew(tmp_path, base, make_base, cached, pictures):
     path = picture(tmp_path / "a.png")
     digest = pictures().look(path).digest
-    cached().posterior(path, digest, PLACED, False)
-    cached().posterior(path, digest, PLACED, True)
-    cached().posterior(path, digest, place((64, 64), (32, 32)), False)  # another resolution
-    cached().posterior(path, digest, place((64, 64), (64, 32)), False)  # another bucket
+    cached().latents(path, digest, PLACED, flip=False, draws=None)
+    cached().latents(path, digest, PLACED, flip=True, draws=None)
+    cached().latents(path, digest, place((64, 64), (32, 32)), flip=False, draws=None)  # another resolution
+    cached().latents(path, digest, place((64, 64), (64, 32)), flip=False, draws=None)  # another bucket
     assert base.encoded_images == 4
     other = make_base(vae="vae-2")
-    cached(other).posterior(path, digest, PLACED, False)
+    cached(other).latents(path, digest, PLACED, flip=False, draws=None)
     assert other.encoded_images == 1
     narrow = make_base()
     narrow.modules["vae"].to(torch.bfloat16)
-    cached(narrow).posterior(path, digest, PLACED, False)
+    cached(narrow).latents(path, digest, PLACED, flip=False, draws=None)
     assert narrow.encoded_images == 1
 
 
@@ -111,12 +114,12 @@ def test_an_image_edited_in_place_is_another_image(tmp_path, base, cached, pictu
     path = picture(tmp_path / "a.png", seed=0)
     stat = path.stat()
     before = pictures().look(path)
-    old, _ = cached().posterior(path, before.digest, PLACED, False)
+    old = cached().latents(path, before.digest, PLACED, flip=False, draws=None)
     picture(path, seed=1)
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     after = pictures().look(path)
     assert after.digest != before.digest
-    new, _ = cached().posterior(path, after.digest, PLACED, False)
+    new = cached().latents(path, after.digest, PLACED, flip=False, draws=None)
     assert base.encoded_images == 2
     assert not torch.equal(old, new)
 
@@ -133,10 +136,10 @@ def test_an_image_changed_meanwhile_stops_the_run(tmp_path, base, cached, pictur
     digest = pictures().look(path).digest
     picture(path, seed=1)
     with pytest.raises(UserError, match="was changed while this run was using it"):
-        cached().posterior(path, digest, PLACED, False)
+        cached().latents(path, digest, PLACED, flip=False, draws=None)
     path.unlink()
     with pytest.raises(UserError, match=r"a\.png: cannot be read \(No such file"):
-        cached().posterior(path, digest, PLACED, False)
+        cached().latents(path, digest, PLACED, flip=False, draws=None)
     assert base.encoded_images == 0
 
 

@@ -133,10 +133,10 @@ def test_photographs_all_the_way_to_latents(photographs, config, base):
         batch = dataset.batch(dataset.plan.batches(step)[0])
         name = batch.captions[0].removeprefix("photograph of ")
         assert torch.isfinite(batch.latents).all()
-        height, width = (side * base.latent_factor for side in batch.latents.shape[-2:])
-        assert batch.size_ids[0, 4:].tolist() == [height, width]
+        height, width = (side * base.pixels_per_latent for side in batch.latents.shape[-2:])
+        assert batch.facts[0].target == (width, height)
         buckets[name] = (width, height)
-        sizes[name] = tuple(int(side) for side in batch.size_ids[0, :2])
+        sizes[name] = batch.facts[0].original[::-1]
     expected = {name: photograph(name).shape[:2] for name in sizes}
     assert sizes == expected, "height and width before any resizing, after EXIF rotation"
     assert len(sizes) == 8
@@ -159,11 +159,11 @@ def test_latents_are_of_the_photograph(photographs, config, base):
     )
     batch = dataset.batch([row])
     pixels = torch.from_numpy(photograph("cat").copy()).permute(2, 0, 1).float() / 127.5 - 1  # 300 x 451
-    height, width = batch.size_ids[0, 4:].int().tolist()
+    width, height = batch.facts[0].target
     scale = max(height / 300, width / 451)
-    top, left = batch.size_ids[0, 2].item() / scale, batch.size_ids[0, 3].item() / scale
+    left, top = (offset / scale for offset in batch.facts[0].crop)
     seen = pixels[:, int(top) : int(top + height / scale), int(left) : int(left + width / scale)]
-    expected = avg_pool2d(seen, seen.shape[1:]).flatten() * base.scaling_factor
+    expected = avg_pool2d(seen, seen.shape[1:]).flatten() * base.SCALE
     assert batch.latents.mean((2, 3))[0, :3].tolist() == pytest.approx(expected.tolist(), abs=0.01)
 
 
@@ -172,11 +172,11 @@ def test_photographs_are_split_and_shown_as_they_are_held_out(photographs, confi
     dataset = Dataset.build(config, base, say=lambda line: None)
     held, pictures = dataset.heldout(), dataset.heldout_images()
     assert len(held) == len(pictures) == 2
-    for (latents, caption, size_ids), picture in zip(held, pictures, strict=True):
+    for (latents, caption, facts), picture in zip(held, pictures, strict=True):
         assert caption.startswith("photograph of ")
-        assert list(picture.size) == [int(size_ids[0, 5]), int(size_ids[0, 4])]
+        assert picture.size == facts.target
         colours = np.asarray(picture, dtype=float).mean((0, 1)) / 127.5 - 1
-        assert latents.mean((0, 2, 3))[:3].tolist() == pytest.approx((colours * 0.5).tolist(), abs=0.001)
+        assert latents.mean((1, 2))[:3].tolist() == pytest.approx((colours * 0.5).tolist(), abs=0.001)
 
 
 def test_damaged_photographs_are_all_named(photographs, config, base):

@@ -34,7 +34,7 @@ def test_prepared_image_is_the_rectangle_that_the_crop_names():
 def test_flipped_crop_is_where_the_conditioning_says():
     image = gradient(101, 64)
     placed = place((101, 64), (64, 64))
-    left = placed.size_ids(flip=True)[3]
+    left = placed.facts(flip=True).crop[0]
     mirrored = np.asarray(image)[:, ::-1]
     np.testing.assert_array_equal(np.asarray(prepare(image, placed, flip=True)), mirrored[:, left : left + 64])
 

@@ -22,10 +22,10 @@ def test_cached_embeddings_are_the_encoders_own(base, cached, make_base):
     captions = ["a bear", "", "a hat", "a bear"]
     text = cached()(captions)
     expected = make_base().encode_text(captions, 75)
-    assert torch.equal(text.hidden, expected.hidden)
-    assert torch.equal(text.pooled, expected.pooled)
-    assert text.hidden.shape == (4, 77, 6)
-    assert text.pooled.shape == (4, 6)
+    assert torch.equal(text.tensors["hidden"], expected.tensors["hidden"])
+    assert torch.equal(text.tensors["pooled"], expected.tensors["pooled"])
+    assert text.tensors["hidden"].shape == (4, 77, 6)
+    assert text.tensors["pooled"].shape == (4, 6)
 
 
 def test_warmed_captions_are_encoded_once_for_all_versions(base, cached):
@@ -41,10 +41,10 @@ def test_padded_captions_have_the_full_length_whatever_they_need(base, cached, m
     padded = TextCache(base, TensorCache(tmp_path / "cache"), 225, padded=True)
     padded.warm(["a bear"])
     text = padded(["a bear"])
-    assert text.hidden.shape == (1, 227, 6)  # BOS, 3 x 75, the last EOS
-    assert torch.equal(text.hidden, make_base().encode_text(["a bear"], 225).hidden)
+    assert text.tensors["hidden"].shape == (1, 227, 6)  # BOS, 3 x 75, the last EOS
+    assert torch.equal(text.tensors["hidden"], make_base().encode_text(["a bear"], 225).tensors["hidden"])
     assert base.encoded_captions == ["a bear"], "warmed at the length that is asked for"
-    assert cached(max_tokens=225)(["a bear"]).hidden.shape == (1, 77, 6)
+    assert cached(max_tokens=225)(["a bear"]).tensors["hidden"].shape == (1, 77, 6)
 
 
 def test_a_new_caption_is_encoded_when_it_comes(base, cached):
@@ -76,16 +76,16 @@ def test_every_difference_is_encoded_anew(base, cached, make_base):
 def test_a_batch_is_as_long_as_its_longest_caption_needs(base, cached):
     text = cached(max_tokens=225)
     text.warm(["a bear", LONG])
-    assert text(["a bear"]).hidden.shape[1] == 77
-    assert text([LONG]).hidden.shape[1] == 152
+    assert text(["a bear"]).tensors["hidden"].shape[1] == 77
+    assert text([LONG]).tensors["hidden"].shape[1] == 152
     assert sorted(base.encoded_captions) == ["a bear", "a bear", LONG], "at all lengths that occur, before training"
     both = text(["a bear", LONG])
     assert len(base.encoded_captions) == 3
-    assert both.hidden.shape[:2] == (2, 152)
-    assert torch.equal(both.hidden[0], base.encode_text(["a bear"], 150).hidden[0])
-    assert cached(max_tokens=75)([LONG]).hidden.shape[1] == 77
+    assert both.tensors["hidden"].shape[:2] == (2, 152)
+    assert torch.equal(both.tensors["hidden"][0], base.encode_text(["a bear"], 150).tensors["hidden"][0])
+    assert cached(max_tokens=75)([LONG]).tensors["hidden"].shape[1] == 77
 
 
 def test_no_gradient_is_kept(base, cached):
-    assert base.encode_text(["a bear"], 75).hidden.requires_grad
-    assert not cached()(["a bear"]).hidden.requires_grad
+    assert base.encode_text(["a bear"], 75).tensors["hidden"].requires_grad
+    assert not cached()(["a bear"]).tensors["hidden"].requires_grad

@@ -27,9 +27,9 @@ def copied(tmp_path: Path) -> Path:
 
 def test_the_toy_has_every_part_and_is_frozen(toy_base: SDXL) -> None:
     assert set(toy_base.modules) == {"unet", "vae", "text_encoder", "text_encoder_2"}
-    assert toy_base.latent_factor == 4
+    assert toy_base.pixels_per_latent == 4
     assert not any(parameter.requires_grad for module in toy_base.modules.values() for parameter in module.parameters())
-    assert toy_base.alphas_cumprod.shape == (1000,)
+    assert toy_base.process.timesteps == 1000
 
 
 def test_digests_follow_what_they_name(copied: Path, toy_base: SDXL) -> None:
@@ -75,13 +75,13 @@ def test_every_missing_part_is_named_at_once(tmp_path: Path) -> None:
 def test_225_tokens_are_227_positions_and_the_pooled_vector_is_the_first_chunks(toy_base: SDXL) -> None:
     long = ", ".join(["red skin, blue outfit, wizard hat"] * 20)
     text = toy_base.encode_text([long, "humanoid"], 225)
-    assert text.hidden.shape[:2] == (2, 227)
+    assert text.tensors["hidden"].shape[:2] == (2, 227)
     short = toy_base.encode_text([long], 75)
-    assert torch.allclose(text.pooled[:1], short.pooled, atol=1e-5)
-    assert torch.allclose(text.hidden[0, :76], short.hidden[0, :76], atol=1e-5)
-    assert toy_base.tokens_needed([long], 225) > 75
-    assert toy_base.tokens_needed([long], 75) == 75
-    assert toy_base.tokens_needed(["humanoid", ""], 225) == 75
+    assert torch.allclose(text.tensors["pooled"][:1], short.tensors["pooled"], atol=1e-5)
+    assert torch.allclose(text.tensors["hidden"][0, :76], short.tensors["hidden"][0, :76], atol=1e-5)
+    assert toy_base.length([long], 225) > 75
+    assert toy_base.length([long], 75) == 75
+    assert toy_base.length(["humanoid", ""], 225) == 75
 
 
 def test_v_prediction_reaches_the_sampler(copied: Path) -> None:

@@ -18,6 +18,7 @@ from torch.nn.functional import linear
 
 from lorasweep.adapters.adapter import build_adapter
 from lorasweep.checks import check
+from lorasweep.families.base import ImageFacts
 from lorasweep.families.load import load_base
 from lorasweep.families.quantization import Int8Linear, NF4Linear, packed_bytes, quantizable
 from lorasweep.families.sdxl.model import SDXL
@@ -31,6 +32,9 @@ KINDS = ("int8", "nf4")
 
 def load(kind: str | None, dtype: torch.dtype = torch.float32) -> SDXL:
     return load_base(BaseModelConfig(resolution=64, quantization=kind), "cpu", dtype)
+
+
+FACTS = ImageFacts((64, 64), (0, 0), (64, 64))
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -47,7 +51,7 @@ def predicted(base: SDXL) -> Tensor:
     draws = torch.Generator().manual_seed(0)
     noisy = torch.randn(2, 4, 16, 16, generator=draws)
     text = base.encode_text(["red skin", "wizard hat"], 75)
-    return base.predict(noisy, torch.tensor([300, 700]), text, torch.tensor([[64.0, 64, 0, 0, 64, 64]] * 2))
+    return base.predict(noisy, torch.tensor([300, 700]), base.with_facts(text, [FACTS] * 2))
 
 
 def away_by(found: Tensor, expected: Tensor) -> float:
@@ -159,7 +163,7 @@ def test_every_adapter_fits_learns_and_leaves(
 def test_what_is_cached_is_shared_and_the_files_are_the_same(packed: SDXL, toy_base: SDXL) -> None:
     assert (packed.sha256, packed.digests) == (toy_base.sha256, toy_base.digests)
     found, expected = packed.encode_text(["red skin"], 75), toy_base.encode_text(["red skin"], 75)
-    assert torch.equal(found.hidden, expected.hidden), "the text encoders are not packed"
+    assert torch.equal(found.tensors["hidden"], expected.tensors["hidden"]), "the text encoders are not packed"
 
 
 def run_of(config: Config, base: SDXL, kind: str | None, steps: int) -> tuple[Any, dict[str, Any]]:

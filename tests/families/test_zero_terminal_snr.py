@@ -6,6 +6,8 @@ import pytest
 import torch
 from diffusers import EulerDiscreteScheduler
 
+from lorasweep.data.dataset import HeldoutImage
+from lorasweep.families.base import ImageFacts
 from lorasweep.families.load import load_base
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.metrics.heldout import HeldoutLoss
@@ -20,10 +22,10 @@ def rescaled() -> SDXL:
 
 def test_the_schedule_is_shifted_and_stretched_to_end_in_noise(rescaled: SDXL, toy_base: SDXL) -> None:
     # Lin et al. 2023, algorithm 1: sqrt(a_t) -> (sqrt(a_t) - sqrt(a_T)) sqrt(a_0) / (sqrt(a_0) - sqrt(a_T))
-    roots = toy_base.alphas_cumprod.sqrt()
+    roots = toy_base.scheduler.alphas_cumprod.sqrt()
     expected = ((roots - roots[-1]) * roots[0] / (roots[0] - roots[-1])) ** 2
-    torch.testing.assert_close(rescaled.alphas_cumprod[:-1], expected[:-1], rtol=1e-3, atol=1e-6)
-    assert toy_base.alphas_cumprod[-1] > 0.004 and 0 < rescaled.alphas_cumprod[-1] < 1e-7
+    torch.testing.assert_close(rescaled.scheduler.alphas_cumprod[:-1], expected[:-1], rtol=1e-3, atol=1e-6)
+    assert toy_base.scheduler.alphas_cumprod[-1] > 0.004 and 0 < rescaled.scheduler.alphas_cumprod[-1] < 1e-7
 
 
 def test_the_sampler_begins_at_the_last_timestep(rescaled: SDXL, toy_base: SDXL) -> None:
@@ -44,10 +46,10 @@ def test_it_samples(rescaled: SDXL) -> None:
 
 def test_the_held_out_loss_is_of_this_schedule(rescaled: SDXL, toy_base: SDXL) -> None:
     """The perfect prediction on one schedule is none on the other, at the same draws."""
-    image = (torch.ones(1, 4, 4, 4), "humanoid", torch.zeros(1, 6))
+    image = HeldoutImage(torch.ones(4, 4, 4), "humanoid", ImageFacts((16, 16), (0, 0), (16, 16)))
     seen: dict[str, list[torch.Tensor]] = {"plain": [], "rescaled": []}
     for name, base in {"plain": toy_base, "rescaled": rescaled}.items():
-        measure = HeldoutLoss(base, [image], EvaluationConfig(timesteps=4, bins=1), "v_prediction", seed=0)
+        measure = HeldoutLoss(base, [image], EvaluationConfig(timesteps=4, bins=1), seed=0)
 
         def predict(noisy: torch.Tensor, *_: object, name: str = name) -> torch.Tensor:
             seen[name].append(noisy)

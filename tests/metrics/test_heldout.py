@@ -7,8 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from lorasweep.families.base import TextEmbeddings
+from lorasweep.data.dataset import HeldoutImage
+from lorasweep.families.base import ImageFacts
+from lorasweep.families.conditioning import Conditioning
 from lorasweep.metrics.heldout import HeldoutLoss, stratified_timesteps
+from lorasweep.process.ddpm import DDPM
 from lorasweep.schema import EvaluationConfig
 
 ALPHAS = torch.linspace(0.999, 0.01, 1000)
@@ -17,8 +20,10 @@ ALPHAS = torch.linspace(0.999, 0.01, 1000)
 class Recorder:
     """Stands in for a base: remembers every row that it predicts."""
 
-    def __init__(self, error=lambda timesteps: 0.1 + 0 * timesteps.float()) -> None:
-        self.alphas_cumprod = ALPHAS
+    device = torch.device("cpu")
+
+    def __init__(self, error=lambda timesteps: 0.1 + 0 * timesteps.float(), prediction="epsilon") -> None:
+        self.process = DDPM(ALPHAS, prediction)
         self.modules = {
             "unet": nn.Sequential(nn.Linear(1, 1), nn.Dropout(0.5)),
             "text_encoder": nn.Dropout(0.5),
@@ -30,32 +35,38 @@ class Recorder:
         self.training: set[bool] = set()
         self.noise: list[torch.Tensor] = []
 
-    def embed(self, captions: list[str]) -> TextEmbeddings:
+    def embed(self, captions: list[str]) -> Conditioning:
         self.embedded.append(captions)
         values = torch.tensor([float(len(caption)) for caption in captions])
-        return TextEmbeddings(values.view(-1, 1, 1), values.view(-1, 1))
+        return Conditioning({"length": values})
 
-    def predict(self, noisy, timesteps, text, size_ids):
+    def with_facts(self, text: Conditioning, facts: list[ImageFacts]) -> Conditioning:
+        return Conditioning({**text.tensors, "width": torch.tensor([each.original[0] for each in facts])})
+
+    def predict(self, noisy, timesteps, conditioning):
         assert not torch.is_grad_enabled()
         self.training |= {m.training for root in self.modules.values() for m in root.modules()}
         self.batches.append(noisy.shape)
         noise = noisy / (1 - ALPHAS[timesteps]).sqrt().view(-1, 1, 1, 1)
         self.noise += list(noise)
+        told = conditioning.tensors
         for row in range(len(noisy)):
             self.rows.append(
-                (timesteps[row].item(), text.pooled[row].item(), size_ids[row, 0].item(), noise[row].sum())
+                (timesteps[row].item(), told["length"][row].item(), told["width"][row].item(), noise[row].sum())
             )
         return noise * (1 + self.error(timesteps)).view(-1, 1, 1, 1)
 
 
+def picture(latents, caption="x", width=0):
+    return HeldoutImage(latents, caption, ImageFacts((width, 0), (0, 0), (0, 0)))
+
+
 def images(count: int, shapes=((4, 8, 8),)):
-    return [
-        (torch.zeros(1, *shapes[i % len(shapes)]), "x" * (i + 1), torch.full((1, 6), float(i))) for i in range(count)
-    ]
+    return [picture(torch.zeros(shapes[i % len(shapes)]), "x" * (i + 1), i) for i in range(count)]
 
 
-def heldout(base, pictures, seed=0, batch_rows=16, prediction_type="epsilon", **config) -> HeldoutLoss:
-    return HeldoutLoss(base, pictures, EvaluationConfig(**config), prediction_type, seed, batch_rows)
+def heldout(base, pictures, seed=0, batch_rows=16, **config) -> HeldoutLoss:
+    return HeldoutLoss(base, pictures, EvaluationConfig(**config), seed, batch_rows)
 
 
 def measured(base: Recorder, measurement: HeldoutLoss, error) -> dict[str, float]:
@@ -148,7 +159,7 @@ def test_batches_change_nothing():
 def test_rows_get_their_own_caption_and_size():
     base = Recorder()
     heldout(base, images(3), timesteps=2).measure_base(base.predict, base.embed)
-    # image i has a caption of i + 1 letters and size ids of i
+    # image i has a caption of i + 1 letters and is i pixels wide
     assert [(row[1], row[2]) for row in base.rows] == [(1, 0), (1, 0), (2, 1), (2, 1), (3, 2), (3, 2)]
 
 
@@ -160,7 +171,8 @@ def test_each_distinct_caption_is_embedded_once():
 
 
 def test_timesteps_are_stratified():
-    draws = {tuple(stratified_timesteps(seed, image, 8, 1000)) for seed in range(20) for image in range(20)}
+    process = DDPM(ALPHAS, "epsilon")
+    draws = {tuple(stratified_timesteps(seed, image, 8, process)) for seed in range(20) for image in range(20)}
     for timesteps in draws:
         assert [t // 125 for t in timesteps] == list(range(8))
     first = [timesteps[0] for timesteps in draws]
@@ -168,29 +180,29 @@ def test_timesteps_are_stratified():
     assert min(first) < 5
     assert max(first) > 119
     assert abs(sum(first) / len(first) - 62) < 7.5
-    assert stratified_timesteps(0, 0, 1000, 1000) == list(range(1000))
+    assert stratified_timesteps(0, 0, 1000, process) == list(range(1000))
 
 
 def test_v_prediction_is_measured_against_the_velocity():
-    base = Recorder()
+    base = Recorder(prediction="v_prediction")
 
-    def velocity(noisy, timesteps, text, size_ids):
+    def velocity(noisy, timesteps, conditioning):
         noise = noisy / (1 - ALPHAS[timesteps]).sqrt().view(-1, 1, 1, 1)
         return ALPHAS[timesteps].sqrt().view(-1, 1, 1, 1) * noise  # the latents are zero
 
-    losses = heldout(base, images(2), prediction_type="v_prediction").measure_base(velocity, base.embed)
+    losses = heldout(base, images(2)).measure_base(velocity, base.embed)
     assert losses["val/loss"] == pytest.approx(0, abs=1e-10)
 
 
 def test_latents_are_noised_not_replaced():
     base = Recorder()
-    latents = torch.full((1, 4, 8, 8), 3.0)
+    latents = torch.full((4, 8, 8), 3.0)
 
-    def noise_of(noisy, timesteps, text, size_ids):
+    def noise_of(noisy, timesteps, conditioning):
         alphas = ALPHAS[timesteps].view(-1, 1, 1, 1)
         return (noisy - alphas.sqrt() * 3.0) / (1 - alphas).sqrt()
 
-    measurement = heldout(base, [(latents, "x", torch.zeros(1, 6))])
+    measurement = heldout(base, [picture(latents)])
     assert measurement.measure_base(noise_of, base.embed)["val/loss"] == pytest.approx(0, abs=1e-6)
 
 

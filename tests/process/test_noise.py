@@ -4,12 +4,13 @@ from torch.nn.functional import interpolate
 
 from lorasweep.data.plan import Row
 from lorasweep.process import noise
-from lorasweep.process.ddpm import add_noise
+from lorasweep.process.ddpm import DDPM
 from lorasweep.randomness import generator, random_for
 from lorasweep.schema import LossConfig
 
 SHAPE = (4, 8, 6)
 ALPHAS = torch.linspace(0.999, 0.005, 1000)
+PROCESS = DDPM(ALPHAS, "epsilon")
 
 
 def drawn(rows: list[Row], shape: tuple[int, int, int] = SHAPE, seed: int = 1, **knobs: object) -> torch.Tensor:
@@ -19,7 +20,7 @@ def drawn(rows: list[Row], shape: tuple[int, int, int] = SHAPE, seed: int = 1, *
 
 def noised(rows: list[Row], seed: int = 1, **knobs: object) -> noise.Noised:
     latents = torch.randn(len(rows), *SHAPE, generator=torch.Generator().manual_seed(0))
-    return noise.noised(rows, latents, LossConfig(**knobs), seed, ALPHAS)
+    return noise.noised(rows, latents, LossConfig(**knobs), seed, PROCESS, "cpu")
 
 
 ROWS = [Row(item, repeat, epoch) for item in range(3) for repeat in range(2) for epoch in range(2)]
@@ -33,13 +34,13 @@ def test_a_rows_draws_do_not_depend_on_its_batch():
         "input_perturbation": 0.1,
         "input_perturbation_random": True,
     }
-    together = noise.noised(ROWS, torch.zeros(len(ROWS), *SHAPE), LossConfig(**knobs), 1, ALPHAS)
+    together = noise.noised(ROWS, torch.zeros(len(ROWS), *SHAPE), LossConfig(**knobs), 1, PROCESS, "cpu")
     for number, row in reversed(list(enumerate(ROWS))):
-        alone = noise.noised([row], torch.zeros(1, *SHAPE), LossConfig(**knobs), 1, ALPHAS)
-        assert torch.equal(alone.noise[0], together.noise[number])
+        alone = noise.noised([row], torch.zeros(1, *SHAPE), LossConfig(**knobs), 1, PROCESS, "cpu")
+        assert torch.equal(alone.target[0], together.target[number])
         assert torch.equal(alone.noisy[0], together.noisy[number])
-    timesteps = noise.timesteps_for(ROWS, seed=1)
-    assert timesteps.tolist() == [noise.timesteps_for([row], seed=1).item() for row in ROWS]
+    timesteps = noise.timesteps_for(ROWS, 1, PROCESS, 0, 1000)
+    assert timesteps.tolist() == [noise.timesteps_for([row], 1, PROCESS, 0, 1000).item() for row in ROWS]
 
 
 def test_global_generators_play_no_part():
@@ -57,7 +58,8 @@ def test_item_repeat_epoch_and_seed_each_change_the_draws():
     assert len({value.sum().item() for value in values}) == 4
     assert not torch.equal(drawn(draws, seed=2), values)
     many = [Row(item, repeat, epoch) for item in range(10) for repeat in range(10) for epoch in range(10)]
-    assert noise.timesteps_for(many, seed=1).tolist() != noise.timesteps_for(many, seed=2).tolist()
+    first, second = (noise.timesteps_for(many, seed, PROCESS, 0, 1000) for seed in (1, 2))
+    assert not torch.equal(first, second)
 
 
 def test_noise_is_standard_normal():
@@ -99,14 +101,14 @@ def test_offset_is_independent_of_the_noise():
 
 def test_timesteps_are_uniform_over_the_whole_range():
     rows = [Row(item, repeat, 0) for item in range(100) for repeat in range(100)]
-    timesteps = noise.timesteps_for(rows, seed=11)
+    timesteps = noise.timesteps_for(rows, 11, PROCESS, 0, 1000)
     assert timesteps.dtype == torch.int64
     assert timesteps.min() >= 0
     assert timesteps.max() <= 999
     # 10,000 draws in 10 bins of expected 1,000, standard deviation 30
     counts = torch.bincount(timesteps // 100, minlength=10)
     assert (counts - 1000).abs().max() < 130
-    assert set(noise.timesteps_for(rows[:200], seed=11, stop=3).tolist()) == {0, 1, 2}
+    assert set(noise.timesteps_for(rows[:200], 11, PROCESS, 0, 3).tolist()) == {0, 1, 2}
 
 
 def test_the_draws_are_those_of_the_first_runs():
@@ -117,10 +119,10 @@ def test_the_draws_are_those_of_the_first_runs():
     z = torch.stack([torch.randn((4, 1, 1), generator=generator(1, "noise offset", *i)) for i in index])
     timesteps = torch.tensor([random_for(1, "timestep", *i).randrange(1000) for i in index])
     latents = torch.full((2, *SHAPE), 0.5)
-    made = noise.noised(rows, latents, LossConfig(noise_offset=0.05), 1, ALPHAS)
-    assert torch.equal(made.noise, plain + 0.05 * z)
+    made = noise.noised(rows, latents, LossConfig(noise_offset=0.05), 1, PROCESS, "cpu")
+    assert torch.equal(made.target, plain + 0.05 * z)
     assert torch.equal(made.timesteps, timesteps)
-    assert torch.equal(made.noisy, add_noise(latents, plain + 0.05 * z, timesteps, ALPHAS))
+    assert torch.equal(made.noisy, PROCESS.add_noise(latents, plain + 0.05 * z, timesteps))
     assert plain[0, 0, 0, :2].tolist() == pytest.approx([-0.6460212, 0.7311683], abs=1e-6)
     assert timesteps.tolist() == [373, 100]
 
@@ -194,12 +196,12 @@ def test_coarser_layers_make_neighbours_alike():
 
 def test_the_perturbation_is_seen_by_the_network_and_not_by_the_target():
     plain, made = noised(ROWS), noised(ROWS, input_perturbation=0.1)
-    assert torch.equal(made.noise, plain.noise) and torch.equal(made.timesteps, plain.timesteps)
+    assert torch.equal(made.target, plain.target) and torch.equal(made.timesteps, plain.timesteps)
     scale = (1 - ALPHAS[plain.timesteps]).sqrt().view(-1, 1, 1, 1)
     extra = (made.noisy - plain.noisy) / scale / 0.1
     # 12 x 192 draws: standard error of the mean 0.021, of the deviation 0.015
     assert abs(extra.mean()) < 0.09 and abs(extra.std() - 1) < 0.06
-    assert abs(torch.corrcoef(torch.stack([extra.flatten(), plain.noise.flatten()]))[0, 1]) < 0.09
+    assert abs(torch.corrcoef(torch.stack([extra.flatten(), plain.target.flatten()]))[0, 1]) < 0.09
     doubled = (noised(ROWS, input_perturbation=0.2).noisy - plain.noisy) / scale / 0.2
     torch.testing.assert_close(doubled, extra, rtol=1e-3, atol=1e-3)
 
@@ -225,13 +227,13 @@ def test_by_batch_one_draw_of_strength_serves_the_whole_batch():
     # the first row lends its own
     knobs = {"noise_offset": 0.1, "input_perturbation": 0.2}
     latents = torch.zeros(len(ROWS), *SHAPE)
-    plain = noise.noised(ROWS, latents, LossConfig(), 1, ALPHAS)
-    full = noise.noised(ROWS, latents, LossConfig(**knobs), 1, ALPHAS)
+    plain = noise.noised(ROWS, latents, LossConfig(), 1, PROCESS, "cpu")
+    full = noise.noised(ROWS, latents, LossConfig(**knobs), 1, PROCESS, "cpu")
     randomly = LossConfig(**knobs, noise_offset_random=True, input_perturbation_random=True)
-    made = noise.noised(ROWS, latents, randomly, 1, ALPHAS, by_batch=True)
+    made = noise.noised(ROWS, latents, randomly, 1, PROCESS, "cpu", by_batch=True)
     share = random_for(1, "noise offset strength", 0, 0, 0).random()
-    torch.testing.assert_close(made.noise - plain.noise, share * (full.noise - plain.noise), rtol=0, atol=1e-6)
-    unseen = [drawn.noisy - add_noise(latents, drawn.noise, drawn.timesteps, ALPHAS) for drawn in (made, full)]
+    torch.testing.assert_close(made.target - plain.target, share * (full.target - plain.target), rtol=0, atol=1e-6)
+    unseen = [drawn.noisy - PROCESS.add_noise(latents, drawn.target, drawn.timesteps) for drawn in (made, full)]
     share = random_for(1, "input perturbation strength", 0, 0, 0).random()
     torch.testing.assert_close(unseen[0], share * unseen[1], rtol=0, atol=1e-6)
 

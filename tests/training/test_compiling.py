@@ -12,6 +12,7 @@ from lorasweep.families.sdxl.model import SDXL
 from lorasweep.schema import Config
 from lorasweep.training import compiling
 from lorasweep.training.device import open_accelerator
+from lorasweep.training.model import Model
 from lorasweep.training.setup import read_data
 from lorasweep.training.version import Version
 
@@ -41,7 +42,7 @@ def losses_of(config: Config, base: SDXL, steps: int = 3) -> list[float]:
         with version.adapter.disabled(), torch.no_grad():
             before = graphs()
             batch = dataset.batch(version.plan.batches(0)[0])
-            found.append(version.losses(batch, 0).mean().item())
+            found.append(version.objective.losses(batch, version.step, 0).mean().item())
             assert graphs() == before, "what is measured runs as written"
         return found
     finally:
@@ -55,13 +56,13 @@ def test_compiled_blocks_give_the_same_losses(
     assert graphs() == 0
     short_config.training.compile = True
     seen = []
-    embed = Version.embed
+    embed = Model.embed
 
-    def counting(self: Version, *captions: list[str]) -> object:
+    def counting(self: Model, *captions: list[str]) -> object:
         seen.append(compiled(self.base.unet))
         return embed(self, *captions)
 
-    monkeypatch.setattr(Version, "embed", counting)
+    monkeypatch.setattr(Model, "embed", counting)
     assert losses_of(short_config, toy_base) == pytest.approx(eager, rel=1e-5)
     blocks = sum(type(module).__name__ == "BasicTransformerBlock" for module in toy_base.unet.modules())
     assert seen == [blocks] * 3 + [0] and blocks > 0, "in steps, and not where is measured"

@@ -5,25 +5,28 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 import torch
 from torch import Tensor
 
 from lorasweep.data.captions import has_trigger, of_class
-from lorasweep.data.dataset import Dataset
+from lorasweep.data.dataset import Batch, Dataset
 from lorasweep.data.plan import Row
 from lorasweep.data.text import TextCache
 from lorasweep.errors import UserError
-from lorasweep.families.base import TextEmbeddings
+from lorasweep.families.base import ImageFacts
+from lorasweep.families.conditioning import Conditioning
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.process.noise import Noised
 from lorasweep.schema import Config
 from lorasweep.training.device import open_accelerator
-from lorasweep.training.preservation import preservation_losses
+from lorasweep.training.objectives.preservation import preservation_losses
 from lorasweep.training.setup import with_drawn_images
 from lorasweep.training.version import Version
+
+FACTS = ImageFacts((64, 64), (0, 0), (64, 64))
 
 
 @pytest.mark.parametrize(
@@ -48,14 +51,15 @@ class Line:
     active: bool = True
     read: list[list[str]] = field(default_factory=list)
 
-    def embed(self, captions: list[str], company: list[str]) -> TextEmbeddings:
-        self.read.append(captions + company)
-        values = torch.tensor([float(len(caption)) for caption in captions])
-        return TextEmbeddings(values, values)
+    def condition(self, captions: list[str], facts: list[ImageFacts], pad_to: list[str]) -> Conditioning:
+        assert len(facts) == len(captions)
+        self.read.append(captions + pad_to)
+        return Conditioning({"length": torch.tensor([float(len(caption)) for caption in captions])})
 
-    def predict(self, noisy: Tensor, timesteps: Tensor, text: TextEmbeddings, size_ids: Tensor) -> Tensor:
-        assert len(noisy) == len(timesteps) == len(text.hidden) == len(size_ids)
-        base = text.hidden.view(-1, 1, 1, 1).expand_as(noisy)
+    def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+        length = conditioning.tensors["length"]
+        assert len(noisy) == len(timesteps) == len(length)
+        base = length.view(-1, 1, 1, 1).expand_as(noisy)
         return base + self.weight * noisy if self.active else base
 
     @contextmanager
@@ -68,18 +72,11 @@ class Line:
 def test_the_loss_is_the_distance_from_the_bare_base_in_rows_with_the_trigger() -> None:
     weight = torch.tensor(0.5, requires_grad=True)
     line, noisy = Line(weight), torch.arange(24.0).view(3, 2, 2, 2)
-    noised = Noised(noisy, torch.zeros_like(noisy), torch.tensor([1, 2, 3]), noisy)
-    losses = preservation_losses(
-        ["bear, red", "humanoid", "a bear"],
-        noised,
-        torch.zeros(3, 6),
-        company=["the bear", "a wolf"],
-        trigger="bear",
-        word="person",
-        embed=line.embed,
-        predict=line.predict,
-        bare=line.bare,
-    )
+    noised = Noised(noisy, torch.zeros_like(noisy), torch.tensor([1, 2, 3]))
+    captions = ["bear, red", "humanoid", "a bear", "the bear", "a wolf"]
+    whole = Batch([Row(item, 0, 0) for item in range(5)], torch.zeros(5), captions, [FACTS] * 5, torch.ones(5))
+    batch = replace(whole, captions=captions[:3], facts=[FACTS] * 3, whole=replace(whole, captions=captions[3:]))
+    losses = preservation_losses(line, batch, noised, "bear", "person")  # type: ignore[arg-type]
     # (weight x noisy)^2, whatever the caption's length adds; its derivative is 2 weight noisy^2
     means = (noisy**2).mean(dim=(1, 2, 3))
     torch.testing.assert_close(losses, torch.stack([0.25 * means[0], torch.tensor(0.0), 0.25 * means[2]]))
@@ -108,9 +105,9 @@ def drift(version: Version, caption: str) -> float:
     noisy = torch.randn(4, *batch.latents.shape[1:], generator=torch.Generator().manual_seed(3))
     timesteps = torch.tensor([200, 400, 600, 800])
     with torch.no_grad():
-        adapted = version.predict(noisy, timesteps, version.embed([caption] * 4), batch.size_ids)
+        adapted = version.model.predict(noisy, timesteps, version.model.condition([caption] * 4, batch.facts))
         with version.adapter.disabled():
-            bare = version.predict(noisy, timesteps, version.embed([caption] * 4), batch.size_ids)
+            bare = version.model.predict(noisy, timesteps, version.model.condition([caption] * 4, batch.facts))
     return ((adapted - bare) ** 2).mean().item()
 
 
@@ -141,13 +138,13 @@ def test_it_adds_to_the_loss_and_leaves_the_rest_as_it_was(short_config: Config,
         with version_of(config, toy_base) as version:
             batch = version.dataset.batch(version.plan.batches(0)[0])
             with version.training_mode():
-                values[weight] = [version.losses(batch, 0).detach()]
+                values[weight] = [version.objective.losses(batch, 0, 0).detach()]
                 with torch.no_grad():
                     for name, parameter in sorted(version.parameters.items()):
                         parameter += 0.02 * torch.randn(
                             parameter.shape, generator=torch.Generator().manual_seed(len(name))
                         )
-                values[weight].append(version.losses(batch, 0).detach())
+                values[weight].append(version.objective.losses(batch, 0, 0).detach())
     assert torch.equal(values[0.0][0], values[1.0][0]), "a new adapter changes nothing that could be kept"
     first, second = values[1.0][1] - values[0.0][1], values[2.0][1] - values[0.0][1]
     assert (first > 1e-6).all()

@@ -37,7 +37,7 @@ def test_a_batch_is_dealt_out_row_by_row(short_config: Config, toy_base: SDXL) -
     assert [len(share.rows) for share in shares] == [2, 1]
     assert shares[0].rows + shares[1].rows == [batch.rows[0], batch.rows[2], batch.rows[1]]
     assert torch.equal(shares[1].latents[0], batch.latents[1]) and shares[1].captions == [batch.captions[1]]
-    assert all(share.company == batch.captions for share in shares), "padded as the whole batch is"
+    assert all(share.pad_to == batch.captions for share in shares), "padded as the whole batch is"
     assert not batch.share(5, 6).rows
 
 

@@ -15,7 +15,11 @@ from lorasweep.training.samples import Samples
 class Drawer(SimpleNamespace):
     """Stands in for a base, and counts what it samples."""
 
-    latent_factor = 4
+    def latent_shape(self, width, height):
+        return 4, height // 4, width // 4
+
+    def __hash__(self):
+        return id(self)
 
     def sample(self, prompts, **settings):
         self.drawn.append((tuple(prompts), settings["steps"]))
@@ -23,7 +27,7 @@ class Drawer(SimpleNamespace):
 
 
 def test_the_bases_samples_are_drawn_once_and_an_epochs_every_time(short_config: Config, tmp_path: Path) -> None:
-    base = Drawer(drawn=[], bare_samples={})
+    base = Drawer(drawn=[])
     short_config.sampling = replace(
         short_config.sampling, prompts=["{trigger}, waving", "standing"], seeds=[1], steps=4
     )

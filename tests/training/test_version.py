@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from lorasweep.data.dataset import Dataset
+from lorasweep.data.dataset import Batch, Dataset
 from lorasweep.data.text import TextCache
 from lorasweep.errors import UserError
 from lorasweep.families.sdxl.model import SDXL
@@ -31,6 +31,10 @@ def version(short_config: Config, toy_base: SDXL) -> Iterator[Version]:
     version.remove()
 
 
+def losses_of(version: Version, batch: Batch, index: int) -> Tensor:
+    return version.objective.losses(batch, version.step, index)
+
+
 @pytest.mark.parametrize(
     "settings",
     [
@@ -48,25 +52,25 @@ def version(short_config: Config, toy_base: SDXL) -> Iterator[Version]:
 def test_a_knob_changes_the_loss_as_its_formula_says(version: Version, settings: dict[str, object]) -> None:
     batch = version.dataset.batch(version.plan.batches(0)[0])
     version.config.loss = LossConfig()
-    plain = version.losses(batch, 0).detach()
+    plain = losses_of(version, batch, 0).detach()
     loss = version.config.loss = LossConfig(**settings)
-    found = version.losses(batch, 0).detach()
+    found = losses_of(version, batch, 0).detach()
     assert not torch.allclose(found, plain, rtol=1e-3)
-    alphas = version.base.alphas_cumprod
-    made = noise.noised(batch.rows, batch.latents, loss, version.config.seed, alphas)
-    prediction = version.predict(made.noisy, made.timesteps, version.embed(batch.captions), batch.size_ids)
-    expected = losses.per_sample(prediction, made.noise, loss, made.timesteps, alphas, "epsilon", batch.weights)
+    process = version.base.process
+    made = noise.noised(batch.rows, batch.latents, loss, version.config.seed, process, "cpu")
+    prediction = version.model.predict(made.noisy, made.timesteps, version.model.condition(batch.captions, batch.facts))
+    expected = losses.per_sample(prediction, made.target, loss, made.timesteps, process, batch.weights)
     torch.testing.assert_close(found, expected)
 
 
 def test_the_pixels_are_weighed_by_the_masks(version: Version) -> None:
     batch = version.dataset.batch(version.plan.batches(0)[0])
-    plain = version.losses(batch, 0).detach()
+    plain = losses_of(version, batch, 0).detach()
     full = torch.ones_like(batch.latents[:, :1])
-    assert torch.equal(version.losses(replace(batch, masks=full), 0), plain)
+    assert torch.equal(losses_of(version, replace(batch, masks=full), 0), plain)
     left = full.clone()
     left[..., left.shape[-1] // 2 :] = 0
-    halves = [version.losses(replace(batch, masks=mask), 0).detach() for mask in (left, 1 - left)]
+    halves = [losses_of(version, replace(batch, masks=mask), 0).detach() for mask in (left, 1 - left)]
     assert not torch.allclose(halves[0], halves[1], rtol=1e-3)
     torch.testing.assert_close((halves[0] + halves[1]) / 2, plain)
 
@@ -76,33 +80,33 @@ def test_an_undivided_mask_makes_an_image_count_by_its_area(version: Version) ->
     left = torch.ones_like(batch.latents[:, :1])
     left[..., left.shape[-1] // 2 :] = 0
     masked = replace(batch, masks=left)
-    divided = version.losses(masked, 0).detach()
+    divided = losses_of(version, masked, 0).detach()
     version.config.compat.undivided_masks = True
-    torch.testing.assert_close(version.losses(masked, 0), divided / 2)
+    torch.testing.assert_close(losses_of(version, masked, 0), divided / 2)
 
 
 def test_padded_captions_are_seen_at_full_length(version: Version) -> None:
     version.config.dataset.max_tokens = 225
     batch = version.dataset.batch(version.plan.batches(0)[0])
-    short = version.losses(batch, 0).detach()
+    short = losses_of(version, batch, 0).detach()
     version.config.compat.pad_captions = True
-    _, version.text_cache = read_data(version.config, version.base)
-    assert version.embed(batch.captions).hidden.shape[1] == 227
-    cached = version.losses(batch, 0).detach()
+    _, version.model.text_cache = read_data(version.config, version.base)
+    assert version.model.embed(batch.captions).tensors["hidden"].shape[1] == 227
+    cached = losses_of(version, batch, 0).detach()
     assert not torch.allclose(cached, short, rtol=1e-4)
-    version.trains_text = True
-    torch.testing.assert_close(version.losses(batch, 0).detach(), cached, rtol=1e-3, atol=1e-5)
+    version.model.trains_text = True
+    torch.testing.assert_close(losses_of(version, batch, 0).detach(), cached, rtol=1e-3, atol=1e-5)
 
 
 def test_shares_of_a_batch_have_the_whole_batchs_noise(version: Version) -> None:
     version.config.loss = LossConfig(noise_offset=0.1, noise_offset_random=True, multires_iterations=3)
     batch = version.dataset.batch(version.plan.batches(0)[0])
-    by_image = version.losses(batch, 0).detach()
+    by_image = losses_of(version, batch, 0).detach()
     version.config.compat.noise_by_batch = True
-    whole = version.losses(batch, 0).detach()
+    whole = losses_of(version, batch, 0).detach()
     assert not torch.allclose(whole, by_image, rtol=1e-3)
     for rank in (0, 1):
-        share = version.losses(batch.share(rank, 2), 0).detach()
+        share = losses_of(version, batch.share(rank, 2), 0).detach()
         torch.testing.assert_close(share, whole[rank::2], rtol=1e-4, atol=1e-6)
 
 
@@ -112,7 +116,7 @@ def test_a_step_of_short_batches_weighs_them_as_it_is_told(version: Version, mon
     batches = [rows[:2], rows[2:3]]
     monkeypatch.setattr(version.plan, "batches", lambda step: batches)
     version.config.training.gradient_accumulation = 4
-    by_hand = [version.losses(version.dataset.batch(batch), 0).detach() for batch in batches]
+    by_hand = [losses_of(version, version.dataset.batch(batch), 0).detach() for batch in batches]
     assert [len(values) for values in by_hand] == sizes
 
     def loss() -> float:
@@ -160,7 +164,7 @@ def test_a_version_that_cannot_start_leaves_nothing_on_the_base(
 ) -> None:
     def begin(**changes: object) -> None:
         config = replace(version.config, network=replace(version.config.network, **changes))  # type: ignore[arg-type]
-        Version(config, 7, toy_base, version.dataset, version.text_cache, version.accelerator)
+        Version(config, 7, toy_base, version.dataset, version.model.text_cache, version.accelerator)
 
     before = list(toy_base.unet.state_dict())
     with pytest.raises(UserError, match="no B to train faster"):

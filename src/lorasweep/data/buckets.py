@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from lorasweep.families.base import ImageFacts
+
 Size = tuple[int, int]  # width, height in pixels
 
 
@@ -40,17 +42,18 @@ class Placement:
         """Share of the image that its bucket shows, 0..1."""
         return self.bucket[0] * self.bucket[1] / (self.resized[0] * self.resized[1])
 
-    def size_ids(self, flip: bool, letterbox: bool = False) -> tuple[float, float, float, float, float, float]:
-        """Return SDXL's size conditioning: original h, w; crop top, left; target h, w.
+    def facts(self, *, flip: bool, letterbox: bool = False) -> ImageFacts:
+        """Return what a model may be told of the image beside its caption.
 
         In a mirrored image the columns cut off at the left are those that were cut off at the right.
 
         Args:
-            flip: whether the image is mirrored. letterbox: give `letterbox_offsets` for the crop.
+            flip: whether the image is mirrored.
+            letterbox: give `letterbox_offsets` for the crop.
         """
         right = self.resized[0] - self.bucket[0] - self.left
         top, left = self.letterbox_offsets(flip) if letterbox else (self.top, right if flip else self.left)
-        return (self.original[1], self.original[0], top, left, self.bucket[1], self.bucket[0])
+        return ImageFacts(original=self.original, crop=(left, top), target=self.bucket)
 
     def letterbox_offsets(self, flip: bool) -> tuple[float, float]:
         """Return top and left of the whole image fitted inside its bucket, which sd-scripts takes for the crop's.

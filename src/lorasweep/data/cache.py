@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
+from torch import Tensor
 
 from lorasweep import files
 from lorasweep.data.known import entry_path, unwritable
@@ -65,11 +65,6 @@ class TensorCache:
                 raise unwritable(self.folder, error) from error
         self._checked.add(path.stem)
         return entry
-
-
-def precision(module: nn.Module) -> str:
-    """Return the number format that a module computes in: part of what its outputs depend on."""
-    return str(next(module.parameters()).dtype)
 
 
 def _read(path: Path, *, check: bool) -> Entry | None:

@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from PIL import Image
@@ -22,7 +23,7 @@ from lorasweep.data.manifest import manifest
 from lorasweep.data.plan import Plan, Row
 from lorasweep.data.survey import Survey, plan_of, survey
 from lorasweep.errors import UserError
-from lorasweep.families.base import Base
+from lorasweep.families.base import ImageEncoder, ImageFacts
 from lorasweep.randomness import generator, random_for
 from lorasweep.schema import Config, DatasetConfig, TrainingConfig
 from lorasweep.text.encoding import readable
@@ -34,9 +35,9 @@ class Batch:
 
     Attributes:
         rows: which draw each entry is.
-        latents: (B, 4, h, w) a sample of each image's posterior, scaled, float32, on the CPU.
+        latents: (B, C, h, w) as the denoiser takes them, float32, on the CPU.
         captions: the text of each draw.
-        size_ids: (B, 6) original h, w; crop top, left; target h, w; float32.
+        facts: how each image was made to fit.
         weights: (B,) 1, or loss.prior_loss_weight for regularisation images.
         masks: (B, 1, h, w) which pixels count, in [0, 1], all of a regularisation image's; None without masks.
         whole: the batch that this is a share of, or None.
@@ -45,22 +46,42 @@ class Batch:
     rows: list[Row]
     latents: Tensor
     captions: list[str]
-    size_ids: Tensor
+    facts: list[ImageFacts]
     weights: Tensor
     masks: Tensor | None = None
     whole: Batch | None = None
 
     @property
-    def company(self) -> list[str]:
+    def pad_to(self) -> list[str]:
         """Captions of the whole batch, where this is a share of one: all are padded to one length."""
         return self.whole.captions if self.whole else []
 
     def share(self, rank: int, count: int) -> Batch:
-        """Return the rows of one of `count` processes: every `count`-th, from row `rank` on; maybe none."""
+        """Return the rows of one of `count` ranks: every `count`-th, from row `rank` on; maybe none."""
         mine = slice(rank, None, count)
-        masks = None if self.masks is None else self.masks[mine]
-        tensors = (self.latents[mine], self.captions[mine], self.size_ids[mine], self.weights[mine], masks)
-        return Batch(self.rows[mine], *tensors, whole=self)
+        return Batch(
+            rows=self.rows[mine],
+            latents=self.latents[mine],
+            captions=self.captions[mine],
+            facts=self.facts[mine],
+            weights=self.weights[mine],
+            masks=None if self.masks is None else self.masks[mine],
+            whole=self,
+        )
+
+
+class HeldoutImage(NamedTuple):
+    """What the held-out loss is measured on.
+
+    Attributes:
+        latents: (C, h, w) as the denoiser takes them, float32, on the CPU.
+        caption: the full one.
+        facts: how it was made to fit.
+    """
+
+    latents: Tensor
+    caption: str
+    facts: ImageFacts
 
 
 class Dataset:
@@ -82,7 +103,7 @@ class Dataset:
     def build(
         cls,
         config: Config,
-        base: Base,
+        base: ImageEncoder,
         seen: Survey | None = None,
         *,
         say: Callable[[str], None] = print,
@@ -100,7 +121,7 @@ class Dataset:
         Raises:
             UserError: everything that is wrong with the data, at once.
         """
-        _check_sizes(config.dataset, base.latent_factor)
+        _check_sizes(config.dataset, base.pixels_per_latent)
         if seen is None:
             seen = survey(config, progress=progress)
             for line in seen.report.lines():
@@ -108,7 +129,7 @@ class Dataset:
         cache = TensorCache(cache_folder(config))
         pictures = Pictures(KnownFacts(cache_folder(config)), config.dataset.background)
         images = ImageCache(base, cache, pictures, area=config.compat.area_shrinking)
-        dataset = cls(config, seen, images, cache, base.scaling_factor)
+        dataset = cls(config, seen, images, cache)
         dataset._encode(progress)
         return dataset
 
@@ -118,7 +139,6 @@ class Dataset:
         seen: Survey,
         pictures: ImageCache,
         cache: TensorCache,
-        scaling_factor: float,
     ) -> None:
         self._rules, self._seed, self._prior_weight = (
             config.dataset,
@@ -130,7 +150,7 @@ class Dataset:
         self._masked = any(item.mask is not None for item in self._items)
         self._compat = config.compat
         self._class, self._trigger = config.loss.preservation_class, config.dataset.trigger
-        self._pictures, self._scaling_factor = pictures, scaling_factor
+        self._pictures = pictures
         self.cache = cache
         self.skipped, self.images, self.report = seen.skipped, seen.images, seen.report
         self.sha256, self.heldout_sha256 = _digest(seen), _heldout_digest(seen)
@@ -154,22 +174,15 @@ class Dataset:
                 captions.drawn(item.caption, self._rules, self._seed, row)
                 for item, row in zip(items, rows, strict=True)
             ],
-            size_ids=torch.tensor(
-                [self._size_ids(item, flip) for item, flip in zip(items, flips, strict=True)],
-                dtype=torch.float32,
-            ),
+            facts=[self._facts(item, flip) for item, flip in zip(items, flips, strict=True)],
             weights=torch.tensor([1.0 if row.item < len(self._training) else self._prior_weight for row in rows]),
             masks=self._masks(items, flips, latents),
         )
 
-    def heldout(self) -> list[tuple[Tensor, str, Tensor]]:
-        """Return, for each held-out image, its mean latents scaled (1, 4, h, w), its caption, its size ids (1, 6)."""
+    def heldout(self) -> list[HeldoutImage]:
+        """Return the held-out images as they are measured: the mean of each one's latents, its caption, its facts."""
         return [
-            (
-                self._posterior(item, False)[0].unsqueeze(0) * self._scaling_factor,
-                item.caption,
-                torch.tensor([self._size_ids(item, False)], dtype=torch.float32),
-            )
+            HeldoutImage(self._latents(item, flip=False, draws=None), item.caption, self._facts(item, flip=False))
             for item in self._heldout
         ]
 
@@ -242,13 +255,14 @@ class Dataset:
 
     def _encode(self, progress: Progress) -> None:
         for item in progress(self._items + self._heldout, "encoding images"):
-            self._posterior(item, False)
+            self._latents(item, flip=False, draws=None)
         if self._rules.flip:
             for item in progress(self._items, "encoding mirrored images"):
-                self._posterior(item, True)
+                self._latents(item, flip=True, draws=None)
 
-    def _posterior(self, item: Item, flip: bool) -> tuple[Tensor, Tensor]:
-        return self._pictures.posterior(item.sample.path, item.sample.facts.digest, item.placement, flip)
+    def _latents(self, item: Item, *, flip: bool, draws: torch.Generator | None) -> Tensor:
+        facts = item.sample.facts
+        return self._pictures.latents(item.sample.path, facts.digest, item.placement, flip=flip, draws=draws)
 
     def _masks(self, items: Sequence[Item], flips: Sequence[bool], latents: Tensor) -> Tensor | None:
         if not self._masked:
@@ -261,16 +275,14 @@ class Dataset:
         return masks
 
     def _draw(self, row: Row, flip: bool) -> Tensor:
-        mean, std = self._posterior(self._items[row.item], flip)
         if self._compat.frozen_latents:
             draws = generator(self._seed, "frozen posterior", row.item, int(flip))
         else:
             draws = generator(self._seed, "posterior", row.item, row.repeat, row.epoch)
-        noise = torch.randn(mean.shape, generator=draws)
-        return (mean + std * noise) * self._scaling_factor
+        return self._latents(self._items[row.item], flip=flip, draws=draws)
 
-    def _size_ids(self, item: Item, flip: bool) -> tuple[float, ...]:
-        return item.placement.size_ids(flip, self._compat.letterbox_offsets)
+    def _facts(self, item: Item, flip: bool) -> ImageFacts:
+        return item.placement.facts(flip=flip, letterbox=self._compat.letterbox_offsets)
 
     def _flipped(self, row: Row) -> bool:
         if not self._rules.flip:
@@ -278,11 +290,13 @@ class Dataset:
         return random_for(self._seed, "flip", row.item, row.repeat, row.epoch).random() < 0.5
 
 
-def _check_sizes(rules: DatasetConfig, latent_factor: int) -> None:
+def _check_sizes(rules: DatasetConfig, pixels_per_latent: int) -> None:
     """Refuse sizes that leave part of a latent pixel; of a base from the hub this is only known once it is loaded."""
     key, value = ("bucket_step", rules.bucket_step) if rules.buckets else ("resolution", rules.resolution)
-    if value % latent_factor:
-        raise UserError(f"dataset.{key}={value}: expected a multiple of {latent_factor}, a latent pixel of this base")
+    if value % pixels_per_latent:
+        raise UserError(
+            f"dataset.{key}={value}: expected a multiple of {pixels_per_latent}, a latent pixel of this base"
+        )
 
 
 def _heldout_digest(seen: Survey) -> str:

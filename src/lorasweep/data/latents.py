@@ -1,7 +1,6 @@
-"""What the VAE makes of images, and masks where the latents are: computed once for all versions.
+"""Latents of images, and masks where the latents are: encoded once for all versions.
 
-Mean and standard deviation are stored rather than one sample, so that each draw of an image gets a sample of
-its own.
+What a base's encoder gives is stored rather than a sample of it, so that each draw of an image gets one of its own.
 """
 
 from __future__ import annotations
@@ -15,29 +14,28 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from lorasweep.data.buckets import Placement
-from lorasweep.data.cache import TensorCache, precision
+from lorasweep.data.cache import TensorCache
 from lorasweep.data.known import Pictures, open_mask, placed
 from lorasweep.data.masks import Mask
 from lorasweep.data.resizing import prepare, prepare_mask
-from lorasweep.families.base import Base
+from lorasweep.families.base import ImageEncoder
 
 # Part of every key: raise it when what an entry holds, or how it is made, changes.
 VERSION = 2
 
 
 class ImageCache:
-    """Posteriors of images, and masks.
+    """Latents of images, and masks.
 
     Args:
-        base: its VAE encodes.
+        base: encodes them.
         cache: where the results are kept.
         pictures: opens the images.
         area: how images are shrunk, as `resizing.prepare` has it.
     """
 
-    def __init__(self, base: Base, cache: TensorCache, pictures: Pictures, *, area: bool = False) -> None:
+    def __init__(self, base: ImageEncoder, cache: TensorCache, pictures: Pictures, *, area: bool = False) -> None:
         self._base, self._cache, self._pictures, self._area = base, cache, pictures, area
-        self._vae = [base.digests["vae"], precision(base.modules["vae"])]
 
     def mask(self, mask: Mask, placement: Placement) -> Tensor:
         """Return a mask where its image's latents are, (1, h, w) in [0, 1], float32, on the CPU.
@@ -47,7 +45,7 @@ class ImageCache:
         Raises:
             UserError: the mask has been changed, damaged or removed since it was looked at.
         """
-        factor = self._base.latent_factor
+        factor = self._base.pixels_per_latent
         parts = {"kind": "mask", "version": VERSION, "pixels": mask.digest, **placed(placement), "factor": factor}
 
         def shrink() -> dict[str, Tensor]:
@@ -65,17 +63,19 @@ class ImageCache:
         """
         return prepare(self._pictures.open(path, digest), placement, flip, area=self._area)
 
-    def posterior(self, path: Path, digest: str, placement: Placement, flip: bool) -> tuple[Tensor, Tensor]:
-        """Return mean and standard deviation, each (4, h, w), unscaled, float32, on the CPU.
+    def latents(
+        self, path: Path, digest: str, placement: Placement, *, flip: bool, draws: torch.Generator | None
+    ) -> Tensor:
+        """Return an image's latents as the denoiser takes them, (C, h, w), float32, on the CPU.
 
-        Images are encoded one by one, so that an entry never depends on what happened to be encoded beside
-        it.
+        Images are encoded one by one, so that an entry never depends on what happened to be encoded beside it.
 
         Args:
             path: the image, opened only when it has to be encoded.
             digest: its pixel digest.
             placement: how it fills its bucket.
             flip: whether it is mirrored.
+            draws: which sample it is of what was encoded; None: the mean.
 
         Raises:
             UserError: as `Pictures.open`.
@@ -87,17 +87,16 @@ class ImageCache:
             **placed(placement),
             "area": self._area,
             "flip": flip,
-            "vae": self._vae,
+            "vae": self._base.image_key,
         }
 
         def encode() -> dict[str, Tensor]:
             pixels = to_pixels(self.as_seen(path, digest, placement, flip))
             with torch.no_grad():
-                mean, std = self._base.encode_images(pixels.unsqueeze(0))
-            return {"mean": mean[0].float(), "std": std[0].float()}
+                encoded = self._base.encode_images(pixels.unsqueeze(0))
+            return {name: tensor[0].float() for name, tensor in encoded.items()}
 
-        entry = self._cache.fetch(parts, encode, f"{path}, encoded by the VAE")
-        return entry["mean"], entry["std"]
+        return self._base.latents(self._cache.fetch(parts, encode, f"{path}, encoded by the VAE"), draws)
 
 
 def to_pixels(image: Image.Image) -> Tensor:

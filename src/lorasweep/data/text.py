@@ -1,36 +1,32 @@
-"""Text embeddings of captions, encoded once for all versions (while the text encoders are frozen)."""
+"""Captions encoded once for all versions, while the text encoders are frozen."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
 
-from lorasweep.data.cache import TensorCache, precision
-from lorasweep.families.base import Base, TextEmbeddings
+from lorasweep.data.cache import TensorCache
+from lorasweep.families.base import TextEncoder
+from lorasweep.families.conditioning import Conditioning
 
 # Part of every key: raise it when what an entry holds, or how it is made, changes.
 VERSION = 1
 
 
 class TextCache:
-    """Captions in, embeddings out; the empty caption is an entry like any other, so caption dropout needs no
-    care.
+    """Captions in, conditioning out; the empty caption is an entry like any other, so caption dropout needs no care.
 
     Args:
-        base: its frozen text encoders encode. cache: where the results are kept.
-        max_tokens: 75, 150 or 225, the length that no caption exceeds.
+        base: its frozen text encoders encode.
+        cache: where the results are kept.
+        max_tokens: the length that no caption exceeds.
         padded: pad every caption to that length.
     """
 
-    def __init__(self, base: Base, cache: TensorCache, max_tokens: int, *, padded: bool = False) -> None:
+    def __init__(self, base: TextEncoder, cache: TensorCache, max_tokens: int, *, padded: bool = False) -> None:
         self._base, self._cache, self._max_tokens, self._padded = base, cache, max_tokens, padded
-        self._text = [
-            base.digests["text"],
-            precision(base.modules["text_encoder"]),
-            precision(base.modules["text_encoder_2"]),
-        ]
         self._lengths: dict[str, int] = {}
 
     def warm(self, captions: Iterable[str]) -> None:
@@ -45,24 +41,23 @@ class TextCache:
                 if tokens >= own:
                     self._entry(caption, tokens)
 
-    def __call__(self, captions: list[str], company: Iterable[str] = ()) -> TextEmbeddings:
-        """Return the embeddings of a batch, padded to the shortest length that holds all captions and those of
-        `company`, on the CPU.
+    def __call__(self, captions: Sequence[str], pad_to: Iterable[str] = ()) -> Conditioning:
+        """Return a batch of captions encoded, on the CPU.
 
         What was never encoded (a newly shuffled caption) is encoded and stored now.
+
+        Args:
+            captions: a row for each.
+            pad_to: captions that they are padded to the length of, besides their own.
         """
-        tokens = max(self._length(caption) for caption in [*captions, *company])
-        entries = [self._entry(caption, tokens) for caption in captions]
-        return TextEmbeddings(
-            torch.stack([entry["hidden"] for entry in entries]),
-            torch.stack([entry["pooled"] for entry in entries]),
-        )
+        tokens = max(self._length(caption) for caption in [*captions, *pad_to])
+        return Conditioning.of_rows([self._entry(caption, tokens) for caption in captions])
 
     def _length(self, caption: str) -> int:
         if self._padded:
             return self._max_tokens
         if caption not in self._lengths:
-            self._lengths[caption] = self._base.tokens_needed([caption], self._max_tokens)
+            self._lengths[caption] = self._base.length([caption], self._max_tokens)
         return self._lengths[caption]
 
     def _entry(self, caption: str, tokens: int) -> dict[str, Tensor]:
@@ -72,12 +67,11 @@ class TextCache:
             "version": VERSION,
             "caption": caption,
             "tokens": tokens,
-            "encoders": self._text,
+            "encoders": self._base.text_key,
         }
 
         def encode() -> dict[str, Tensor]:
             with torch.no_grad():
-                text = self._base.encode_text([caption], tokens)
-            return {"hidden": text.hidden[0], "pooled": text.pooled[0]}
+                return self._base.encode_text([caption], tokens).row(0)
 
         return self._cache.fetch(parts, encode, f'the caption "{caption}", encoded by the text encoders')

@@ -11,14 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-import torch
-from PIL import Image
-from torch import Tensor, nn
-
 from lorasweep.families.parts import Part
-from lorasweep.transfer import sent
 
 if TYPE_CHECKING:
+    import torch
+    from PIL import Image
+    from torch import Tensor, nn
+
     from lorasweep.errors import Problem
     from lorasweep.families.conditioning import Conditioning
     from lorasweep.families.files import Files
@@ -174,7 +173,10 @@ class TextEncoder(Protocol):
 class Denoiser(Protocol):
     """Predicts what its process asks for."""
 
-    process: Process
+    @property
+    def process(self) -> Process:
+        """How noise is added, and what is to be predicted."""
+        ...
 
     @property
     def device(self) -> torch.device:
@@ -230,7 +232,11 @@ class Trainable(Protocol):
         placement: which of them are on the device.
     """
 
-    family: Family
+    @property
+    def family(self) -> Family:
+        """What kind of model it is."""
+        ...
+
     modules: dict[str, nn.Module]
     placement: Placement
 
@@ -243,7 +249,7 @@ class Trainable(Protocol):
         ...
 
 
-class WholeBase(ImageEncoder, TextEncoder, Denoiser, Sampler, Trainable, Protocol):
+class Base(ImageEncoder, TextEncoder, Denoiser, Sampler, Trainable, Protocol):
     """A frozen model in memory, with digests that say exactly which weights it has.
 
     Attributes:
@@ -255,68 +261,3 @@ class WholeBase(ImageEncoder, TextEncoder, Denoiser, Sampler, Trainable, Protoco
     path: str
     sha256: str
     file_hashes: dict[str, FileHashes]
-
-
-@dataclass(frozen=True)
-class TextEmbeddings:
-    """What the UNet is told about a batch of captions.
-
-    Attributes:
-        hidden: (B, tokens, dim) per-token states of all text encoders side by side; tokens is 77, 152 or 227.
-        pooled: (B, pooled_dim) one vector per caption.
-    """
-
-    hidden: Tensor
-    pooled: Tensor
-
-    def to(self, device: torch.device | str) -> TextEmbeddings:
-        """Return the same embeddings on `device`."""
-        return TextEmbeddings(sent(self.hidden, device), sent(self.pooled, device))
-
-    @staticmethod
-    def stack(parts: list[TextEmbeddings]) -> TextEmbeddings:
-        """Return one batch made of the rows of all parts."""
-        return TextEmbeddings(torch.cat([p.hidden for p in parts]), torch.cat([p.pooled for p in parts]))
-
-
-class Base(Protocol):
-    """A frozen model: encoders, denoiser and sampler, with digests that say exactly which weights it has."""
-
-    family: str
-    path: str
-    sha256: str
-    digests: dict[str, str]
-    file_hashes: dict[str, FileHashes]
-    modules: dict[str, nn.Module]
-    latent_factor: int
-    scaling_factor: float
-    alphas_cumprod: Tensor
-
-    def encode_images(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean and standard deviation, each (B, 4, H/f, W/f), unscaled, of pixels (B, 3, H, W) in [-1, 1]."""
-        ...
-
-    def encode_text(self, captions: list[str], max_tokens: int) -> TextEmbeddings:
-        """Encode captions of up to `max_tokens` (75, 150 or 225) tokens; gradients flow where they are enabled."""
-        ...
-
-    def predict(self, noisy: Tensor, timesteps: Tensor, text: TextEmbeddings, size_ids: Tensor) -> Tensor:
-        """Return the UNet's prediction (B, 4, h, w) for noisy latents; size_ids is (B, 6)."""
-        ...
-
-    def tokens_needed(self, captions: list[str], max_tokens: int) -> int:
-        """Return 75, 150 or 225: the shortest length that holds all captions, at most `max_tokens`."""
-        ...
-
-    def sample(
-        self,
-        prompts: list[str],
-        *,
-        negative_prompt: str,
-        latents: Tensor,
-        steps: int,
-        guidance: float,
-        max_tokens: int,
-    ) -> list[Image.Image]:
-        """Return one image per prompt, denoised from `latents` (B, 4, h, w), standard normal noise."""
-        ...

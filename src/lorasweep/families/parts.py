@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from lorasweep.schema import OptimizerConfig
 
 
 @dataclass(frozen=True)
@@ -26,3 +28,13 @@ class Part:
     layers: Mapping[str, str]
     prefix: str
     denoiser: bool = False
+
+    def rate(self, optimizer: OptimizerConfig) -> float:
+        """Return its learning rate; 0 where it is frozen."""
+        return next((rate for rate in (getattr(optimizer, field) for field in self.rates) if rate is not None), 0.0)
+
+
+def learning_rates(parts: Sequence[Part], optimizer: OptimizerConfig) -> dict[str, float]:
+    """Return the learning rate of each part that is trained, by name, in the order of `parts`."""
+    rates = {part.name: part.rate(optimizer) for part in parts}
+    return {name: rate for name, rate in rates.items() if rate}

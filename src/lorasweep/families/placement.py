@@ -13,48 +13,50 @@ CPU = torch.device("cpu")
 
 
 class Placement:
-    """The parts of a base on a device, some of them resting in the CPU's memory until they are awake.
+    """The parts of a base on a device, some of them offloaded to the CPU's memory until they are needed.
 
     Args:
-        parts: by name. device: where they compute. move: puts a part on a device.
+        parts: by name.
+        device: where they compute.
+        move: puts a part on a device.
     """
 
     def __init__(self, parts: Mapping[str, nn.Module], device: torch.device, move: Move = nn.Module.to) -> None:
         self._parts, self._device, self._move = parts, device, move
-        self._resting: set[str] = set()
+        self._offloaded: set[str] = set()
 
-    def rest(self, names: Collection[str]) -> None:
-        """From now on let the parts `names` rest, and no others; on a CPU nothing changes.
+    def offload(self, names: Collection[str]) -> None:
+        """Keep the parts `names` in the CPU's memory from now on, and no others; on a CPU nothing changes.
 
         A part with weights that are being trained stays: its optimizer holds tensors on the device.
         """
         if self._device.type == "cpu":
             return
-        resting = {name for name in names if not any(weight.requires_grad for weight in self._parts[name].parameters())}
-        self._put(resting - self._resting, CPU)  # first, so that there is room for the others
-        self._resting |= resting
-        self._wake(self._resting - resting)
+        chosen = {name for name in names if not any(weight.requires_grad for weight in self._parts[name].parameters())}
+        self._put(chosen - self._offloaded, CPU)  # first, so that there is room for the others
+        self._offloaded |= chosen
+        self._load(self._offloaded - chosen)
         torch.cuda.empty_cache()  # else what they held would stay in pieces of their sizes; does nothing without CUDA
 
     @contextmanager
-    def awake(self, *names: str) -> Iterator[None]:
-        """Have parts on the device for as long as the context lasts; those that rested go back to rest after it."""
-        coming = self._resting & set(names)
-        self._wake(coming)
+    def onload(self, *names: str) -> Iterator[None]:
+        """Have parts on the device for as long as the context lasts; those that were offloaded go back after it."""
+        coming = self._offloaded & set(names)
+        self._load(coming)
         try:
             yield
         finally:
             self._put(coming, CPU)
-            self._resting |= coming
+            self._offloaded |= coming
 
-    def _wake(self, names: Collection[str]) -> None:
-        """Put parts on the device, all or none: one of which half is there would count as resting and stay for good."""
+    def _load(self, names: Collection[str]) -> None:
+        """Put parts on the device, all or none: half a part there would count as offloaded and stay for good."""
         try:
             self._put(names, self._device)
         except BaseException:  # out of memory, say
             self._put(names, CPU)
             raise
-        self._resting -= set(names)
+        self._offloaded -= set(names)
 
     def _put(self, names: Collection[str], device: torch.device) -> None:
         for name in sorted(names):

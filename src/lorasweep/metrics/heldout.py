@@ -17,19 +17,23 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lorasweep.families.base import Base, TextEmbeddings
-from lorasweep.process.ddpm import add_noise, target
+from lorasweep.data.dataset import HeldoutImage
+from lorasweep.families.base import Base
+from lorasweep.families.conditioning import Conditioning
+from lorasweep.process.denoising import denoising_losses
+from lorasweep.process.noise import with_noise
+from lorasweep.process.process import Process
 from lorasweep.randomness import generator, permutation, random_for
-from lorasweep.schema import EvaluationConfig
+from lorasweep.schema import EvaluationConfig, LossConfig
 
-HeldoutImage = tuple[Tensor, str, Tensor]
-"""latents (1, 4, h, w), scaled; caption; size_ids (1, 6)."""
+Predict = Callable[[Tensor, Tensor, Conditioning], Tensor]
+"""(noisy, timesteps, conditioning) -> prediction, as `Denoiser.predict`."""
 
-Predict = Callable[[Tensor, Tensor, TextEmbeddings, Tensor], Tensor]
-"""(noisy, timesteps, text, size_ids) -> prediction, as `Base.predict`."""
+Embed = Callable[[list[str]], Conditioning]
+"""captions -> a row for each, with the text encoders as they are at this moment."""
 
-Embed = Callable[[list[str]], TextEmbeddings]
-"""captions -> embeddings, with the text encoders as they are at this moment."""
+MEASURED = LossConfig()
+"""The loss that is measured: the plain mean square, whatever is trained."""
 
 
 @dataclass(frozen=True)
@@ -38,17 +42,16 @@ class _Draw:
 
     image: int
     stratum: int
-    timestep: int
+    timestep: float
 
 
 class HeldoutLoss:
     """Measures the held-out loss, always on the same draws.
 
     Args:
-        base: gives the noise schedule, the device, and the modules that are put in evaluation mode meanwhile.
+        base: gives the process, the device, and the modules that are put in evaluation mode meanwhile.
         heldout: held-out images; more than `config.max_images` are thinned out by a fixed random choice.
         config: number of timesteps per image, of bins, of images.
-        prediction_type: epsilon or v_prediction.
         seed: with the place of the image and the stratum, decides timestep and noise, and nothing else does.
         batch_rows: rows (image x timestep) in one forward at most.
 
@@ -61,20 +64,18 @@ class HeldoutLoss:
         base: Base,
         heldout: Sequence[HeldoutImage],
         config: EvaluationConfig,
-        prediction_type: str,
         seed: int,
         batch_rows: int = 16,
     ) -> None:
         if not heldout:
             raise ValueError("the held-out loss needs at least one held-out image")
         self._base, self._images, self._bins = base, heldout, config.bins
-        self._prediction_type, self._seed, self._batch_rows = prediction_type, seed, batch_rows
-        self._count = len(base.alphas_cumprod)
+        self._seed, self._batch_rows = seed, batch_rows
         chosen = sorted(permutation(len(heldout), seed, "held-out images")[: config.max_images])
         self._draws = [
             _Draw(image, stratum, timestep)
             for image in chosen
-            for stratum, timestep in enumerate(stratified_timesteps(seed, image, config.timesteps, self._count))
+            for stratum, timestep in enumerate(stratified_timesteps(seed, image, config.timesteps, base.process))
         ]
         self._base_losses: dict[str, float] | None = None
 
@@ -111,60 +112,55 @@ class HeldoutLoss:
         total: list[float] = []
         bins: dict[int, list[float]] = defaultdict(list)
         with torch.no_grad(), _evaluation_mode(self._base):
-            text = self._embed(embed)
+            text, rows = self._embed(embed)
             for draws in self._batches():
-                for draw, loss in zip(draws, self._batch_losses(draws, predict, text), strict=True):
+                mine = text.take([rows[self._images[draw.image].caption] for draw in draws])
+                for draw, loss in zip(draws, self._batch_losses(draws, predict, mine), strict=True):
                     total.append(loss)
-                    bins[draw.timestep * self._bins // self._count].append(loss)
+                    bins[int(draw.timestep * self._bins // self._base.process.timesteps)].append(loss)
         losses = {"val/loss": _mean(total)}
         return losses | {f"val/loss_bin_{index}": _mean(bins[index]) for index in sorted(bins)}
 
-    def _embed(self, embed: Embed) -> dict[str, TextEmbeddings]:
-        """Encode every distinct caption once, whatever the number of its timesteps."""
-        captions = list(dict.fromkeys(self._images[draw.image][1] for draw in self._draws))
-        text = embed(captions)
-        return {
-            caption: TextEmbeddings(text.hidden[i : i + 1], text.pooled[i : i + 1])
-            for i, caption in enumerate(captions)
-        }
+    def _embed(self, embed: Embed) -> tuple[Conditioning, dict[str, int]]:
+        """Encode every distinct caption once, whatever the number of its timesteps; return each one's row too."""
+        captions = list(dict.fromkeys(self._images[draw.image].caption for draw in self._draws))
+        return embed(captions), {caption: row for row, caption in enumerate(captions)}
 
     def _batches(self) -> Iterator[list[_Draw]]:
         """Yield the draws in batches of latents of one shape."""
         by_shape: dict[torch.Size, list[_Draw]] = defaultdict(list)
         for draw in self._draws:
-            by_shape[self._images[draw.image][0].shape].append(draw)
+            by_shape[self._images[draw.image].latents.shape].append(draw)
         for draws in by_shape.values():
             for start in range(0, len(draws), self._batch_rows):
                 yield draws[start : start + self._batch_rows]
 
-    def _batch_losses(self, draws: list[_Draw], predict: Predict, text: dict[str, TextEmbeddings]) -> list[float]:
-        images = [self._images[draw.image] for draw in draws]
-        device = next(self._base.modules["unet"].parameters()).device
-        latents = torch.cat([image[0] for image in images]).to(device)
-        size_ids = torch.cat([image[2] for image in images]).to(device)
+    def _batch_losses(self, draws: list[_Draw], predict: Predict, text: Conditioning) -> list[float]:
+        images, device = [self._images[draw.image] for draw in draws], self._base.device
+        latents = torch.stack([image.latents for image in images]).to(device)
         timesteps = torch.tensor([draw.timestep for draw in draws], device=device)
         noise = torch.stack([self._noise(draw, latents.shape[1:]) for draw in draws]).to(device)
-        alphas = self._base.alphas_cumprod
-        embeddings = TextEmbeddings.stack([text[image[1]] for image in images]).to(device)
-        prediction = predict(add_noise(latents, noise, timesteps, alphas), timesteps, embeddings, size_ids)
-        wanted = target(latents, noise, timesteps, self._prediction_type, alphas)
-        return ((prediction.float() - wanted) ** 2).mean(dim=(1, 2, 3)).tolist()
+        conditioning = self._base.with_facts(text.to(device), [image.facts for image in images])
+        process = self._base.process
+        noised = with_noise(process, latents, noise, timesteps)
+        return denoising_losses(predict, noised, conditioning, MEASURED, process).tolist()
 
     def _noise(self, draw: _Draw, shape: torch.Size) -> Tensor:
         return torch.randn(shape, generator=generator(self._seed, "held-out noise", draw.image, draw.stratum))
 
 
-def stratified_timesteps(seed: int, image: int, strata: int, count: int) -> list[int]:
-    """Return one timestep in each of `strata` equal parts of [0, count), rising, fixed for (seed, image).
+def stratified_timesteps(seed: int, image: int, strata: int, process: Process) -> list[float]:
+    """Return one timestep in each of `strata` equal parts of the process, rising, fixed for (seed, image).
 
     Args:
+        seed: of the measurement.
         image: place of the image in the held-out set.
-        strata: at most `count`.
+        strata: at most the process's number of timesteps.
+        process: what the timesteps are of.
     """
+    edges = [stratum * process.timesteps // strata for stratum in range(strata + 1)]
     return [
-        random_for(seed, "held-out timestep", image, stratum).randrange(
-            stratum * count // strata, (stratum + 1) * count // strata
-        )
+        process.draw_evenly(random_for(seed, "held-out timestep", image, stratum), *edges[stratum : stratum + 2])
         for stratum in range(strata)
     ]
 

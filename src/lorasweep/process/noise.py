@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from lorasweep.process.ddpm import add_noise
+from lorasweep.process.process import Process
 from lorasweep.randomness import generator, random_for
 from lorasweep.schema import LossConfig
 from lorasweep.transfer import sent
@@ -39,22 +39,38 @@ class Row(Protocol):
 
 @dataclass(frozen=True)
 class Noised:
-    """What the network sees of a batch, and what was done to it.
+    """What the network sees of a batch, and what it is to make of it.
 
     Attributes:
-        noisy: (B, C, h, w) latents with noise, fp32. noise: (B, C, h, w) what the target is made of.
-        timesteps: (B,) int64. latents: (B, C, h, w) without noise.
+        noisy: (B, C, h, w) latents with noise, fp32.
+        target: (B, C, h, w) what should be predicted, fp32.
+        timesteps: (B,), whole numbers or not, as the process has them.
     """
 
     noisy: Tensor
-    noise: Tensor
+    target: Tensor
     timesteps: Tensor
-    latents: Tensor
 
     def take(self, places: Sequence[int]) -> Noised:
         """Return what these rows of the batch have."""
         rows = sent(torch.tensor(list(places)), self.noisy.device)
-        return Noised(self.noisy[rows], self.noise[rows], self.timesteps[rows], self.latents[rows])
+        return Noised(self.noisy[rows], self.target[rows], self.timesteps[rows])
+
+
+def with_noise(
+    process: Process, latents: Tensor, noise: Tensor, timesteps: Tensor, seen: Tensor | None = None
+) -> Noised:
+    """Return latents with noise as `process` adds it, and its target. All tensors are on one device.
+
+    Args:
+        process: DDPM or another.
+        latents: (B, C, h, w), clean.
+        noise: (B, C, h, w), what the target is made of.
+        timesteps: (B,).
+        seen: (B, C, h, w) the noise that is added, where it is another one than the target knows.
+    """
+    noisy = process.add_noise(latents, noise if seen is None else seen, timesteps)
+    return Noised(noisy, process.target(latents, noise, timesteps), timesteps)
 
 
 def noised(
@@ -62,26 +78,29 @@ def noised(
     latents: Tensor,
     loss: LossConfig,
     seed: int,
-    alphas_cumprod: Tensor,
+    process: Process,
+    device: torch.device | str,
     *,
     by_batch: bool = False,
 ) -> Noised:
     """Draw noise and timesteps for a batch and add the noise.
 
     Args:
-        rows: which draws the latents are. latents: (B, C, h, w) on the CPU, scaled.
-        loss: the noise's knobs and the range of timesteps. seed: the run's.
-        alphas_cumprod: (1000,), whose device is the result's.
+        rows: which draws the latents are.
+        latents: (B, C, h, w) on the CPU, scaled.
+        loss: the noise's knobs and the range of timesteps.
+        seed: the run's.
+        process: what the timesteps are of.
+        device: where the result is.
         by_batch: the rows are a whole batch, and not each for itself.
     """
-    device = alphas_cumprod.device
     drawn = noise_for(rows, latents, loss, seed, by_batch=by_batch)
     noise, clean = sent(drawn, device), sent(latents, device)
-    timesteps = sent(timesteps_for(rows, seed, loss.min_timestep, loss.max_timestep), device)
-    seen = noise
+    timesteps = sent(timesteps_for(rows, seed, process, loss.min_timestep, loss.max_timestep), device)
+    seen = None
     if loss.input_perturbation:
         seen = sent(perturbed(drawn, rows, loss, seed, by_batch=by_batch), device)
-    return Noised(add_noise(clean, seen, timesteps, alphas_cumprod), noise, timesteps, clean)
+    return with_noise(process, clean, noise, timesteps, seen)
 
 
 def noise_for(rows: Sequence[Row], latents: Tensor, loss: LossConfig, seed: int, *, by_batch: bool = False) -> Tensor:
@@ -94,9 +113,9 @@ def noise_for(rows: Sequence[Row], latents: Tensor, loss: LossConfig, seed: int,
     for row, latent in zip(rows, latents, strict=True):
         draw = torch.randn(latent.shape, generator=_generator(seed, "noise", row))
         if loss.noise_offset:
-            draw += offset(row, latent, loss, seed, lender=rows[0] if by_batch else row)
+            draw += offset(row, latent, loss, seed, strength_row=rows[0] if by_batch else row)
         if loss.multires_iterations:
-            draw = with_layers(draw, row, loss.multires_iterations, loss.multires_discount, seed)
+            draw = pyramid_noise(draw, row, loss.multires_iterations, loss.multires_discount, seed)
             if not by_batch:
                 draw = draw / draw.std()
         noise.append(draw)
@@ -104,23 +123,23 @@ def noise_for(rows: Sequence[Row], latents: Tensor, loss: LossConfig, seed: int,
     return together / together.std() if by_batch and loss.multires_iterations else together
 
 
-def offset(row: Row, latent: Tensor, loss: LossConfig, seed: int, lender: Row) -> Tensor:
+def offset(row: Row, latent: Tensor, loss: LossConfig, seed: int, strength_row: Row) -> Tensor:
     """Return what the noise offset adds to a row's noise, (C, 1, 1).
 
     It is o z with one more standard normal draw z per channel, which lets the model learn very dark and very bright
-    images. o is `noise_offset`, times a uniform draw with `noise_offset_random`, that of the row `lender`, and with
+    images. o is `noise_offset`, times a uniform draw with `noise_offset_random`, that of `strength_row`, and with
     `adaptive_noise_scale` a it is max(0, o + a |mean of the channel's latent|).
     """
     strength: float | Tensor = loss.noise_offset
     if loss.noise_offset_random:
-        strength = strength * _uniform(seed, "noise offset strength", lender)
+        strength = strength * _uniform(seed, "noise offset strength", strength_row)
     if loss.adaptive_noise_scale:
         means = latent.mean(dim=(1, 2), keepdim=True).abs()
         strength = (strength + loss.adaptive_noise_scale * means).clamp(min=0)
     return strength * torch.randn((len(latent), 1, 1), generator=_generator(seed, "noise offset", row))
 
 
-def with_layers(noise: Tensor, row: Row, iterations: int, discount: float, seed: int) -> Tensor:
+def pyramid_noise(noise: Tensor, row: Row, iterations: int, discount: float, seed: int) -> Tensor:
     """Return noise (C, h, w) with coarser layers added (pyramid noise), not yet scaled back to a deviation of 1.
 
     Layer i = 0, 1, ... is normal noise of the size (h / r^i, w / r^i), at least 1, with r uniform in [2, 4), enlarged
@@ -155,11 +174,9 @@ def perturbed(noise: Tensor, rows: Sequence[Row], loss: LossConfig, seed: int, *
     return torch.stack(seen)
 
 
-def timesteps_for(rows: Sequence[Row], seed: int, start: int = 0, stop: int = 1000) -> Tensor:
-    """Return one timestep per row, uniform in [start, stop): (B,) int64 on the CPU."""
-    return torch.tensor(
-        [random_for(seed, "timestep", *_index(row)).randrange(start, stop) for row in rows], dtype=torch.long
-    )
+def timesteps_for(rows: Sequence[Row], seed: int, process: Process, start: int, stop: int) -> Tensor:
+    """Return one timestep per row, (B,) on the CPU, as the process draws them in [start, stop)."""
+    return torch.tensor([process.draw(random_for(seed, "timestep", *_index(row)), start, stop) for row in rows])
 
 
 def _index(row: Row) -> tuple[int, int, int]:

@@ -1,16 +1,15 @@
-"""Compiling what a step repeats: the UNet's transformer blocks, each by itself ("regional").
+"""Compiling what a step repeats: the blocks of the denoiser, each by itself ("regional").
 
 A small batch is bound by the launches of many small kernels, of which the blocks with their adapters have most. The
-block is compiled once and used for all of its copies, so that compiling takes a fraction of the whole UNet's time.
+block is compiled once and used for all of its copies, in a fraction of the time that the whole model would take.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from diffusers import UNet2DConditionModel
 from torch import nn
 
 BACKEND = "inductor"
@@ -22,17 +21,17 @@ have their own; beyond torch's own limit, 8 for all blocks together, the rest wo
 
 
 class CompiledBlocks:
-    """The transformer blocks of a UNet, compiled in training steps alone.
+    """Blocks of a denoiser, compiled in training steps alone.
 
     Measuring and sampling run them as written: each of their uses would be compiled too, for a few forwards.
 
     Args:
-        unet: with its adapter in place.
+        blocks: of a base, with the adapter in place.
     """
 
-    def __init__(self, unet: UNet2DConditionModel) -> None:
-        unet.compile_repeated_blocks(backend=BACKEND)
-        blocks = (block for block in unet.modules() if block._compiled_call_impl is not None)
+    def __init__(self, blocks: Sequence[nn.Module]) -> None:
+        for block in blocks:
+            block.compile(backend=BACKEND)
         self._calls: dict[nn.Module, Callable[..., Any]] = {block: block._compiled_call_impl for block in blocks}
         self._switch(on=False)
 

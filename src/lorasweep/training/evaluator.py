@@ -30,8 +30,8 @@ class Evaluator:
             count = max(SHOWN, len(self.samples.prompts))
             self.samples.keep_training_images(version.dataset.training_images(count))
         heldout = version.dataset.heldout() if config.evaluation.heldout_loss else []
-        prediction_type, seed = config.base_model.prediction_type, config.evaluation.seed
-        self.heldout = HeldoutLoss(version.base, heldout, config.evaluation, prediction_type, seed) if heldout else None
+        seed = config.evaluation.seed
+        self.heldout = HeldoutLoss(version.base, heldout, config.evaluation, seed) if heldout else None
         references = version.dataset.heldout_images()
         self.references = clip.image_features(references) if clip and references else None
 
@@ -42,7 +42,7 @@ class Evaluator:
             metrics: dict[str, float] = {}
             if self.heldout is not None:
                 with self.stopwatch("evaluate"):
-                    metrics = self.heldout.measure_base(self.version.predict, self.version.embed)
+                    metrics = self.heldout.measure_base(self.version.model.predict, self.version.model.embed)
             return metrics | self._look(0, draw=0 not in self.samples.epochs())
 
     @torch.no_grad()
@@ -57,7 +57,7 @@ class Evaluator:
         if self.heldout is None:
             return {}
         with self.stopwatch("evaluate"):
-            return self.heldout.measure(self.version.predict, self.version.embed)
+            return self.heldout.measure(self.version.model.predict, self.version.model.embed)
 
     def _look(self, epoch: int, *, draw: bool) -> dict[str, float]:
         if not self.samples.prompts or not self.config.sampling.every_epochs:

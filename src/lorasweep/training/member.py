@@ -372,7 +372,7 @@ class Member:
         self.evaluator.samples.write_sheets(record.selected_epoch, metric, values)
 
     def _draw_curves(self) -> None:
-        bins, timesteps = self.config.evaluation.bins, len(self.version.base.alphas_cumprod)
+        bins, timesteps = self.config.evaluation.bins, self.version.base.process.timesteps
         curves.write_curves(
             read_rows(paths.metrics(self.folder)),
             paths.curves(self.folder),

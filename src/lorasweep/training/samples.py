@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import torch
 from PIL import Image
 
 from lorasweep import files
-from lorasweep.families.sdxl.model import SDXL
+from lorasweep.families.base import Sampler
 from lorasweep.pictures import before_after, grid
 from lorasweep.pictures.prompts import Prompt, labels_of, prompts_of
 from lorasweep.randomness import generator
@@ -18,13 +19,15 @@ from lorasweep.schema import Config
 from lorasweep.schema.measures import MEASURES
 
 BATCH = 4  # images denoised side by side: enough to keep a GPU busy, few enough for 12 GB at 1024 px
+_BARE: WeakKeyDictionary[Sampler, dict[Hashable, list[Image.Image]]] = WeakKeyDictionary()
+"""What bases sampled with no adapter, by all that decides it: a search's next trial need not draw it again."""
 SHOWN = 2  # training images that the picture of before and after shows; the grid has one in each row
 
 
 class Samples:
     """The `samples/` folder of a version: one PNG per prompt and epoch, and `grid.png` over all of them."""
 
-    def __init__(self, config: Config, number: int, base: SDXL, folder: Path) -> None:
+    def __init__(self, config: Config, number: int, base: Sampler, folder: Path) -> None:
         self.config, self.number, self.base, self.folder = config, number, base, folder
         self.prompts = prompts_of(config.sampling.prompts, config.sampling.seeds, config.dataset.trigger)
 
@@ -51,7 +54,7 @@ class Samples:
 
         Epoch 0 is the bare base, which always samples the same: it is drawn once for all versions of a process.
         """
-        known, key = self.base.bare_samples, self._settings()
+        known, key = _BARE.setdefault(self.base, {}), self._settings()
         images = list(known.get(key, [])) if epoch == 0 else []
         for start in range(0, len(self.prompts) if not images else 0, BATCH):
             images += self._denoise(self.prompts[start : start + BATCH])
@@ -115,12 +118,13 @@ class Samples:
         return (tuple(self.prompts), sampling.negative_prompt, sampling.steps, sampling.guidance, *shape)
 
     def _denoise(self, prompts: Sequence[Prompt]) -> list[Image.Image]:
-        sampling, size = self.config.sampling, self.config.dataset.resolution // self.base.latent_factor
-        noise = [torch.randn((1, 4, size, size), generator=generator(prompt.seed, "sample")) for prompt in prompts]
+        sampling, side = self.config.sampling, self.config.dataset.resolution
+        shape = self.base.latent_shape(side, side)
+        noise = [torch.randn(shape, generator=generator(prompt.seed, "sample")) for prompt in prompts]
         return self.base.sample(
             [prompt.text for prompt in prompts],
             negative_prompt=sampling.negative_prompt,
-            latents=torch.cat(noise),
+            latents=torch.stack(noise),
             steps=sampling.steps,
             guidance=sampling.guidance,
             max_tokens=self.config.dataset.max_tokens,

@@ -117,11 +117,11 @@ def read_data(config: Config, base: SDXL, seen: Survey | None = None) -> tuple[D
         UserError: bad data, or a cache that cannot be written.
     """
     offload = config.training.offload_idle
-    base.placement.rest(ENCODERS if offload else ())  # while images are encoded
+    base.placement.offload(ENCODERS if offload else ())  # while images are encoded
     dataset = Dataset.build(with_drawn_images(config, progress=tracked), base, seen, say=say, progress=tracked)
     padded = config.compat.pad_captions
     text_cache = TextCache(base, dataset.cache, config.dataset.max_tokens, padded=padded)
-    base.placement.rest(["vae"] if offload else ())  # while captions are
+    base.placement.offload(["vae"] if offload else ())  # while captions are
     if not config.optimizer.text_encoder_lr and not config.optimizer.text_encoder_2_lr:
         text_cache.warm(dataset.captions())
     return dataset, text_cache

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from lorasweep.data import manifest
 from lorasweep.data.dataset import Dataset
-from lorasweep.families.sdxl.model import SDXL
+from lorasweep.families import base as families
 from lorasweep.runs import paths
 from lorasweep.runs.record import Base, Data, Record
 from lorasweep.schema import PERMISSIONS, Config, schema_keys
@@ -36,13 +36,13 @@ class Subject:
     images: manifest.Manifest | None
 
     @classmethod
-    def of(cls, config: Config, base: SDXL, dataset: Dataset) -> Subject:
+    def of(cls, config: Config, base: families.Base, dataset: Dataset) -> Subject:
         """Return what a version of this config would be a training of."""
         plain = OmegaConf.to_container(OmegaConf.structured(config))
         assert isinstance(plain, dict)
         return cls(
             {str(key): value for key, value in plain.items() if key not in PERMISSIONS},
-            Base(base.family, config.base_model.path or "toy", base.sha256),
+            Base(base.family.name, config.base_model.path or "toy", base.sha256),
             Data(
                 path=config.dataset.path or f"theme:{config.dataset.theme}",
                 images=dataset.images,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,34 +17,31 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from diffusers import ModelMixin
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from lorasweep.adapters.adapter import build_adapter
-from lorasweep.data.dataset import Batch, Dataset
+from lorasweep.data.dataset import Dataset
 from lorasweep.data.text import TextCache
-from lorasweep.families.base import TextEmbeddings
+from lorasweep.families.parts import learning_rates
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.optim.average import WeightsAverage
 from lorasweep.optim.optimizer import build_optimizer
 from lorasweep.optim.optimizers.kind import optimizer_kind
-from lorasweep.optim.rates import current_rates, learning_rates
+from lorasweep.optim.rates import current_rates
 from lorasweep.optim.schedule import build_schedule
 from lorasweep.optim.schedule_free import averaged, everywhere
 from lorasweep.optim.state import load_optimizer_state, optimizer_state
-from lorasweep.process import losses, noise
-from lorasweep.randomness import global_draws
+from lorasweep.process import losses
 from lorasweep.runs import state
 from lorasweep.schema import Config, slug
 from lorasweep.training.compiling import CompiledBlocks
 from lorasweep.training.idle import idle_parts
-from lorasweep.training.preservation import preservation_losses
+from lorasweep.training.model import Model
+from lorasweep.training.objectives.denoising import Denoising
+from lorasweep.training.objectives.objective import Objective
 from lorasweep.training.processes import Processes
 from lorasweep.training.starting_point import begin_from
-from lorasweep.transfer import sent
-
-NETWORK_PARTS = ("unet", "text_encoder", "text_encoder_2")
 
 OVERFLOWS = 25
 """Steps in a row that fp16 may skip. Its scale begins at 65,536 and is halved by each: by then it is 1/512, and what
@@ -73,11 +70,13 @@ class Version:
         number: N of vN; 0 while it has none.
         base: the frozen model.
         dataset: its images and plan.
-        text_cache: embeddings of captions while the text encoders are frozen.
+        text_cache: encoded captions, while the text encoders are frozen.
         accelerator: device, precision and, in fp16, this version's own loss scale.
         begun: whether it goes on from a saved state, which holds all that `network.start_from` gave.
 
     Attributes:
+        model: the base with the adapter on it, for who asks for predictions.
+        objective: what it is trained for.
         started_from: SHA-256 of the file that `network.start_from` named, or None.
 
     Raises:
@@ -96,16 +95,16 @@ class Version:
         begun: bool = False,
     ) -> None:
         self.config, self.number, self.base, self.dataset = config, number, base, dataset
-        self.text_cache, self.accelerator, self.plan = text_cache, accelerator, dataset.plan
+        self.accelerator, self.plan = accelerator, dataset.plan
         self.processes = Processes(accelerator)
         self.blocks: CompiledBlocks | None = None
-        rates = learning_rates(config.optimizer)
-        self.components = tuple(part for part in NETWORK_PARTS if part in rates)
-        self.trains_text = any(part != "unet" for part in self.components)
-        base.placement.rest(idle_parts(config))
+        self.components = tuple(learning_rates(base.family.parts, config.optimizer))
+        base.placement.offload(idle_parts(config))
         # The number may come later; of all that is on the base at one time, this tells it apart.
         name = f"{slug(config.name)} {id(self)}"
         self.adapter = build_adapter(base, config.network, components=self.components, seed=config.seed, name=name)
+        self.model = Model(config, base, self.adapter, text_cache, accelerator)
+        self.objective: Objective = Denoising(config, self.model)
         try:
             self._prepare(begun)
         except BaseException:  # nothing of a version that cannot start stays on the base
@@ -127,7 +126,7 @@ class Version:
         self.average = None if decay is None else WeightsAverage(self.parameters, decay)
         self._checkpointing(True)
         if config.training.compile:
-            self.blocks = CompiledBlocks(base.unet)
+            self.blocks = CompiledBlocks(base.repeated_blocks())
 
     def start(self) -> None:
         """Give the new adapter the values of the file that `network.start_from` names, if there is one.
@@ -179,71 +178,13 @@ class Version:
             for index, rows in enumerate(batches):
                 batch = self.dataset.batch(rows).share(self.processes.rank, self.processes.count)
                 if batch.rows:
-                    part = losses.reduce(self.losses(batch, index), sizes[index])
+                    part = losses.reduce(self.objective.losses(batch, self.step, index), sizes[index])
                     self.accelerator.backward(part)
                     loss += part.detach()
         self.processes.add_up_gradients(list(self.parameters.values()))
         value, grad_norm = self.update(self.processes.total(loss))
         self.step += 1
         return StepReport(value, grad_norm, skipped=self.overflows > 0)
-
-    def losses(self, batch: Batch, index: int) -> Tensor:
-        """Return the weighted loss of each image of a batch, (B,), ready for backward.
-
-        Args:
-            batch: latents, captions, sizes, masks. index: which batch of the step it is, for the dropout's draws.
-        """
-        config, device = self.config, self.accelerator.device
-        prediction_type, alphas = config.base_model.prediction_type, self.base.alphas_cumprod
-        noised = self._noised(batch)
-        # All that the loss needs goes there before the forward, and nothing waits for it.
-        size_ids, weights, timesteps = sent(batch.size_ids, device), sent(batch.weights, device), noised.timesteps
-        masks = None if batch.masks is None else sent(batch.masks, device)
-        kept = self._preservation(batch, noised, size_ids, index) if config.loss.preservation_class else None
-        with self.accelerator.autocast(), self._dropout("dropout", index):
-            prediction = self.base.predict(noised.noisy, timesteps, self.embed(batch.captions, batch.company), size_ids)
-        target = losses.target(noised.latents, noised.noise, timesteps, prediction_type, alphas)
-        values = losses.per_sample(
-            prediction,
-            target,
-            config.loss,
-            timesteps,
-            alphas,
-            prediction_type,
-            weights,
-            masks,
-            undivided_masks=config.compat.undivided_masks,
-        )
-        return values if kept is None else values + config.loss.preservation_weight * kept
-
-    def _noised(self, batch: Batch) -> noise.Noised:
-        """Draw the batch's noise: of each row for itself, or of the whole batch of which this may be a share."""
-        loss, seed, alphas = self.config.loss, self.config.seed, self.base.alphas_cumprod
-        if not self.config.compat.noise_by_batch:
-            return noise.noised(batch.rows, batch.latents, loss, seed, alphas)
-        whole = batch.whole or batch
-        drawn = noise.noised(whole.rows, whole.latents, loss, seed, alphas, by_batch=True)
-        return drawn.take([whole.rows.index(row) for row in batch.rows])
-
-    def _preservation(self, batch: Batch, noised: noise.Noised, size_ids: Tensor, index: int) -> Tensor:
-        with self._dropout("preservation dropout", index):
-            return preservation_losses(
-                batch.captions,
-                noised,
-                size_ids,
-                company=batch.company,
-                trigger=self.config.dataset.trigger,
-                word=self.config.loss.preservation_class,
-                embed=self.embed,
-                predict=self.predict,
-                bare=self.adapter.disabled,
-            )
-
-    def _dropout(self, purpose: str, index: int) -> AbstractContextManager[None]:
-        """Give the dropout layers draws of this step and batch."""
-        if not self.config.network.draws:
-            return nullcontext()
-        return global_draws(self.config.seed, purpose, self.step, index)
 
     def update(self, loss: Tensor) -> tuple[float, float]:
         """Clip, step the optimizer and the schedule, clear the gradients; return loss and gradient's norm as numbers.
@@ -283,25 +224,6 @@ class Version:
             if self.average is not None and self.config.network.max_norm is not None:
                 self.adapter.limit_norms()
             yield
-
-    def embed(self, captions: list[str], company: Sequence[str] = ()) -> TextEmbeddings:
-        """Return embeddings of captions by the encoders as they are now; cached while they are frozen.
-
-        Args:
-            captions: what is encoded. company: captions that they are padded to the length of, besides their own.
-        """
-        if not self.trains_text:
-            return self.text_cache(captions, company).to(self.accelerator.device)
-        tokens = self.config.dataset.max_tokens
-        if not self.config.compat.pad_captions:
-            tokens = self.base.tokens_needed([*captions, *company], tokens)
-        with self.accelerator.autocast():
-            return self.base.encode_text(captions, tokens)
-
-    def predict(self, noisy: Tensor, timesteps: Tensor, text: TextEmbeddings, size_ids: Tensor) -> Tensor:
-        """Predict for evaluation, with this version's adapter."""
-        with self.accelerator.autocast():
-            return self.base.predict(noisy, timesteps, text, size_ids)
 
     @contextmanager
     def training_mode(self) -> Iterator[None]:
@@ -368,16 +290,8 @@ class Version:
 
     def _checkpointing(self, on: bool) -> None:
         """Let the trained parts keep fewer activations and compute them again in the backward pass, if asked for."""
-        if not self.config.training.gradient_checkpointing:
-            return
-        for part in self.components:
-            module: Any = self.base.modules[part]
-            if isinstance(module, ModelMixin):  # diffusers
-                (module.enable_gradient_checkpointing if on else module.disable_gradient_checkpointing)()
-            elif on:  # transformers
-                module.activation_checkpointing_enable({"use_reentrant": False})
-            else:
-                module.activation_checkpointing_disable()
+        if self.config.training.gradient_checkpointing:
+            self.base.set_checkpointing(self.components, on=on)
 
     def _schedule(self) -> LambdaLR:
         """Build the learning rates from the current step on; they are a function of the step alone."""

@@ -45,7 +45,7 @@ def test_the_text_encoders_activations_are_those_that_autograd_keeps(max_tokens:
     with saved_tensors_hooks(keep, lambda tensor: tensor), torch.autocast("cpu", torch.bfloat16):
         text = base.encode_text(["a bear"] * config.training.batch_size, max_tokens)
     found = sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
-    assert text.hidden.shape[:2] == (3, max_tokens + 2)
+    assert text.tensors["hidden"].shape[:2] == (3, max_tokens + 2)
     assert found == pytest.approx(of_text(config, base), rel=0.02)
 
 

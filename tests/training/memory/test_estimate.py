@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from lorasweep.adapters.adapter import build_adapter
-from lorasweep.families.base import TextEmbeddings
+from lorasweep.families.conditioning import Conditioning
 from lorasweep.families.load import load_base
 from lorasweep.families.quantization import NF4Linear
 from lorasweep.families.sdxl.model import SDXL
@@ -44,10 +44,16 @@ def really_kept(config: Config, base: SDXL) -> int:
 
     rows, side, settings = config.training.batch_size, config.dataset.resolution // 4, base.unet.config
     pooled = settings.projection_class_embeddings_input_dim - 6 * settings.addition_time_embed_dim
-    text = TextEmbeddings(torch.randn(rows, 77, settings.cross_attention_dim), torch.randn(rows, pooled))
+    conditioning = Conditioning(
+        {
+            "hidden": torch.randn(rows, 77, settings.cross_attention_dim),
+            "pooled": torch.randn(rows, pooled),
+            "size_ids": torch.zeros(rows, 6),
+        }
+    )
     try:
         with saved_tensors_hooks(keep, lambda tensor: tensor), torch.autocast("cpu", torch.bfloat16, enabled=half):
-            base.predict(torch.randn(rows, 4, side, side), torch.zeros(rows), text, torch.zeros(rows, 6))
+            base.predict(torch.randn(rows, 4, side, side), torch.zeros(rows), conditioning)
         return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
     finally:
         adapter.remove()

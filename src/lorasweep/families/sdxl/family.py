@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lorasweep.errors import Problem
 from lorasweep.families.files import Files
+from lorasweep.families.parts import Part
 from lorasweep.families.sdxl import files
 from lorasweep.families.sdxl.layout import NOUN
 from lorasweep.families.sdxl.parts import PARTS
@@ -24,8 +25,8 @@ class SDXLFamily:
 
     name = "sdxl"
     noun = NOUN
-    parts = PARTS
-    image_parts = ("vae",)
+    parts: tuple[Part, ...] = PARTS
+    image_parts: tuple[str, ...] = ("vae",)
     files: Files = files
 
     def problems(self, config: Config) -> Iterator[Problem]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,25 +11,41 @@ from PIL import Image
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
-from lorasweep.families.base import FileHashes, TextEmbeddings
+from lorasweep.families.base import FileHashes, ImageFacts
+from lorasweep.families.checkpointing import set_checkpointing
+from lorasweep.families.conditioning import Conditioning
 from lorasweep.families.placement import Placement
+from lorasweep.families.sdxl.family import FAMILY
+from lorasweep.families.sdxl.parts import PARTS
 from lorasweep.families.sdxl.tokens import CHUNK, chunk_ids, count_tokens, join_chunks
+from lorasweep.process.ddpm import DDPM
 from lorasweep.transfer import sent
+
+UNET, *ENCODERS = (part.name for part in PARTS)
+VAE = "vae"
 
 
 class SDXL:
-    """Two CLIP text encoders, a UNet with size conditioning and a VAE.
+    """Two CLIP text encoders, a UNet that is told sizes, and a VAE: a `lorasweep.families.base.Base`.
+
+    Its conditioning has the tensors `hidden` (B, tokens, dim), the per-token states of both encoders side by side,
+    with 77, 152 or 227 tokens; `pooled` (B, dim); and, with facts of the images, `size_ids` (B, 6).
 
     Args:
         path: where it was loaded from, as the user wrote it.
-        sha256: digest of all weights files. digests: "vae" and "text", of these parts alone.
-        vae, unet, text_encoders, tokenizers, scheduler: the parts, as diffusers and transformers load them.
+        sha256: digest of all weights files.
+        digests: "vae" and "text", of these parts alone.
+        vae: as diffusers loads it.
+        unet: as diffusers loads it.
+        text_encoders: as transformers loads them.
+        tokenizers: one for each encoder.
+        scheduler: its noise schedule.
         prediction_type: "epsilon" or "v_prediction", what the UNet was trained to predict.
-        file_hashes: of those of "base" and "vae" (one that replaces the base's own) that are single files.
         zero_terminal_snr: whether the noise schedule ends in pure noise, for training, evaluation and sampling alike.
+        file_hashes: of those of "base" and "vae" (one that replaces the base's own) that are single files.
     """
 
-    family = "sdxl"
+    family = FAMILY
 
     def __init__(
         self,
@@ -55,20 +71,16 @@ class SDXL:
             schedule["timestep_spacing"] = "trailing"
         self.scheduler = EulerDiscreteScheduler.from_config(scheduler.config, **schedule)
         self.modules: dict[str, nn.Module] = {
-            "unet": unet,
-            "text_encoder": text_encoders[0],
-            "text_encoder_2": text_encoders[1],
-            "vae": vae,
+            UNET: unet,
+            **dict(zip(ENCODERS, text_encoders, strict=True)),
+            VAE: vae,
         }
         for module in self.modules.values():
             module.requires_grad_(False).eval()
         vae.enable_slicing()  # one image at a time: four decoded side by side would take more memory than training
         self.placement = Placement(self.modules, self.device)
-        self.latent_factor = 2 ** (len(vae.config.block_out_channels) - 1)
-        self.scaling_factor: float = vae.config.scaling_factor
-        self.alphas_cumprod: Tensor = self.scheduler.alphas_cumprod.clone()
-        # What it sampled with no adapter, by prompts and settings: a search's next trial need not draw it again.
-        self.bare_samples: dict[Hashable, list[Image.Image]] = {}
+        self._scaling_factor: float = vae.config.scaling_factor
+        self.process = DDPM(self.scheduler.alphas_cumprod.clone(), prediction_type)
 
     @property
     def device(self) -> torch.device:
@@ -82,51 +94,93 @@ class SDXL:
             encoder.to(device=device, dtype=dtype)
         self.vae.to(device=device, dtype=torch.float32)
         self.placement = Placement(self.modules, self.device)
-        self.alphas_cumprod = self.alphas_cumprod.to(device)
+        self.process = self.process.to(device)
         return self
 
-    @torch.no_grad()
-    def encode_images(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the posterior's mean and standard deviation, (B, 4, H/f, W/f), of pixels (B, 3, H, W) in [-1, 1]."""
-        with self.placement.awake("vae"):
-            posterior = self.vae.encode(pixels.to(self.vae.device, self.vae.dtype)).latent_dist
-            return posterior.mean, posterior.std
+    @property
+    def pixels_per_latent(self) -> int:
+        """Side in pixels of a latent pixel."""
+        return int(2 ** (len(self.vae.config.block_out_channels) - 1))
 
-    def tokens_needed(self, captions: list[str], max_tokens: int) -> int:
-        """Return 75, 150 or 225: the shortest length that holds all captions, at most `max_tokens`.
+    @property
+    def image_key(self) -> list[str]:
+        """The VAE's digest and precision."""
+        return [self.digests["vae"], _precision(self.vae)]
+
+    @torch.no_grad()
+    def encode_images(self, pixels: Tensor) -> dict[str, Tensor]:
+        """Return the posterior's `mean` and `std`, each (B, 4, h, w), unscaled, of pixels (B, 3, H, W) in [-1, 1]."""
+        with self.placement.onload(VAE):
+            posterior = self.vae.encode(pixels.to(self.vae.device, self.vae.dtype)).latent_dist
+            return {"mean": posterior.mean, "std": posterior.std}
+
+    def latents(self, encoded: Mapping[str, Tensor], draws: torch.Generator | None) -> Tensor:
+        """Return a sample of an image's posterior, or its mean, as the UNet takes it."""
+        mean = encoded["mean"]
+        if draws is None:
+            return self._scaling_factor * mean
+        return (mean + encoded["std"] * torch.randn(mean.shape, generator=draws)) * self._scaling_factor
+
+    @property
+    def text_key(self) -> list[str]:
+        """The text encoders' digest and precisions."""
+        return [self.digests["text"], *map(_precision, self.text_encoders)]
+
+    def length(self, captions: Sequence[str], most: int) -> int:
+        """Return 75, 150 or 225: the shortest length that holds all captions, at most `most`.
 
         Short captions are trained at the length at which they will be used: an image generator does not append empty
         chunks to a short prompt.
         """
         longest = max(count_tokens(tokenizer, text) for tokenizer in self.tokenizers for text in captions)
-        return min(max_tokens, CHUNK * max(1, -(-longest // CHUNK)))
+        return min(most, CHUNK * max(1, -(-longest // CHUNK)))
 
-    def encode_text(self, captions: list[str], max_tokens: int) -> TextEmbeddings:
-        """Encode captions padded to `max_tokens`; each encoder's last layer but one, and the second one's projection.
+    def encode_text(self, captions: Sequence[str], length: int) -> Conditioning:
+        """Encode captions padded to `length`; each encoder's last layer but one, and the second one's projection.
 
         The pooled vector is that of the first chunk, as in every SDXL program.
         """
         hidden = []
-        with self.placement.awake("text_encoder", "text_encoder_2"):
+        with self.placement.onload(*ENCODERS):
             for encoder, tokenizer in zip(self.text_encoders, self.tokenizers, strict=True):
-                ids = sent(torch.stack([chunk_ids(tokenizer, text, max_tokens) for text in captions]), self.device)
+                ids = sent(torch.stack([chunk_ids(tokenizer, text, length) for text in captions]), self.device)
                 output = encoder(ids.flatten(0, 1), output_hidden_states=True)
                 hidden.append(join_chunks(output.hidden_states[-2].unflatten(0, ids.shape[:2])))
         pooled = output.text_embeds.unflatten(0, ids.shape[:2])[:, 0]
-        return TextEmbeddings(torch.cat(hidden, dim=-1), pooled)
+        return Conditioning({"hidden": torch.cat(hidden, dim=-1), "pooled": pooled})
 
-    def predict(self, noisy: Tensor, timesteps: Tensor, text: TextEmbeddings, size_ids: Tensor) -> Tensor:
+    def with_facts(self, text: Conditioning, facts: Sequence[ImageFacts]) -> Conditioning:
+        """Add SDXL's size conditioning: original h, w; crop top, left; target h, w."""
+        numbers = [(*each.original[::-1], *each.crop[::-1], *each.target[::-1]) for each in facts]
+        size_ids = sent(torch.tensor(numbers, dtype=torch.float32), text.tensors["pooled"].device)
+        return Conditioning({**text.tensors, "size_ids": size_ids})
+
+    def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         """Return the UNet's prediction (B, 4, h, w) in its own precision."""
-        dtype = self.unet.dtype
+        dtype, tensors = self.unet.dtype, conditioning.tensors
         # Sizes stay exact: in bf16 1500 would be 1504, of which the UNet makes other sinusoids before it rounds them.
-        conditions = {"text_embeds": text.pooled.to(dtype), "time_ids": size_ids.float()}
+        added = {"text_embeds": tensors["pooled"].to(dtype), "time_ids": tensors["size_ids"].float()}
         return self.unet(
             noisy.to(dtype),
             timesteps,
-            encoder_hidden_states=text.hidden.to(dtype),
-            added_cond_kwargs=conditions,
+            encoder_hidden_states=tensors["hidden"].to(dtype),
+            added_cond_kwargs=added,
             return_dict=False,
         )[0]
+
+    def set_checkpointing(self, parts: Sequence[str], *, on: bool) -> None:
+        """Let parts keep fewer activations in training and compute them again in the backward pass, or stop that."""
+        for part in parts:
+            set_checkpointing(self.modules[part], on=on)
+
+    def repeated_blocks(self) -> list[nn.Module]:
+        """Return the UNet's transformer blocks."""
+        return [block for block in self.unet.modules() if type(block).__name__ in self.unet._repeated_blocks]
+
+    def latent_shape(self, width: int, height: int) -> tuple[int, int, int]:
+        """Return (4, h, w), the latents' shape of an image of that size in pixels."""
+        channels: int = self.vae.config.latent_channels
+        return channels, height // self.pixels_per_latent, width // self.pixels_per_latent
 
     @torch.no_grad()
     def sample(
@@ -140,27 +194,27 @@ class SDXL:
         max_tokens: int,
     ) -> list[Image.Image]:
         """Return one image per prompt, denoised by diffusers' own SDXL pipeline from latents (B, 4, h, w)."""
-        tokens = self.tokens_needed([*prompts, negative_prompt], max_tokens)
-        with self.placement.awake("text_encoder", "text_encoder_2"):
-            positive = self.encode_text(prompts, tokens)
-            negative = self.encode_text([negative_prompt] * len(prompts), tokens)
+        length = self.length([*prompts, negative_prompt], max_tokens)
+        with self.placement.onload(*ENCODERS):
+            positive = self.encode_text(prompts, length).tensors
+            negative = self.encode_text([negative_prompt] * len(prompts), length).tensors
         pipeline = self.pipeline()
-        with self.placement.awake("vae"):  # from here, as the pipeline computes where the VAE is
+        with self.placement.onload(VAE):  # from here, as the pipeline computes where the VAE is
             denoised = pipeline(
-                prompt_embeds=positive.hidden,
-                pooled_prompt_embeds=positive.pooled,
-                negative_prompt_embeds=negative.hidden,
-                negative_pooled_prompt_embeds=negative.pooled,
+                prompt_embeds=positive["hidden"],
+                pooled_prompt_embeds=positive["pooled"],
+                negative_prompt_embeds=negative["hidden"],
+                negative_pooled_prompt_embeds=negative["pooled"],
                 latents=latents.to(self.device, self.unet.dtype),
-                height=latents.shape[-2] * self.latent_factor,
-                width=latents.shape[-1] * self.latent_factor,
+                height=latents.shape[-2] * self.pixels_per_latent,
+                width=latents.shape[-1] * self.pixels_per_latent,
                 num_inference_steps=steps,
                 guidance_scale=guidance,
                 output_type="latent",
             ).images
             # The pipeline would decode in the UNet's precision, in which SDXL's VAE overflows to black images.
             with torch.autocast(self.device.type, enabled=False):
-                pixels = self.vae.decode(denoised.to(self.vae.dtype) / self.scaling_factor).sample
+                pixels = self.vae.decode(denoised.to(self.vae.dtype) / self._scaling_factor).sample
         return list(pipeline.image_processor.postprocess(pixels))
 
     def pipeline(self) -> StableDiffusionXLPipeline:
@@ -177,3 +231,8 @@ class SDXL:
         )
         pipeline.set_progress_bar_config(disable=True)
         return pipeline
+
+
+def _precision(module: nn.Module) -> str:
+    """Return the number format that a module computes in."""
+    return str(next(module.parameters()).dtype)

@@ -97,7 +97,7 @@ def estimate(config: Config, base: SDXL) -> Memory:
 def _activations(config: Config, base: SDXL) -> int:
     """Return the bytes that autograd keeps of one batch in all parts that are trained."""
     network, checkpointing = _network(config), config.training.gradient_checkpointing
-    side, chunks = config.dataset.resolution // base.latent_factor, config.dataset.max_tokens // CHUNK
+    side, chunks = config.dataset.resolution // base.pixels_per_latent, config.dataset.max_tokens // CHUNK
     # On a GPU `auto` is 16 bit of one kind or the other.
     batch, half = config.training.batch_size, config.training.mixed_precision != "no"
     kept = kept_by_unet(key(dict(base.unet.config)), network, side, chunks, checkpointing, batch, half)
@@ -109,7 +109,7 @@ def _activations(config: Config, base: SDXL) -> int:
 
 def _images(config: Config, base: SDXL) -> int:
     resting = _own_bytes(base.modules["vae"]) if "vae" in idle_parts(config) else 0  # else it counts as resident
-    side = config.dataset.resolution // base.latent_factor
+    side = config.dataset.resolution // base.pixels_per_latent
     return resting + decoding_bytes(key(dict(base.modules["vae"].config)), side)
 
 
