@@ -8,6 +8,7 @@ import torch
 from diffusers import AutoencoderKL, EulerDiscreteScheduler, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
+from lorasweep.families.sdxl.family import FAMILY
 from lorasweep.families.sdxl.model import SDXL
 
 BLOCKS: dict[str, Any] = {
@@ -52,6 +53,7 @@ def without_weights() -> SDXL:
             layers_per_block=2,
         )
     return SDXL(
+        family=FAMILY,
         path="full size",
         sha256="",
         digests={},

@@ -6,6 +6,7 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
+from lorasweep.families.sdxl.family import FAMILY
 from lorasweep.families.sdxl.model import SDXL
 
 from ..adapters.tiny_sdxl import SDXL_BLOCKS
@@ -45,6 +46,7 @@ def small_sdxl(toy: SDXL, seed: int = 0) -> SDXL:
             for parameter in part.parameters():  # none of them zero or one: what is left out or swapped is seen
                 parameter.data.add_(torch.randn_like(parameter) * 0.02).copy_(parameter.half())
     return SDXL(
+        family=FAMILY,
         path="small",
         sha256="",
         digests={},

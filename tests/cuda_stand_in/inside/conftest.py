@@ -16,6 +16,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 
 from lorasweep.checks import check
 from lorasweep.families.quantization import quantize
+from lorasweep.families.sdxl.family import FAMILY
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.schema import Config
 from lorasweep.training.device import open_accelerator
@@ -81,6 +82,7 @@ def small(toy: SDXL, config: Config, device: str = "cuda") -> SDXL:
             scaling_factor=0.13025,
         )
     base = SDXL(
+        family=FAMILY,
         path="small",
         sha256="small",
         digests={"vae": "small", "text": "small"},

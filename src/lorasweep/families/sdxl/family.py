@@ -54,7 +54,7 @@ class SDXLFamily:
         """
         from lorasweep.families.sdxl.load import load
 
-        return load(config, device, dtype)
+        return load(self, config, device, dtype)
 
     def layer_name(self, part: str, path: str) -> str:
         """Return the name of a module that stays the same whichever release of transformers built it.

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from lorasweep.errors import UserError
+from lorasweep.families.base import Family
 from lorasweep.families.finite import refuse_non_finite
 from lorasweep.families.folder import DiffusersFolder, digest_of, files_of, joined
 from lorasweep.families.hub import CONFIGS, VARIANTS, snapshot
@@ -23,10 +24,11 @@ from lorasweep.schema import BaseModelConfig
 from lorasweep.toy import BASE_PATH
 
 
-def load(config: BaseModelConfig, device: str, dtype: torch.dtype) -> SDXL:
+def load(family: Family, config: BaseModelConfig, device: str, dtype: torch.dtype) -> SDXL:
     """Load a base from a folder, the hub, a single file, or (path null) the package's toy base.
 
     Args:
+        family: SDXL.
         config: which one.
         device: where to.
         dtype: in which precision; the VAE stays in 32 bit.
@@ -54,6 +56,7 @@ def load(config: BaseModelConfig, device: str, dtype: torch.dtype) -> SDXL:
     if config.vae_path is not None:
         _check_vae(vae_given, modules, configs)
     base = SDXL(
+        family=family,
         path=given.partition("=")[2],
         sha256=joined(digests),
         digests={"vae": digests["vae"], "text": text},

@@ -11,11 +11,10 @@ from PIL import Image
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
-from lorasweep.families.base import FileHashes, ImageFacts
+from lorasweep.families.base import Family, FileHashes, ImageFacts
 from lorasweep.families.checkpointing import set_checkpointing
 from lorasweep.families.conditioning import Conditioning
 from lorasweep.families.placement import Placement
-from lorasweep.families.sdxl.family import FAMILY
 from lorasweep.families.sdxl.parts import PARTS
 from lorasweep.families.sdxl.tokens import CHUNK, chunk_ids, count_tokens, join_chunks
 from lorasweep.process.ddpm import DDPM
@@ -32,6 +31,7 @@ class SDXL:
     with 77, 152 or 227 tokens; `pooled` (B, dim); and, with facts of the images, `size_ids` (B, 6).
 
     Args:
+        family: what it is a base of.
         path: where it was loaded from, as the user wrote it.
         sha256: digest of all weights files.
         digests: "vae" and "text", of these parts alone.
@@ -45,11 +45,10 @@ class SDXL:
         file_hashes: of those of "base" and "vae" (one that replaces the base's own) that are single files.
     """
 
-    family = FAMILY
-
     def __init__(
         self,
         *,
+        family: Family,
         path: str,
         sha256: str,
         digests: dict[str, str],
@@ -62,7 +61,7 @@ class SDXL:
         zero_terminal_snr: bool = False,
         file_hashes: Mapping[str, FileHashes] | None = None,
     ) -> None:
-        self.path, self.sha256, self.digests = path, sha256, digests
+        self.family, self.path, self.sha256, self.digests = family, path, sha256, digests
         self.file_hashes = dict(file_hashes or {})
         self.vae, self.unet = vae, unet
         self.text_encoders, self.tokenizers = text_encoders, tokenizers
