@@ -19,8 +19,9 @@ from lorasweep.export.weights import read_weights
 from lorasweep.training.cohort import run
 
 OWN = '''
-"""An optimizer of a user's own: plain descent along the gradient's sign, and what files say of it."""
+"""Parts of a user's own: descent along the gradient's sign, a metric of the model."""
 
+from lorasweep.metrics.metric import Measuring, Metric
 from lorasweep.optim.optimizers.kind import OptimizerKind
 
 
@@ -43,6 +44,34 @@ def build(groups, rate, arguments):
 
 
 SIGN = OptimizerKind(build=build, arguments=lambda config: {}, dotted="own_parts.Sign", constants={})
+
+
+class Steadiness(Measuring):
+    def __init__(self, name):
+        self.name = name
+
+    def begin(self, measured):
+        assert measured.base is not None and len(measured.heldout()) == len(measured.heldout_images())
+
+    def base(self):
+        return {self.name: 1.0}
+
+    def model(self):
+        return {self.name: 0.25}
+
+
+def steady(name):
+    return Metric(
+        direction="maximize",
+        label="steadiness",
+        meaning="how little it moves",
+        margin=0.1,
+        needs={"evaluation.heldout_loss=true": "evaluation.heldout_loss"},
+        prepare=lambda config: Steadiness(name),
+    )
+
+
+STEADINESS, DOTTED = steady("val/steadiness"), steady("own_parts:DOTTED")
 '''
 NO_CONSTANTS = ["optimizer.beta1=null", "optimizer.beta2=null", "optimizer.eps=null"]
 QUICK = ["dataset.repeats=1", "training.max_steps=2", "sampling.every_epochs=0", "evaluation.clip=false"]
@@ -62,7 +91,10 @@ def own_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 @pytest.fixture
 def installed(own_parts: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The same as an installed package that declares entry points."""
-    entries = [EntryPoint("sign", "own_parts:SIGN", "lorasweep.optimizers")]
+    entries = [
+        EntryPoint("sign", "own_parts:SIGN", "lorasweep.optimizers"),
+        EntryPoint("val/steadiness", "own_parts:STEADINESS", "lorasweep.metrics"),
+    ]
     registry._entries.cache_clear()
     monkeypatch.setattr(registry, "entry_points", lambda group: [entry for entry in entries if entry.group == group])
     yield
@@ -115,3 +147,22 @@ def test_neither_a_record_nor_a_weights_file_allows_code(own_parts: None, tmp_pa
         with pytest.raises(UserError, match=r"would run code of own_parts"):
             load(again)
         assert load([*again, "allow_code=[own_parts]"]).optimizer.name == "own_parts:SIGN"
+
+
+def test_an_own_metric_is_an_objective(installed: None, tmp_path: Path) -> None:
+    record = trained(tmp_path, "objective=val/steadiness")
+    assert record["objective"]["direction"] == "maximize" and record["objective"]["value"] == 0.25
+    assert record["metrics"]["base"]["val/steadiness"] == 1.0
+    with composing():
+        with pytest.raises(
+            UserError, match=r"expected one of val/loss, .*val/steadiness; did you mean val/steadiness\?"
+        ):
+            load(["lora=fuzzybear", "objective=val/steadines"])
+        never = r"objective=val/steadiness would never be measured: set evaluation\.heldout_loss=true"
+        with pytest.raises(UserError, match=never):
+            load(["lora=fuzzybear", "objective=val/steadiness", "evaluation.heldout_loss=false"])
+
+
+def test_a_metric_of_a_dotted_name_is_measured_where_it_is_named(own_parts: None, tmp_path: Path) -> None:
+    record = trained(tmp_path, "evaluation.select_by=own_parts:DOTTED", "allow_code=[own_parts]")
+    assert record["epochs"][0]["metrics"]["own_parts:DOTTED"] == 0.25

@@ -6,12 +6,12 @@ import math
 
 import pytest
 
-from lorasweep.schema.measures import MEASURES, verdict
+from lorasweep.schema.measures import METRICS, verdict
 
 
-@pytest.mark.parametrize("name", MEASURES)
+@pytest.mark.parametrize("name", METRICS)
 def test_beyond_the_margin_the_direction_decides_and_within_it_nothing_is_better(name: str) -> None:
-    measure = MEASURES[name]
+    measure = METRICS[name]
     lower, upper = ("better", "worse") if measure.direction == "minimize" else ("worse", "better")
     outside, inside = 1 - 1.1 * measure.margin, 1 - 0.9 * measure.margin
     assert (verdict(name, 0.5 * outside, 0.5), verdict(name, 0.5, 0.5 * outside)) == (lower, upper)

@@ -25,7 +25,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from lorasweep.schema.measures import MEASURES
+from lorasweep.schema.measures import METRICS
 from lorasweep.text.durations import clock_time, duration
 from lorasweep.text.encoding import readable
 from lorasweep.text.lines import WARNING
@@ -164,8 +164,8 @@ class Progress:
         """Print the line of a finished epoch (1-based) with what was measured."""
         self._epoch = epoch
         parts = [f"epoch {_of(epoch, self._epochs)}", f"step {self._bar.done}/{self._total}"]
-        measured = {name: metrics[name] for name in MEASURES if metrics.get(name) is not None}
-        parts += [f"{MEASURES[name].label} {value:.4g}" for name, value in measured.items()]
+        measured = {name: metrics[name] for name in METRICS if metrics.get(name) is not None}
+        parts += [f"{METRICS[name].label} {value:.4g}" for name, value in measured.items()]
         now = self._clock()
         if self._seconds:
             parts += [self._pace(), f"{self._left(now)} left"]

@@ -84,6 +84,18 @@ class Registry(Collection[str], Generic[T]):
             self._found[name] = self._load(name)
         return self._found[name]
 
+    def find(self, name: str, allowed: Collection[str] = ()) -> T | None:
+        """Return what a name stands for, for one of which nobody has made sure that it may run; None of another.
+
+        Args:
+            name: of a record, say.
+            allowed: the packages whose code may run.
+
+        Raises:
+            UserError: it may run, and cannot be imported.
+        """
+        return self[name] if name in self or (is_dotted(name) and is_allowed(name, allowed)) else None
+
     def unknown(self, name: str) -> str:
         """Return the words for a name that stands for nothing: what there is, and what was probably meant."""
         return f"expected one of {', '.join(self)}{did_you_mean(name, self)}"

@@ -10,7 +10,6 @@ from copy import deepcopy
 
 from lorasweep.checks import base, code, data, loss, measures, needs, network, optimizer, run, training
 from lorasweep.errors import Problem
-from lorasweep.registry import Registry
 from lorasweep.schema import Config, schema_keys, value_at
 from lorasweep.schema.limits import beyond_limits
 
@@ -43,7 +42,7 @@ def _with_defaults(config: Config, names: Collection[str]) -> Config:
     """Return a config with the defaults of these keys where rules calculate with them or ask what they stand for."""
     sound = deepcopy(config)
     for name in names:
-        if schema_keys()[name].kind in (int, float) or isinstance(schema_keys()[name].limits.get("choices"), Registry):
+        if schema_keys()[name].kind in (int, float) or schema_keys()[name].registry is not None:
             group, _, last = name.rpartition(".")
             setattr(value_at(sound, group) if group else sound, last, schema_keys()[name].default)
     return sound

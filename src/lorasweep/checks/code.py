@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lorasweep.errors import Problem, UserError
-from lorasweep.registry import Registry, is_allowed, is_dotted
+from lorasweep.registry import is_allowed, is_dotted
 from lorasweep.schema import Config, Key, value_at
 
 
@@ -15,11 +15,11 @@ def refused(key: Key, config: Config) -> Iterator[Problem]:
     Only a name that passes here may be looked up (`Registry.__getitem__`): that imports what it stands for.
 
     Args:
-        key: any key; there is nothing to yield unless its choices are a registry.
+        key: any key; there is nothing to yield unless its values are names in a registry.
         config: a whole one.
     """
-    registry, value = key.limits.get("choices"), value_at(config, key.name)
-    if not isinstance(registry, Registry):
+    registry, value = key.registry, value_at(config, key.name)
+    if registry is None:
         return
     for name in value if isinstance(value, list) else [value]:
         given = f"{key.name}={name}"

@@ -25,8 +25,9 @@ from lorasweep.compose import hydra_settings, overrides, precedence
 from lorasweep.compose.resuming import resumed
 from lorasweep.compose.typed import parsed, readable
 from lorasweep.errors import Problem, UserError
-from lorasweep.schema import OBJECTIVES, Config, schema_keys, slug
+from lorasweep.schema import Config, schema_keys, slug
 from lorasweep.schema.limits import ill_typed
+from lorasweep.schema.measures import METRICS
 from lorasweep.text.names import did_you_mean
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
@@ -63,9 +64,10 @@ def of_rank(share: float, *, _root_: DictConfig) -> float:
     return float(share * _root_.network.rank)
 
 
-def directions(objective: str, further: Sequence[str] | None = None) -> str | list[str]:
+def directions(objective: str, further: Sequence[str] | None = None, *, _root_: DictConfig) -> str | list[str]:
     """Resolve `${directions:${objective},${further_objectives}}`: what a search does with each of them."""
-    found = [OBJECTIVES.get(name, "minimize") for name in (objective, *(further or ()))]
+    measures = [METRICS.find(name, _root_.allow_code or ()) for name in (objective, *(further or ()))]
+    found = [measure.direction if measure else "minimize" for measure in measures]
     return found[0] if len(found) == 1 else found
 
 

@@ -18,7 +18,7 @@ from lorasweep.schema.dataset import THEMES, DatasetConfig
 from lorasweep.schema.evaluation import EvaluationConfig, SamplingConfig
 from lorasweep.schema.keys import Key
 from lorasweep.schema.loss import LossConfig
-from lorasweep.schema.measures import MEASURES
+from lorasweep.schema.measures import METRICS
 from lorasweep.schema.need import value_at
 from lorasweep.schema.network import NetworkConfig
 from lorasweep.schema.optimizer import OptimizerConfig, SchedulerConfig
@@ -28,7 +28,6 @@ from lorasweep.schema.training import TrainingConfig
 
 __all__ = [
     "LAST",
-    "OBJECTIVES",
     "PERMISSIONS",
     "THEMES",
     "BaseModelConfig",
@@ -65,8 +64,10 @@ class Config:
         resume="free",
     )
     resume: str | None = option(None, "continue a version: v6, or latest", resume="which")
-    objective: str = option("val/loss_ratio", "metric that a search optimises and train.py returns")
-    further_objectives: list[str] = option([], "metrics that a search optimises besides; it then shows a Pareto front")
+    objective: str = option("val/loss_ratio", "metric that a search optimises and train.py returns", registry=METRICS)
+    further_objectives: list[str] = option(
+        [], "metrics that a search optimises besides; it then shows a Pareto front", registry=METRICS
+    )
     allow_code: list[str] = option(
         [],
         "packages whose code a dotted name may run, such as my_package for optimizer.name=my_package.optim:Mine; no "
@@ -87,9 +88,6 @@ class Config:
 
 
 LAST = "last"  # value of evaluation.select_by that chooses the last epoch, whatever was measured
-
-OBJECTIVES = {name: measure.direction for name, measure in MEASURES.items()}
-"""Every metric that can be an objective, and the direction in which it is better."""
 
 
 PERMISSIONS = frozenset({"allow_code"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lorasweep.schema.measures import METRICS
 from lorasweep.schema.option import option
 
 _PICTURES = ("image/", "samples/")  # what sample images are the measure of, and they themselves
@@ -73,7 +74,9 @@ class EvaluationConfig:
         path=True,
         needs="evaluation.clip",
     )
-    select_by: str | None = option(None, "metric that chooses the epoch, or last; null: the objective", resume="free")
+    select_by: str | None = option(
+        None, "metric that chooses the epoch, or last; null: the objective", resume="free", registry=METRICS
+    )
 
 
 @dataclass

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from typing import Any
 
+from lorasweep.registry import Registry
 from lorasweep.schema.need import Need
 from lorasweep.schema.option import OnResume
 
@@ -25,6 +26,7 @@ class Key:
         default: the value when nobody sets it; MISSING (`???`) where there is none.
         doc: its meaning in one sentence.
         limits: choices, above, at_least, below, at_most, as given to `option`.
+        registry: what its values are names in; None of most keys.
         path: it names a file or folder.
         needs: what must hold for it to change anything.
         brought: recipes and groups may bring it along where it changes nothing.
@@ -44,6 +46,7 @@ class Key:
     default: Any
     doc: str
     limits: Mapping[str, Any]
+    registry: Registry[Any] | None
     path: bool
     needs: tuple[Need, ...]
     brought: bool

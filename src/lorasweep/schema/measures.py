@@ -3,42 +3,52 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lorasweep.registry import Registry
+from lorasweep.schema.need import Need
 
 DECIMALS = 4  # of a measure, wherever a person reads it
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Measure:
-    """What is known of one metric.
+    """What is known of one metric; `metrics.metric.Metric` says besides how it is measured.
 
     Attributes:
         direction: minimize or maximize.
         label: what people read instead of the metric's name.
         meaning: what it says, in a line.
         margin: from which distance on, as a share of the larger value, one of two trainings is called better.
+        needs: what must hold for it to be measured: the override that fulfils it -> the need, as `need.Need` reads it.
+        binned: whether each bin of timesteps is measured besides, as `<name>_bin_<i>`.
     """
 
     direction: str
     label: str
     meaning: str
     margin: float
+    needs: Mapping[str, str] = field(default_factory=dict)
+    binned: bool = False
+
+    def lacks(self, config: object) -> list[str]:
+        """Return the overrides without which a run of this config would never measure it."""
+        return [cure for cure, need in self.needs.items() if not Need.parse(need).holds(config)]
 
 
-MEASURES = {
-    "val/loss": Measure("minimize", "held-out loss", "error on images that were not trained on", 0.031),
-    "val/loss_ratio": Measure("minimize", "held-out loss / base", "the same error, the base's being 1", 0.031),
-    "image/clip_image": Measure(
-        "maximize", "CLIP image similarity", "how alike samples with the trigger and held-out images look", 0.054
-    ),
-    "image/clip_text": Measure(
-        "maximize",
-        "CLIP text similarity",
-        "how well samples show their prompts, the trigger left out; a subject that is learnt costs some",
-        0.077,
-    ),
-    "train/loss": Measure("minimize", "training loss", "error on the training images", 0.25),
-}
+METRICS: Registry[Measure] = Registry(
+    "metric",
+    "lorasweep.metrics",
+    {
+        "val/loss": "lorasweep.metrics.heldout_loss:LOSS",
+        "val/loss_ratio": "lorasweep.metrics.heldout_loss:RATIO",
+        "image/clip_image": "lorasweep.metrics.clip_similarity:IMAGE",
+        "image/clip_text": "lorasweep.metrics.clip_similarity:TEXT",
+        "train/loss": "lorasweep.metrics.training_loss:LOSS",
+    },
+)
+"""Every metric that can be an objective. A package of a user's own adds names by entry points, `lorasweep.metrics`."""
 
 MARGINS = "no further apart than single trainings that differ in their seed only"
 """What a reader must know of the margins.
@@ -55,16 +65,18 @@ def verdict(name: str, value: float, other: float) -> str:
     that differ in nothing but their seed come out that far apart.
 
     Args:
-        name: of the metric, a key of `MEASURES`.
+        name: of the metric.
         value: the one that is judged.
         other: the one beside it.
 
     Returns:
-        The word; "" where one of them is not a finite number.
+        The word; "" where one of them is not a finite number, or the metric is none that is known.
     """
     if not (math.isfinite(value) and math.isfinite(other)):
         return ""
-    measure = MEASURES[name]
+    measure = METRICS.find(name)
+    if measure is None:
+        return ""
     near = abs(value - other) <= measure.margin * max(abs(value), abs(other))
     if near or f"{value:.{DECIMALS}f}" == f"{other:.{DECIMALS}f}":
         return "same"

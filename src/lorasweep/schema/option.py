@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import field
 from typing import Any, Literal
 
+from lorasweep.registry import Registry
 from lorasweep.schema.need import Need
 
 OnResume = Literal["refused", "free", "moved", "measured", "longer", "which"]
@@ -25,6 +26,7 @@ def option(
     doc: str,
     *,
     choices: Collection[Any] | None = None,
+    registry: Registry[Any] | None = None,
     above: float | None = None,
     at_least: float | None = None,
     below: float | None = None,
@@ -45,7 +47,8 @@ def option(
     Args:
         default: the value when nobody sets it; a list or dict is copied per instance.
         doc: one sentence for the config reference.
-        choices: the only values allowed; a registry allows dotted names besides, if `allow_code` covers them.
+        choices: the only values allowed; a registry allows dotted names too, as far as `allow_code` covers them.
+        registry: what its values are names in, where a check of its own holds them to that.
         above: exclusive lower limit.
         at_least: inclusive lower limit.
         below: exclusive upper limit.
@@ -67,6 +70,7 @@ def option(
     metadata = {
         "doc": doc,
         "limits": {name: limit for name, limit in limits.items() if limit is not None},
+        "registry": choices if isinstance(choices, Registry) else registry,
         "path": path,
         "needs": tuple(map(Need.parse, _several(needs))),
         "brought": brought,

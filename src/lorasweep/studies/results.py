@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from lorasweep.runs import ledger, paths
 from lorasweep.runs.record import Record
-from lorasweep.schema.measures import MARGINS, MEASURES, verdict
+from lorasweep.schema.measures import MARGINS, METRICS, verdict
 
 if TYPE_CHECKING:
     import optuna
@@ -52,7 +52,7 @@ def as_good(study: optuna.Study, rows: Sequence[Row]) -> str:
     from lorasweep.review import leaderboard
 
     best, name = leaderboard.best(rows), leaderboard.value_names(study)[0]
-    if best is None or name not in MEASURES:
+    if best is None or METRICS.find(name) is None:
         return ""
     equals = [row for row in rows if row is not best and row.n == best.n and row.feasible and _near(name, row, best)]
     if not equals:

@@ -26,7 +26,8 @@ from lorasweep.runs import command_lines as commands
 from lorasweep.runs import paths, retention
 from lorasweep.runs.record import Epoch, Record, Status, now
 from lorasweep.runs.stopwatch import Stopwatch
-from lorasweep.schema import LAST, OBJECTIVES, Config
+from lorasweep.schema import LAST, Config
+from lorasweep.schema.measures import METRICS
 from lorasweep.tracking.group import Trackers
 from lorasweep.tracking.jsonl import read_rows
 from lorasweep.training import remeasuring
@@ -327,7 +328,7 @@ class Member:
         if saved and self.config.evaluation.select_by == LAST:
             epoch, reason = saved[-1].epoch, "the last epoch (evaluation.select_by)"
         elif saved:
-            epoch, reason = best_epoch(saved, metric, OBJECTIVES[metric])
+            epoch, reason = best_epoch(saved, metric, METRICS[metric].direction)
         record.selected_epoch, record.selected_because = epoch, reason
         if record.selected is not None and (again or epoch != before or not self.selected.exists()):
             files.link_or_copy(self.folder / str(record.selected.file), self.selected)

@@ -23,7 +23,7 @@ from lorasweep.runs import ledger, lock, paths
 from lorasweep.runs.environment import environment
 from lorasweep.runs.record import Objective, Origin, Record, Trial, now
 from lorasweep.runs.stopwatch import Stopwatch
-from lorasweep.schema import OBJECTIVES
+from lorasweep.schema.measures import METRICS
 from lorasweep.tracking.group import open_trackers
 from lorasweep.training import remeasuring
 from lorasweep.training.continuation import Unfit, reading, take_over, whole_epochs
@@ -135,7 +135,7 @@ def _first_record(folder: Path, job: Job, subject: Subject, version: Version) ->
         status="running",
         config=subject.config,
         overrides=job.overrides,
-        objective=Objective(config.objective, None, OBJECTIVES[config.objective]),
+        objective=Objective(config.objective, None, METRICS[config.objective].direction),
         base=subject.base,
         dataset=subject.dataset,
         multirun=os.environ.get(ledger.MULTIRUN),
@@ -236,7 +236,7 @@ def _surround(prepared: Prepared, record: Record, start: Start, held: tuple[Any,
     member = Member(
         config=config,
         version=version,
-        evaluator=Evaluator(config, version, folder, prepared.clip, prepared.stopwatch),
+        evaluator=Evaluator(config, version, folder, prepared.measuring, prepared.stopwatch),
         record=record,
         trackers=open_trackers(
             config,

@@ -16,7 +16,7 @@ from lorasweep.pictures.prompts import Prompt, labels_of, prompts_of
 from lorasweep.randomness import generator
 from lorasweep.runs import paths
 from lorasweep.schema import Config
-from lorasweep.schema.measures import MEASURES
+from lorasweep.schema.measures import METRICS
 
 BATCH = 4  # images denoised side by side: enough to keep a GPU busy, few enough for 12 GB at 1024 px
 _BARE: WeakKeyDictionary[Sampler, dict[Hashable, list[Image.Image]]] = WeakKeyDictionary()
@@ -101,7 +101,7 @@ class Samples:
         columns = [column(epochs[index]) for index in grid.shown_columns(epochs, selected)]
         if training:
             columns.insert(0, grid.Column("training images", training[: len(rows)], apart=True))
-        grid.write_grid(columns, labels, self.grid, title=name, notes=MEASURES[metric].label)
+        grid.write_grid(columns, labels, self.grid, title=name, notes=METRICS[metric].label)
         before_after.write_before_after(
             [(self.path(0, index), self.path(after, index)) for index in rows],
             labels,

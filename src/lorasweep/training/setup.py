@@ -13,12 +13,11 @@ from lorasweep.data.dataset import Dataset
 from lorasweep.data.survey import Survey
 from lorasweep.data.text import TextCache
 from lorasweep.families.sdxl.model import SDXL
-from lorasweep.metrics.clip import Clip
+from lorasweep.metrics.metric import Measuring, prepared
 from lorasweep.runs import command_lines as commands
 from lorasweep.runs import state
 from lorasweep.runs.stopwatch import Stopwatch
 from lorasweep.schema import Config
-from lorasweep.toy import CLIP_PATH
 from lorasweep.toy.drawn import with_drawn_images
 from lorasweep.training import disk, starting_point
 from lorasweep.training.continuation import Unfit, reading
@@ -40,7 +39,7 @@ class Prepared:
         version: the trainable side, at its very beginning.
         subject: what it is a training of.
         stopwatch: where its seconds went.
-        clip: what judges its samples, if anything does.
+        measuring: what measures it.
         disk: what it takes of the disk and what is free there, in a line.
         resumption: what it goes on from, in place or as a new version; None of one that is not resumed.
     """
@@ -49,7 +48,7 @@ class Prepared:
     version: Version
     subject: Subject
     stopwatch: Stopwatch
-    clip: Clip | None
+    measuring: list[Measuring]
     disk: str
     resumption: Resumption | None
 
@@ -75,7 +74,7 @@ def prepare(job: Job, base: SDXL, stopwatch: Stopwatch) -> Prepared:
     begun = job.start_from is not None or (resumed is not None and state.latest(resumed.folder) is not None)
     version = Version(job.config, 0, base, dataset, text_cache, open_accelerator(job.config.training), begun=begun)
     try:
-        return Prepared(job, version, subject, stopwatch, _clip(job.config), _room(job, version, resumed), resumed)
+        return Prepared(job, version, subject, stopwatch, prepared(job.config), _room(job, version, resumed), resumed)
     except BaseException:
         version.remove()
         raise
@@ -125,14 +124,3 @@ def read_data(config: Config, base: SDXL, seen: Survey | None = None) -> tuple[D
     if not config.optimizer.text_encoder_lr and not config.optimizer.text_encoder_2_lr:
         text_cache.warm(dataset.captions())
     return dataset, text_cache
-
-
-def _clip(config: Config) -> Clip | None:
-    """Return the CLIP that judges samples: the given one, the toy's own on the toy base, else none."""
-    if not config.evaluation.clip or not config.sampling.prompts:
-        return None
-    path = config.evaluation.clip_path or (str(CLIP_PATH) if config.base_model.path is None else None)
-    if path is None:
-        say("no CLIP metrics: give a transformers CLIP with evaluation.clip_path=FOLDER_OR_HUB_ID to have them")
-        return None
-    return Clip.load(path)

@@ -14,7 +14,7 @@ from lorasweep.runs import ledger
 from lorasweep.runs.command_lines import key_of
 from lorasweep.runs.record import Data, Record
 from lorasweep.schema import schema_keys
-from lorasweep.schema.measures import MEASURES, verdict
+from lorasweep.schema.measures import METRICS, verdict
 
 TOLD = ("objective", "further_objectives", "dataset.path", "dataset.theme", "base_model.path")
 """Settings that are no column of their own: they stand in the title, or under `data`."""
@@ -91,9 +91,10 @@ class Comparison:
     def standing(self) -> dict[int, str]:
         """Return `best` or `same` (as the best, within the noise) by version number; of one version none is best."""
         measured = [entry for entry in self.entries if entry.value is not None and entry.value == entry.value]
-        if len(measured) < 2 or self.objective not in MEASURES:
+        measure = METRICS.find(self.objective)
+        if len(measured) < 2 or measure is None:
             return {}
-        sign = 1 if MEASURES[self.objective].direction == "minimize" else -1
+        sign = 1 if measure.direction == "minimize" else -1
         best = min(measured, key=lambda entry: (sign * (entry.value or 0.0), entry.version.number))
         close = [e for e in measured if verdict(self.objective, e.value or 0.0, best.value or 0.0) == "same"]
         return {entry.version.number: "same" for entry in close} | {best.version.number: "best"}
@@ -148,7 +149,7 @@ def order(comparison: Comparison, by: str) -> list[Entry]:
     Raises:
         KeyError: there is no such setting.
     """
-    measure = MEASURES.get(comparison.objective)
+    measure = METRICS.find(comparison.objective)
     sign = -1 if measure is not None and measure.direction == "maximize" else 1
     orders: dict[str, Callable[[Entry], Any]] = {
         "number": lambda entry: entry.version.number,
@@ -237,7 +238,8 @@ def _apart(records: Sequence[Record]) -> list[str]:
 def _title(record: Record, apart: Sequence[str]) -> str:
     """Return what a group has in common: LoRA, base, data, measure, and how it is measured where that differs."""
     base, objective = record.base, record.objective.name
-    measure = MEASURES[objective].label if objective in MEASURES else objective
+    known = METRICS.find(objective)
+    measure = known.label if known else objective
     yardstick = _yardstick(record)
     more = [f"{key} {yardstick[key]}" for key in apart if key in yardstick and len(str(yardstick[key])) < 30]
     where = [f"on {Path(base.path).name}"] if base.path else []
