@@ -77,7 +77,7 @@ def synchronisations() -> int:
     from lorasweep.schema import OptimizerConfig
 
     named = {f"unet.{number}.lora_A": torch.nn.Parameter(torch.zeros(4, 16)) for number in range(264)}
-    optimizer = build_optimizer(OptimizerConfig(name="adamw8bit"), named)
+    optimizer = build_optimizer(OptimizerConfig(name="adamw8bit"), named, {"unet": 1e-4})
     calls: list[Any] = []
     if theirs.sync_gpu is sync_gpu:  # not taken out
         theirs.sync_gpu = calls.append

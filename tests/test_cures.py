@@ -185,7 +185,6 @@ def test_what_a_refusal_says_to_type(line: list[str], instead_of: list[str], typ
 ELSEWHERE = {  # cures that need files, a device or a running training: where they are applied
     "base_model.config_path=sdxl-configs": "families/test_hub.py",
     "base_model.zero_terminal_snr=true": "test_checks.py",
-    "base_model=sdxl": "test_checks.py",
     "evaluation.clip=false": "metrics/test_clip.py",
     "hydra.sweep.dir=...": "search/test_place.py",
     "hydra.sweeper.folder=...": "search/test_place.py",

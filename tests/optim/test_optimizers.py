@@ -8,9 +8,11 @@ from safetensors.torch import load, save
 from torch.nn import Parameter
 
 from lorasweep.errors import UserError
-from lorasweep.optim.optimizer import build_optimizer
+from lorasweep.families.parts import learning_rates
+from lorasweep.families.sdxl import parts
+from lorasweep.optim import optimizer as optim
 from lorasweep.optim.optimizers.kind import optimizer_kind
-from lorasweep.optim.rates import current_rates, learning_rates
+from lorasweep.optim.rates import current_rates
 from lorasweep.optim.schedule import build_schedule
 from lorasweep.optim.schedule_free import averaged, everywhere
 from lorasweep.optim.state import load_optimizer_state, optimizer_state
@@ -22,6 +24,11 @@ def config(name: str, lr: float = 1e-2, **others: object) -> OptimizerConfig:
     """An optimizer for a UNet and a text encoder, at a third of its rate where the optimizer allows."""
     values = {"text_encoder_lr": lr if name == "prodigy" else 0.3 * lr, **others}
     return OptimizerConfig(name=name, lr=lr, **values)  # type: ignore[arg-type]
+
+
+def build_optimizer(settings, named):
+    """The optimizer of a training of SDXL with these settings."""
+    return optim.build_optimizer(settings, named, learning_rates(parts.PARTS, settings))
 
 
 CONFIGS = {
@@ -223,7 +230,7 @@ def test_one_named_group_per_component_with_its_rate():
     ],
 )
 def test_learning_rates(settings, expected):
-    assert learning_rates(settings) == expected
+    assert learning_rates(parts.PARTS, settings) == expected
 
 
 def test_an_unknown_optimizer_is_named():

@@ -83,6 +83,6 @@ def test_the_average_is_diffusers_own() -> None:
 def test_optimizers_in_8_bit_do_not_wait_for_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[object] = []
     monkeypatch.setattr(torch.cuda, "synchronize", waits.append)
-    build_optimizer(OptimizerConfig(name="adamw8bit"), {"unet.lora_A": nn.Parameter(torch.zeros(2, 2))})
+    build_optimizer(OptimizerConfig(name="adamw8bit"), {"unet.lora_A": nn.Parameter(torch.zeros(2, 2))}, {"unet": 1e-4})
     bitsandbytes_optimizer.sync_gpu(SimpleNamespace(device=torch.device("cuda")))
     assert not waits

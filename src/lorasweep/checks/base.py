@@ -6,15 +6,14 @@ from collections.abc import Iterator
 
 from lorasweep.checks.wording import inert
 from lorasweep.errors import Problem
-from lorasweep.families.known import find_family
+from lorasweep.families.known import family_of
 from lorasweep.families.paths import is_single_file
 from lorasweep.schema import Config
 
 
 def _base_model(config: Config) -> Iterator[Problem]:
     base = config.base_model
-    if family := find_family(base):
-        yield from family.files.problems(base)
+    yield from family_of(base).problems(config)
     if base.config_path is not None and not is_single_file(base.path):
         yield inert(
             config, "base_model.config_path", "unless base_model.path is a single file: take it away", "base_model.path"
@@ -29,24 +28,14 @@ def _base_model(config: Config) -> Iterator[Problem]:
 
 
 def _resolution(config: Config) -> Iterator[Problem]:
-    base, family = config.base_model, find_family(config.base_model)
-    native = family.files.native_resolution(base) if family and base.path is not None else None
+    base, family = config.base_model, family_of(config.base_model)
+    native = family.files.native_resolution(base) if base.path is not None else None
     if native is not None and native >= 4 * base.resolution:
         yield Problem(
             f"base_model.resolution={base.resolution}: {base.path} is made for {native} pixels; add "
-            f"base_model=sdxl, whose sizes suit it, or set base_model.resolution={native}",
+            f"base_model={family.name}, whose sizes suit it, or set base_model.resolution={native}",
             "base_model.resolution",
             "base_model.path",
-        )
-
-
-def _noise_schedule(config: Config) -> Iterator[Problem]:
-    if config.base_model.zero_terminal_snr and config.base_model.prediction_type == "epsilon":
-        yield Problem(
-            "base_model.zero_terminal_snr=true: in pure noise, predicting the noise (epsilon) teaches nothing and says "
-            "nothing of the image; set base_model.prediction_type=v_prediction if the base is one, else take it away",
-            "base_model.zero_terminal_snr",
-            "base_model.prediction_type",
         )
 
 
@@ -65,4 +54,4 @@ def _quantization(config: Config) -> Iterator[Problem]:
     )
 
 
-RULES = (_base_model, _resolution, _noise_schedule, _quantization)
+RULES = (_base_model, _resolution, _quantization)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lorasweep.data.captions import SPECIAL, special_token
 from lorasweep.errors import Problem
-from lorasweep.families.known import find_family
+from lorasweep.families.known import family_of
 from lorasweep.schema import Config, value_at
 from lorasweep.text.triggers import names_trigger
 
@@ -79,8 +79,8 @@ def _sizes(config: Config) -> Iterator[Problem]:
     data = config.dataset
     side = "dataset.resolution"
     given = f"{side}={data.resolution}"
-    # SDXL's UNet halves its 1/8-size latents twice and more: 64 pixels keep every level whole.
-    unit = min(64, config.base_model.resolution) if data.buckets else 8
+    family = family_of(config.base_model)
+    unit = family.resolution_step(config.base_model, buckets=data.buckets)
     if data.resolution % unit:
         below = data.resolution // unit * unit
         choices = f"{below} or {below + unit}" if below else str(unit)
@@ -89,8 +89,7 @@ def _sizes(config: Config) -> Iterator[Problem]:
     if not data.buckets:
         return
     shortest, longest, step = data.bucket_min, data.bucket_max, data.bucket_step
-    family = find_family(config.base_model)
-    factor = family.files.pixels_per_latent(config.base_model) if family else None
+    factor = family.files.pixels_per_latent(config.base_model)
     if factor is not None and step % factor:
         expected = f"expected a multiple of {factor}, a latent pixel of this base"
         yield Problem(f"dataset.bucket_step={step}: {expected}", "dataset.bucket_step")

@@ -9,6 +9,7 @@ from lorasweep.optim.optimizers.kind import optimizer_kind
 from lorasweep.optim.schedules.kind import schedule_kind
 from lorasweep.optim.warmup import misfits
 from lorasweep.schema import Config, value_at
+from lorasweep.schema.optimizer import RATES
 from lorasweep.text.values import written
 
 FAR = 10.0
@@ -27,10 +28,9 @@ def _constants(config: Config) -> Iterator[Problem]:
 
 
 def _rates(config: Config) -> Iterator[Problem]:
-    keys = ("optimizer.lr", "optimizer.text_encoder_lr", "optimizer.text_encoder_2_lr")
-    if not any(value_at(config, key) for key in keys):
-        given = " and ".join(f"{key}={written(value_at(config, key))}" for key in keys)
-        yield Problem(f"{given} freeze everything: give one of them a rate above 0", *keys)
+    if not any(value_at(config, key) for key in RATES):
+        given = " and ".join(f"{key}={written(value_at(config, key))}" for key in RATES)
+        yield Problem(f"{given} freeze everything: give one of them a rate above 0", *RATES)
 
 
 def _refusals(config: Config) -> Iterator[Problem]:

@@ -21,6 +21,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from lorasweep.schema import schema_keys
+from lorasweep.schema.optimizer import RATES
 from lorasweep.text.values import written
 
 ORDER = "groups < recipe (lora) < compat < preset < sweeps < groups on the command line < key=value"
@@ -28,9 +29,6 @@ ORDER = "groups < recipe (lora) < compat < preset < sweeps < groups on the comma
 
 BUNDLES = ("lora", "compat", "preset", "sweeps")
 """Groups whose choices speak of all other groups' keys, in their own order."""
-
-RATES = ("optimizer.lr", "optimizer.text_encoder_lr", "optimizer.text_encoder_2_lr")
-"""Keys that freeze a part at 0. An optimizer brings rates for what is trained; what is frozen stays frozen."""
 
 
 class Loader(ConfigLoaderImpl):

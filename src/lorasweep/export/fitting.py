@@ -14,11 +14,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lorasweep.checks import check
 from lorasweep.compose.composition import composing
-from lorasweep.compose.precedence import RATES
 from lorasweep.errors import Problem
 from lorasweep.export.formula import Formula, escaped
 from lorasweep.schema import PERMISSIONS, Config, schema_keys, value_at
 from lorasweep.schema.limits import ill_typed
+from lorasweep.schema.optimizer import RATES
 
 # What belongs to the base or the machine, and not to a recipe, which trains any base on any machine.
 _ELSEWHERE = (

@@ -83,8 +83,22 @@ class Family(Protocol):
     parts: tuple[Part, ...]
     image_parts: tuple[str, ...]
 
+    @property
+    def encoders(self) -> tuple[str, ...]:
+        """Names of the parts that encode captions."""
+        return tuple(part.name for part in self.parts if not part.denoiser)
+
     def problems(self, config: Config) -> Iterator[Problem]:
         """Yield what this family refuses in a config, such as a weighting of the loss that its process lacks."""
+        ...
+
+    def resolution_step(self, base: BaseModelConfig, *, buckets: bool) -> int:
+        """Return what the side of the square that is trained on is a multiple of, in pixels.
+
+        Args:
+            base: which one.
+            buckets: whether there are other sizes beside it.
+        """
         ...
 
     def vocabulary(self, config: BaseModelConfig) -> Vocabulary:

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lorasweep.families.known import FAMILIES
 from lorasweep.families.weights_files import PICKLES, safetensors_problem, shapes_in, tensors_command
+from lorasweep.schema.base_model import FAMILIES
 
 VAE, LORA = "a VAE", "a LoRA"
 UNKNOWN = "no model that is known here"

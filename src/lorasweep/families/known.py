@@ -1,33 +1,24 @@
-"""The families of models there are, by name: `base_model.family`."""
+"""The family of a base, by the name that its config gives."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lorasweep.errors import UserError
-from lorasweep.registry import Registry
 from lorasweep.schema import BaseModelConfig
+from lorasweep.schema.base_model import FAMILIES
 
 if TYPE_CHECKING:
     from lorasweep.families.base import Family
-
-FAMILIES: Registry[Family] = Registry(
-    "model family", "lorasweep.families", {"sdxl": "lorasweep.families.sdxl.family:FAMILY"}
-)
 
 
 def family_of(base: BaseModelConfig) -> Family:
     """Return the family of a base.
 
+    Args:
+        base: a checked config: a dotted name is imported as it is.
+
     Raises:
         UserError: there is none of that name.
     """
-    return FAMILIES[base.family]
-
-
-def find_family(base: BaseModelConfig) -> Family | None:
-    """Return the family of a base; None where there is none of that name, which is another check's to say."""
-    try:
-        return FAMILIES[base.family]
-    except UserError:
-        return None
+    family: Family = FAMILIES[base.family]
+    return family

@@ -10,11 +10,11 @@ from torch.optim import Optimizer
 
 from lorasweep.errors import UserError
 from lorasweep.optim.optimizers.kind import optimizer_kind
-from lorasweep.optim.rates import UP, learning_rates
+from lorasweep.optim.rates import UP
 from lorasweep.schema import OptimizerConfig
 
 
-def build_optimizer(config: OptimizerConfig, named: Mapping[str, Parameter]) -> Optimizer:
+def build_optimizer(config: OptimizerConfig, named: Mapping[str, Parameter], rates: Mapping[str, float]) -> Optimizer:
     """Return the optimizer with one parameter group per component that trains, named in its `name`.
 
     With LoRA+ (arXiv 2402.12354) each component has two: B (`lora_B`), which starts at zero, learns
@@ -23,18 +23,20 @@ def build_optimizer(config: OptimizerConfig, named: Mapping[str, Parameter]) -> 
     Args:
         config: a checked config: which optimizer (`optim.optimizers` has a file for each), its rates and constants.
         named: parameters by names that begin with "<component>."; those of frozen components are left out.
+        rates: learning rate of each component that trains, above 0.
 
     Raises:
         UserError: LoRA+ for an adapter without B, or there is no optimizer `config.name`.
     """
     kind = optimizer_kind(config.name)
-    # The rate that no group uses, as each has its own; optimizers and schedules refuse 0, which freezes the UNet.
-    rate = config.lr or max(learning_rates(config).values())
-    return kind.build(_groups(config, named), rate, kind.arguments(config))
+    rate = max(rates.values())  # which no group uses, as each has its own
+    return kind.build(_groups(config, named, rates), rate, kind.arguments(config))
 
 
-def _groups(config: OptimizerConfig, named: Mapping[str, Parameter]) -> list[dict[str, Any]]:
-    ratio, rates = config.lora_plus_ratio, learning_rates(config)
+def _groups(
+    config: OptimizerConfig, named: Mapping[str, Parameter], rates: Mapping[str, float]
+) -> list[dict[str, Any]]:
+    ratio = config.lora_plus_ratio
     if ratio is not None and not any(name.endswith(".lora_B") for name in named):
         raise UserError(f"optimizer.lora_plus_ratio={ratio:g}: this adapter has no B to train faster; set null")
     groups: dict[str, dict[str, Any]] = {}

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+from lorasweep.registry import Registry
 from lorasweep.schema.option import option
+
+# What each name stands for is a `families.base.Family`. Packages of a user's own add names by entry points.
+FAMILIES: Registry[Any] = Registry(
+    "model family", "lorasweep.families", {"sdxl": "lorasweep.families.sdxl.family:FAMILY"}
+)
 
 
 @dataclass
@@ -12,7 +19,7 @@ class BaseModelConfig:
     """The frozen model that a version adapts."""
 
     family: str = option(
-        "sdxl", "model family; the toy base has SDXL's parts and takes the same code", choices=("sdxl",)
+        "sdxl", "model family; the toy base has SDXL's parts and takes the same code", choices=FAMILIES
     )
     path: str | None = option(
         None,

@@ -37,6 +37,9 @@ SCHEDULES: Registry[Any] = Registry(
     },
 )
 
+RATES = ("optimizer.lr", "optimizer.text_encoder_lr", "optimizer.text_encoder_2_lr")
+"""Keys of learning rates, of which 0 freezes what it is the rate of; a family's parts say what that is."""
+
 
 @dataclass
 class OptimizerConfig:

@@ -19,8 +19,9 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 from lorasweep.adapters.targets import COMPONENTS
 from lorasweep.errors import UserError
+from lorasweep.families.known import family_of
+from lorasweep.families.parts import learning_rates
 from lorasweep.families.sdxl.layout import PARTS, config_source
-from lorasweep.optim.rates import learning_rates
 from lorasweep.runs import command_lines as commands
 from lorasweep.runs import paths
 from lorasweep.schema import Config
@@ -132,7 +133,7 @@ def of_trial(config: Config) -> Footprint | None:
     modules = _hollow(config)
     if modules is None:
         return None
-    trained = tuple(learning_rates(config.optimizer))
+    trained = tuple(learning_rates(family_of(config.base_model).parts, config.optimizer))
     if config.network.type == "full":
         parameters = {f"{part}.{name}": value for part in trained for name, value in modules[part].named_parameters()}
     else:

@@ -7,9 +7,8 @@ from lorasweep.optim.optimizers.kind import optimizer_kind
 from lorasweep.runs import command_lines as commands
 from lorasweep.runs.record import Record
 from lorasweep.schema import Config, value_at
+from lorasweep.schema.optimizer import RATES
 from lorasweep.text.values import written
-
-RATES = ("optimizer.lr", "optimizer.text_encoder_lr", "optimizer.text_encoder_2_lr")
 
 
 def diverged(what: str, config: Config, record: Record, step: int, precision: str) -> UserError:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from lorasweep.optim.rates import learning_rates
+from lorasweep.families.base import Family
+from lorasweep.families.parts import learning_rates
 from lorasweep.schema import Config
 
-ENCODERS = ("text_encoder", "text_encoder_2")
 
+def idle_parts(config: Config, family: Family) -> tuple[str, ...]:
+    """Return the parts that wait in the CPU's memory while a version trains: what it asks of them is cached.
 
-def idle_parts(config: Config) -> tuple[str, ...]:
-    """Return the parts that rest in the CPU's memory while a version trains: what it asks of them is cached.
+    What encodes images is one. So are all text encoders, unless one of them is trained, or captions are drawn anew at
+    each step: they would come and go with every batch.
 
-    The VAE is one. So are both text encoders, unless one of them is trained, or captions are drawn anew at each step:
-    they would come and go with every batch.
+    Args:
+        config: of the version.
+        family: of its base.
     """
     if not config.training.offload_idle:
         return ()
-    trained = learning_rates(config.optimizer).keys() & ENCODERS
+    encoders = family.encoders
+    trained = any(encoder in learning_rates(family.parts, config.optimizer) for encoder in encoders)
     drawn = config.dataset.shuffle_tags or config.dataset.tag_dropout
-    return ("vae",) if trained or drawn else ("vae", *ENCODERS)
+    return family.image_parts if trained or drawn else (*family.image_parts, *encoders)

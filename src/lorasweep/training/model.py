@@ -37,8 +37,7 @@ class Model:
     ) -> None:
         self.config, self.base, self.adapter = config, base, adapter
         self.text_cache, self.accelerator = text_cache, accelerator
-        encoders = {part.name for part in base.family.parts if not part.denoiser}
-        self.trains_text = bool(encoders & set(adapter.components))
+        self.trains_text = any(encoder in adapter.components for encoder in base.family.encoders)
 
     @property
     def device(self) -> torch.device:

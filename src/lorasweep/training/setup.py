@@ -12,6 +12,7 @@ from lorasweep.console import say, tracked
 from lorasweep.data.dataset import Dataset
 from lorasweep.data.survey import Survey
 from lorasweep.data.text import TextCache
+from lorasweep.families.parts import learning_rates
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.metrics.metric import Measuring, prepared
 from lorasweep.runs import command_lines as commands
@@ -22,7 +23,6 @@ from lorasweep.toy.drawn import with_drawn_images
 from lorasweep.training import disk, starting_point
 from lorasweep.training.continuation import Unfit, reading
 from lorasweep.training.device import open_accelerator
-from lorasweep.training.idle import ENCODERS
 from lorasweep.training.member import Job
 from lorasweep.training.memory.host import check_host_memory
 from lorasweep.training.resumption import Resumption, resumption
@@ -116,11 +116,12 @@ def read_data(config: Config, base: SDXL, seen: Survey | None = None) -> tuple[D
         UserError: bad data, or a cache that cannot be written.
     """
     offload = config.training.offload_idle
-    base.placement.offload(ENCODERS if offload else ())  # while images are encoded
+    base.placement.offload(base.family.encoders if offload else ())  # while images are encoded
     dataset = Dataset.build(with_drawn_images(config, progress=tracked), base, seen, say=say, progress=tracked)
     padded = config.compat.pad_captions
     text_cache = TextCache(base, dataset.cache, config.dataset.max_tokens, padded=padded)
-    base.placement.offload(["vae"] if offload else ())  # while captions are
-    if not config.optimizer.text_encoder_lr and not config.optimizer.text_encoder_2_lr:
+    base.placement.offload(base.family.image_parts if offload else ())  # while captions are
+    rates = learning_rates(base.family.parts, config.optimizer)
+    if not any(encoder in rates for encoder in base.family.encoders):
         text_cache.warm(dataset.captions())
     return dataset, text_cache

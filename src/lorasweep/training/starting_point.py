@@ -19,8 +19,9 @@ from lorasweep.export.importing import adapter_state
 from lorasweep.export.layers import peft_settings, read_layers
 from lorasweep.export.weights import read_weights
 from lorasweep.families.kinds import kind_of
+from lorasweep.families.known import family_of
+from lorasweep.families.parts import learning_rates
 from lorasweep.families.sdxl.names import UNetLayout
-from lorasweep.optim.rates import learning_rates
 from lorasweep.schema import Config, NetworkConfig
 
 
@@ -35,7 +36,7 @@ def examine(config: Config, unet_config: Mapping[str, Any]) -> None:
         UserError: as `begin_from` does, but for layers of another base's sizes.
     """
     if config.network.start_from is not None:
-        components = learning_rates(config.optimizer)
+        components = learning_rates(family_of(config.base_model).parts, config.optimizer)
         _read(Path(config.network.start_from), config.network, components, unet_config)
 
 

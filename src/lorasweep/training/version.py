@@ -98,8 +98,9 @@ class Version:
         self.accelerator, self.plan = accelerator, dataset.plan
         self.processes = Processes(accelerator)
         self.blocks: CompiledBlocks | None = None
-        self.components = tuple(learning_rates(base.family.parts, config.optimizer))
-        base.placement.offload(idle_parts(config))
+        self._rates = learning_rates(base.family.parts, config.optimizer)
+        self.components = tuple(self._rates)
+        base.placement.offload(idle_parts(config, base.family))
         # The number may come later; of all that is on the base at one time, this tells it apart.
         name = f"{slug(config.name)} {id(self)}"
         self.adapter = build_adapter(base, config.network, components=self.components, seed=config.seed, name=name)
@@ -118,7 +119,7 @@ class Version:
         self.started_from: str | None = None
         if not begun:
             self.start()
-        self.optimizer = build_optimizer(config.optimizer, self.parameters)
+        self.optimizer = build_optimizer(config.optimizer, self.parameters, self._rates)
         self.step = self.overflows = 0
         self.schedule = self._schedule()  # first, as it counts the optimizer's steps and accelerate keeps what it finds
         self.scaled_optimizer = self.accelerator.prepare_optimizer(self.optimizer)

@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from lorasweep.errors import Problem
+from lorasweep.families.base import Family
 from lorasweep.families.files import Files
 from lorasweep.families.parts import Part
 from lorasweep.families.sdxl import files
 from lorasweep.families.sdxl.layout import NOUN
 from lorasweep.families.sdxl.parts import PARTS
 from lorasweep.families.sdxl.vocabulary import CLIPVocabulary
+from lorasweep.process.ddpm import DDPM
+from lorasweep.process.refusals import lacking
 from lorasweep.schema import BaseModelConfig, Config
 
 if TYPE_CHECKING:
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from lorasweep.families.sdxl.model import SDXL
 
 
-class SDXLFamily:
+class SDXLFamily(Family):
     """Stable Diffusion XL, and the toy base, which has all of its parts."""
 
     name = "sdxl"
@@ -32,6 +35,26 @@ class SDXLFamily:
     def problems(self, config: Config) -> Iterator[Problem]:
         """Yield what this family refuses in a config."""
         yield from files.problems(config.base_model)
+        yield from lacking(DDPM, config)
+        base = config.base_model
+        if base.zero_terminal_snr and base.prediction_type == "epsilon":
+            yield Problem(
+                "base_model.zero_terminal_snr=true: in pure noise, predicting the noise (epsilon) teaches nothing and "
+                "says nothing of the image; set base_model.prediction_type=v_prediction if the base is one, else take "
+                "it away",
+                "base_model.zero_terminal_snr",
+                "base_model.prediction_type",
+            )
+
+    def resolution_step(self, base: BaseModelConfig, *, buckets: bool) -> int:
+        """Return what the side of the square that is trained on is a multiple of.
+
+        Args:
+            base: which one.
+            buckets: whether there are other sizes beside it. The UNet halves its 1/8-size latents twice and more: 64
+                pixels keep every level whole.
+        """
+        return min(64, base.resolution) if buckets else 8
 
     def vocabulary(self, config: BaseModelConfig) -> CLIPVocabulary:
         """Return what counts the tokens of captions.

@@ -11,6 +11,7 @@ from lorasweep.errors import Problem
 from lorasweep.optim.optimizers import adamw
 from lorasweep.optim.optimizers.kind import ADAM, KohyaClass, OptimizerKind, adam_arguments
 from lorasweep.schema import Config, OptimizerConfig, value_at
+from lorasweep.schema.optimizer import RATES
 from lorasweep.text.values import written
 
 if TYPE_CHECKING:
@@ -39,8 +40,7 @@ def arguments(config: OptimizerConfig) -> dict[str, Any]:
 def refusals(config: Config) -> Iterator[Problem]:
     """Yield what is a rate of other optimizers, or several rates where there is one."""
     optimizer = config.optimizer
-    keys = ("lr", "text_encoder_lr", "text_encoder_2_lr")
-    rates = {f"optimizer.{key}": value_at(config, f"optimizer.{key}") for key in keys}
+    rates = {key: value_at(config, key) for key in RATES}
     trained = {key: rate for key, rate in rates.items() if rate}
     if 0 < optimizer.lr < 0.01:  # a learning rate, meant for another optimizer
         yield Problem(

@@ -13,12 +13,13 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
 from lorasweep.adapters.targets import COMPONENTS, TEXT_ENCODERS
+from lorasweep.families.parts import learning_rates
 from lorasweep.families.quantization import packed_bytes, quantizable
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.families.sdxl.tokens import CHUNK
 from lorasweep.optim.optimizer import build_optimizer
-from lorasweep.optim.rates import learning_rates
 from lorasweep.schema import Config, OptimizerConfig
+from lorasweep.schema.optimizer import RATES
 from lorasweep.training.idle import idle_parts
 from lorasweep.training.memory.activations import (
     hollow_adapter,
@@ -102,20 +103,22 @@ def _activations(config: Config, base: SDXL) -> int:
     batch, half = config.training.batch_size, config.training.mixed_precision != "no"
     kept = kept_by_unet(key(dict(base.unet.config)), network, side, chunks, checkpointing, batch, half)
     for part, encoder in zip(TEXT_ENCODERS, _encoders(base), strict=True):
-        if part in learning_rates(config.optimizer):
+        if part in learning_rates(base.family.parts, config.optimizer):
             kept += kept_by_encoder(part, *encoder, network, chunks, checkpointing, batch, half)
     return 2 * kept if config.loss.preservation_class else kept  # the class is predicted beside the images
 
 
 def _images(config: Config, base: SDXL) -> int:
-    resting = _own_bytes(base.modules["vae"]) if "vae" in idle_parts(config) else 0  # else it counts as resident
+    resting = (
+        _own_bytes(base.modules["vae"]) if "vae" in idle_parts(config, base.family) else 0
+    )  # else it counts as resident
     side = config.dataset.resolution // base.pixels_per_latent
     return resting + decoding_bytes(key(dict(base.modules["vae"].config)), side)
 
 
 def _resident(config: Config, base: SDXL) -> int:
     """Return the size of the base's weights on the GPU while it trains; the base itself may be packed or not."""
-    others = base.modules.keys() - {"unet", *idle_parts(config)}
+    others = base.modules.keys() - {"unet", *idle_parts(config, base.family)}
     unet = _unet_bytes(key(dict(base.unet.config)), config.base_model.quantization, base.unet.dtype.itemsize)
     return unet + sum(_own_bytes(base.modules[part]) for part in others)
 
@@ -138,7 +141,7 @@ def trained_bytes(config: Config, base: SDXL) -> int:
 
 def trained_count(config: Config, base: SDXL) -> int:
     """Return how many weights are trained."""
-    components = tuple(learning_rates(config.optimizer))
+    components = tuple(learning_rates(base.family.parts, config.optimizer))
     if config.network.type == "full":
         return sum(parameter.numel() for part in components for parameter in base.modules[part].parameters())
     return _adapter_count(key(dict(base.unet.config)), tuple(_encoders(base)), _network(config), components)
@@ -160,8 +163,9 @@ def state_per_weight(config: OptimizerConfig, side: int = 64) -> float:
     """
     weight = nn.Parameter(torch.zeros(side, side))
     weight.grad = torch.ones_like(weight)
-    component = next(iter(learning_rates(config)))
-    optimizer = build_optimizer(config, {f"{component}.lora_B": weight})  # of the kind that LoRA+ wants to see
+    rate = next(rate for key in RATES if (rate := getattr(config, key.rpartition(".")[2])))
+    # Of the kind that LoRA+ wants to see.
+    optimizer = build_optimizer(config, {"part.lora_B": weight}, {"part": rate})
     optimizer.step()
     state = optimizer.state[weight].values()
     return sum(value.nbytes for value in state if isinstance(value, Tensor)) / weight.nbytes
