@@ -14,7 +14,7 @@ from common import publish
 from full_size import without_weights
 
 from lorasweep.compose.composition import composing, load
-from lorasweep.toy import BASE_PATH
+from lorasweep.families.shipped import BASE_PATH
 from lorasweep.training.memory.estimate import GIB, Memory, estimate
 
 COMMON = ("lora=custom name=Sage dataset.path=. dataset.trigger=sage_character base_model=sdxl "

@@ -38,10 +38,11 @@ def counted() -> dict[str, dict[str, float]]:
     import torch
 
     from lorasweep.compose.composition import composing, load
+    from lorasweep.data.providers import with_images
     from lorasweep.families.load import load_base
     from lorasweep.schema import BaseModelConfig
     from lorasweep.training.device import open_accelerator
-    from lorasweep.training.setup import read_data, with_drawn_images
+    from lorasweep.training.setup import read_data
     from lorasweep.training.version import Version
     from tests.cuda_stand_in.card import card
     from tests.cuda_stand_in.inside.conftest import small, with_changes
@@ -53,7 +54,7 @@ def counted() -> dict[str, dict[str, float]]:
             with composing():
                 overrides = ["lora=fuzzybear", f"output_root={folder}", "network.rank=4", "optimizer=adamw"]
                 config = load([*overrides, "training.device=cuda"])
-            config = with_drawn_images(with_changes(config, changes))
+            config = with_images(with_changes(config, changes))
             base = small(toy, config)
             data, text = read_data(config, base)
             version = Version(config, 6, base, data, text, open_accelerator(config.training))

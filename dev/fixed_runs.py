@@ -128,8 +128,9 @@ def _run(command: list[str], folder: Path) -> None:
 
 def _draw(folder: Path) -> None:
     """Draw eight bears, and masks of which half counts."""
-    draw = [sys.executable, "-m", "lorasweep.toy.draw", "fuzzybear", "photos"]
+    draw = [sys.executable, "-m", "lorasweep.commands.cli", "themes", ".", "--theme", "fuzzybear"]
     subprocess.run(draw, cwd=folder, check=True, capture_output=True)
+    (folder / "fuzzybear").rename(folder / "photos")
     (folder / "masks").mkdir()
     for path in (folder / "photos").glob("*.png"):
         mask = Image.new("L", (64, 64))

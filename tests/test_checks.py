@@ -8,9 +8,9 @@ import pytest
 from safetensors.numpy import save_file
 
 from lorasweep.checks import check, optimizer
+from lorasweep.families.shipped import BASE_PATH
 from lorasweep.schema import Config, schema_keys
 from lorasweep.text.names import nearest
-from lorasweep.toy import BASE_PATH
 
 
 @pytest.fixture

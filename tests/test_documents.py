@@ -22,8 +22,8 @@ import torch
 from accelerate.commands.launch import launch_command_parser
 from safetensors.torch import save_file
 
+from lorasweep.data.providers import write_set
 from lorasweep.toy import build
-from lorasweep.toy.draw import main as draw
 
 from .warm import Warm
 
@@ -99,7 +99,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("train.py", "Makefile", "pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, folder)
     for theme, place in (("fuzzybear", "sage"), ("food", "food"), ("humanoid", "humanoids")):
-        draw([theme, str(folder / "photos" / place), "--count", "5"])
+        write_set(theme, folder / "photos" / place, count=5)
     for caption in (folder / "photos" / "sage").glob("*.txt"):
         caption.write_text(f"sage_character, {caption.read_text()}")
     (folder / "old").mkdir()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lorasweep.compose.composition import load
-from lorasweep.toy import BASE_PATH
+from lorasweep.families.shipped import BASE_PATH
 
 SCRIPT = Path(__file__).parent.parent / "benchmarks" / "gpu_day.sh"
 PYTHON = """#!/bin/bash

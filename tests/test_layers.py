@@ -24,7 +24,6 @@ ROOMS = [
     "pictures",
     "tracking",
     "optim",
-    "toy",
     "process",
     "families",
     "adapters",
@@ -40,6 +39,7 @@ ROOMS = [
     "studies",
     "app",
     "commands",
+    "toy",
 ]
 FLOOR = {room: number for number, room in enumerate(ROOMS)}
 
@@ -114,6 +114,17 @@ def test_the_search_works_in_any_app_and_the_lanes_without_a_study() -> None:
     )
     assert not beyond, beyond
     assert not [path for module, path in MODULES.items() if room_of(module) == "lanes" and "optuna" in path.read_text()]
+
+
+def test_nothing_in_the_product_imports_the_toy() -> None:
+    """The rest knows its drawings as a provider in a registry, and its weights by their path."""
+    found = sorted(
+        f"{module} imports {name}"
+        for module, names in IMPORTS.items()
+        for name in names
+        if room_of(name) == "toy" != room_of(module)
+    )
+    assert not found, found
 
 
 def test_config_imports_no_torch() -> None:

@@ -5,9 +5,9 @@ import pytest
 from lorasweep.app import help
 from lorasweep.compose.composition import CONF, load
 from lorasweep.data.plan import total_steps
+from lorasweep.data.providers import provider
+from lorasweep.families.shipped import BASE_PATH
 from lorasweep.schema import Config
-from lorasweep.toy import BASE_PATH
-from lorasweep.toy.sets import images_of
 
 pytestmark = pytest.mark.usefixtures("composed_configs", "elsewhere")
 
@@ -64,7 +64,7 @@ def test_the_full_fine_tune_is_what_the_seeds_hold_of_it(recipe):
     text = (CONF / "lora" / "humanoid" / "_seed.yaml").read_text()
     ours = [line for line in text.splitlines() if line.endswith(("ours", "# ours")) or "# ours" in line]
     assert len(ours) == 5 and "NOT RECOVERED" in text, "what the documents do not hold is marked"
-    assert images_of("humanoid") == 1486
+    assert provider("humanoid").images == 1486
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -66,7 +66,7 @@ class Warm:
 def _serve() -> None:
     """Answer one request a line on standard input, until it is closed."""
     import lorasweep.search.sweeper
-    import lorasweep.toy.draw
+    import lorasweep.toy.sets
     import lorasweep.training.cohort  # noqa: F401
 
     for line in sys.stdin:

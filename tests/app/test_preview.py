@@ -10,9 +10,9 @@ import pytest
 
 from lorasweep.app import preview
 from lorasweep.compose.composition import load
+from lorasweep.data.providers import write_set
 from lorasweep.errors import UserError
 from lorasweep.schema import Config
-from lorasweep.toy.themes import write_theme
 
 TRAIN = Path(__file__).resolve().parents[2] / "train.py"
 
@@ -35,7 +35,7 @@ def test_a_dry_run_of_a_theme_writes_nothing(short_config: Config, tmp_path: Pat
 
 
 def test_a_dry_run_of_a_folder_takes_no_version_and_writes_nothing(tmp_path: Path) -> None:
-    write_theme("robots", tmp_path / "photos" / "10_robot", count=4)
+    write_set("robots", tmp_path / "photos" / "10_robot", count=4)
     before = sorted(path for path in tmp_path.rglob("*"))
     line = ["lora=custom", "name=Robot", "dataset.path=photos", "dataset.trigger=tin_man", "training.epochs=3"]
     done = train(*line, "dry_run=true", cwd=tmp_path)
@@ -49,7 +49,7 @@ def test_a_dry_run_of_a_folder_takes_no_version_and_writes_nothing(tmp_path: Pat
 
 def test_what_is_wrong_with_the_data_is_told_without_loading_anything(tmp_path: Path) -> None:
     """Every problem at once, by a real run too: in the very process, so that what is loaded can be seen."""
-    write_theme("robots", tmp_path / "photos", count=2)
+    write_set("robots", tmp_path / "photos", count=2)
     (tmp_path / "photos" / "001.txt").unlink()
     (tmp_path / "photos" / "002.png").write_bytes(b"no picture")
     code = (

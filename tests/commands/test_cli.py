@@ -13,6 +13,7 @@ from PIL import Image
 from lorasweep.app.reference import markdown
 from lorasweep.commands.cli import main
 from lorasweep.compose.composition import CONF
+from lorasweep.data.providers import provider
 
 
 def test_themes_are_drawn_at_the_size_asked_for(tmp_path, capsys):
@@ -23,6 +24,21 @@ def test_themes_are_drawn_at_the_size_asked_for(tmp_path, capsys):
     assert all(caption.startswith("fortnite_fuzzy_bear_character, nice_hands, ") for caption in captions)
     assert capsys.readouterr().out == f"fuzzybear: 8 images in {tmp_path / 'fuzzybear'}\n"
     assert main(["themes", str(tmp_path), "--resolution", "4"]) == 2
+
+
+def test_themes_go_on_beyond_their_training_sets(tmp_path, capsys):
+    wide = ["--resolution", "96x64", "--count", "2", "--start", "8"]
+    assert main(["themes", str(tmp_path), "--theme", "fuzzybear", "--theme", "robots", *wide]) == 0
+    folders = [tmp_path / "fuzzybear", tmp_path / "robots"]
+    assert [len(list(folder.glob("*.txt"))) for folder in folders] == [2, 2]
+    assert Image.open(folders[0] / "002.png").size == (96, 64)
+    expected = provider("fuzzybear").draw(1, size=(96, 64), start=9)[0]
+    assert (folders[0] / "002.txt").read_text() == expected.caption + "\n"
+    for wrong in (["--count", "0"], ["--start", "-1"]):
+        assert main(["themes", str(tmp_path), *wrong]) == 2
+    with pytest.raises(SystemExit):
+        main(["themes", str(tmp_path), "--resolution", "big"])
+    assert "neither a number nor WIDTHxHEIGHT" in capsys.readouterr().err
 
 
 def test_reference_writes_the_page(tmp_path):

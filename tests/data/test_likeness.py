@@ -12,7 +12,8 @@ from PIL import Image, ImageEnhance, ImageOps
 from skimage import data
 
 from lorasweep.data.likeness import likeness, look_alike
-from lorasweep.toy.themes import THEMES, write_theme
+from lorasweep.data.providers import write_set
+from lorasweep.toy.themes import THEMES
 
 
 def saved_again(image: Image.Image) -> Image.Image:
@@ -35,7 +36,7 @@ PHOTOGRAPHS = ("astronaut", "rocket", "chelsea", "coffee")
 @pytest.fixture(scope="module")
 def drawings(tmp_path_factory: pytest.TempPathFactory) -> list[Image.Image]:
     folder: Path = tmp_path_factory.mktemp("theme")
-    write_theme("robots", folder / "robots", size=(256, 256), start=0, count=THEMES["robots"].images)
+    write_set("robots", folder / "robots", size=(256, 256), start=0, count=THEMES["robots"].images)
     return [Image.open(path).convert("RGB") for path in sorted((folder / "robots").glob("*.png"))]
 
 

@@ -16,10 +16,10 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from lorasweep.data.providers import write_set
 from lorasweep.families.load import load_base
+from lorasweep.families.shipped import BASE_PATH
 from lorasweep.schema import BaseModelConfig
-from lorasweep.toy import BASE_PATH
-from lorasweep.toy.sets import write_set
 
 ROOT = Path(__file__).parents[2]
 FAST = ["sampling.every_epochs=0", "tracker=none", "evaluation.timesteps=4", "evaluation.max_images=2",

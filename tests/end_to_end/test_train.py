@@ -19,8 +19,8 @@ from PIL import Image
 from safetensors import safe_open
 
 from lorasweep.families.sdxl.model import SDXL
+from lorasweep.families.shipped import BASE_PATH
 from lorasweep.randomness import generator
-from lorasweep.toy import BASE_PATH
 
 ROOT = Path(__file__).resolve().parents[2]
 BINARIES = Path(sys.executable).parent

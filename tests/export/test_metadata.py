@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 
 from lorasweep.export.metadata import Folder, TrainingFacts, base_version, hashes, metadata, without_secrets
 from lorasweep.export.weights import read_weights, write_weights
+from lorasweep.families.shipped import BASE_PATH
 from lorasweep.schema import Config
-from lorasweep.toy import BASE_PATH
 
 TOY_UNET = json.loads((BASE_PATH / "unet" / "config.json").read_text())
 

@@ -14,9 +14,9 @@ from lorasweep.families.kinds import kind_of
 from lorasweep.families.paths import is_hub_id, is_single_file
 from lorasweep.families.sdxl.layout import native_resolution, pixels_per_latent
 from lorasweep.families.sdxl.problems import base_problems, config_problems, vae_problems
+from lorasweep.families.shipped import BASE_PATH
 from lorasweep.families.weights_files import safetensors_problem
 from lorasweep.schema import BaseModelConfig
-from lorasweep.toy import BASE_PATH
 
 PARTS = ("unet", "vae", "text_encoder", "text_encoder_2")
 

@@ -23,8 +23,8 @@ from lorasweep.errors import UserError
 from lorasweep.export.checkpoint import sgm_tensors, write_checkpoint
 from lorasweep.families.load import load_base
 from lorasweep.families.sdxl.model import SDXL
+from lorasweep.families.shipped import BASE_PATH
 from lorasweep.schema import BaseModelConfig
-from lorasweep.toy import BASE_PATH
 
 NAME = "somebody/some-model"
 

@@ -12,8 +12,8 @@ import torch
 from lorasweep.errors import UserError
 from lorasweep.families.load import load_base
 from lorasweep.families.sdxl.model import SDXL
+from lorasweep.families.shipped import BASE_PATH
 from lorasweep.schema import BaseModelConfig
-from lorasweep.toy import BASE_PATH
 
 
 def load(path: Path | str) -> SDXL:

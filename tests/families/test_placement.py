@@ -12,12 +12,13 @@ from PIL import Image
 from torch import Tensor, nn
 
 from lorasweep.checks import check
+from lorasweep.data.providers import with_images
 from lorasweep.families.load import load_base
 from lorasweep.families.placement import CPU, Placement
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.schema import BaseModelConfig, Config
 from lorasweep.training.device import open_accelerator
-from lorasweep.training.setup import read_data, with_drawn_images
+from lorasweep.training.setup import read_data
 from lorasweep.training.version import Version
 
 ENCODERS = ["text_encoder", "text_encoder_2"]
@@ -63,7 +64,7 @@ def warehouse(base: SDXL) -> Warehouse:
 
 @contextmanager
 def training(config: Config, base: SDXL, number: int = 6) -> Iterator[Version]:
-    config = with_drawn_images(config)
+    config = with_images(config)
     dataset, texts = read_data(config, base)
     version = Version(config, number, base, dataset, texts, open_accelerator(config.training))
     try:

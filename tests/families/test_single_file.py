@@ -17,8 +17,8 @@ from lorasweep.errors import UserError
 from lorasweep.export.checkpoint import sgm_tensors, write_checkpoint, write_diffusers
 from lorasweep.families.load import load_base
 from lorasweep.families.sdxl.model import SDXL
+from lorasweep.families.shipped import BASE_PATH
 from lorasweep.schema import BaseModelConfig, Config
-from lorasweep.toy import BASE_PATH
 from lorasweep.training.cohort import run
 
 from .small_sdxl import same_weights, small_sdxl

@@ -12,8 +12,8 @@ from transformers import CLIPTokenizer
 from lorasweep.errors import UserError
 from lorasweep.families.sdxl.layout import TOKENIZERS
 from lorasweep.families.sdxl.vocabulary import CLIPVocabulary
+from lorasweep.families.shipped import BASE_PATH
 from lorasweep.schema import BaseModelConfig
-from lorasweep.toy import BASE_PATH
 
 TEXTS = [
     "",

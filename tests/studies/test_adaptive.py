@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageEnhance
 
+from lorasweep.data.providers import write_set
 from lorasweep.errors import UserError
 from lorasweep.schema import Config
 from lorasweep.search.space import parse_space
 from lorasweep.studies import adaptive
 from lorasweep.studies.adaptive import Seen, Variety, variety
-from lorasweep.toy.themes import THEMES, draw_theme, write_theme
+from lorasweep.toy.themes import THEMES, draw_theme
 
 
 def pictures(count: int) -> list[Image.Image]:
@@ -98,8 +99,8 @@ def test_few_images_get_dropout_and_rates_surround_the_recipes() -> None:
 
 def test_a_folder_is_read_as_training_reads_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Nested and kohya folders too; the reasons are printed; the same folder gives the same space."""
-    write_theme("robots", tmp_path / "images" / "10_robot", count=6)
-    write_theme("food", tmp_path / "images", count=3)
+    write_set("robots", tmp_path / "images" / "10_robot", count=6)
+    write_set("food", tmp_path / "images", count=3)
     config = Config(name="x")
     config.dataset.path = str(tmp_path / "images")
     first = adaptive.params(config)
@@ -109,7 +110,7 @@ def test_a_folder_is_read_as_training_reads_it(tmp_path: Path, capsys: pytest.Ca
 
 
 def test_a_damaged_folder_is_refused_unless_bad_files_are_skipped(tmp_path: Path) -> None:
-    write_theme("robots", tmp_path, count=6)
+    write_set("robots", tmp_path, count=6)
     (tmp_path / "001.png").write_bytes(b"no image")
     config = Config(name="x")
     config.dataset.path = str(tmp_path)

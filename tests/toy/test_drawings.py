@@ -10,20 +10,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lorasweep.data.providers import write_set
 from lorasweep.toy.attributes import CHOICES, caption_of, phrase, questions
-from lorasweep.toy.draw import main as draw_command
 from lorasweep.toy.drawing import Canvas, Paint
 from lorasweep.toy.everything import draw_anything
 from lorasweep.toy.humanoids import (
     HELD_OUT,
-    TRAINING,
     Humanoid,
     draw_humanoid,
     draw_humanoids,
     humanoid,
     paint_humanoid,
 )
-from lorasweep.toy.themes import THEMES, draw_theme, theme_attributes, write_theme
+from lorasweep.toy.themes import THEMES, draw_theme, theme_attributes
+from lorasweep.toy.train_unet import HUMANOIDS
 
 COUNTS = {"animal": 42, "food": 27, "fuzzybear": 8, "robots": 15, "starwars": 19}
 
@@ -57,8 +57,8 @@ def test_a_large_drawing_is_the_small_one_in_more_detail() -> None:
 
 
 def test_the_world_has_thousands_of_different_characters() -> None:
-    trained = [tuple(asdict(humanoid(index)).values()) for index in range(TRAINING)]
-    assert len(set(trained)) > 0.999 * TRAINING >= 1486
+    trained = [tuple(asdict(humanoid(index)).values()) for index in range(HUMANOIDS)]
+    assert len(set(trained)) > 0.999 * HUMANOIDS >= 1486
     held_out = {tuple(asdict(humanoid(index)).values()) for index in range(HELD_OUT, HELD_OUT + 1000)}
     assert not held_out & set(trained)
 
@@ -153,22 +153,12 @@ def test_no_caption_gives_a_theme_away() -> None:
             assert not any(kind in tag.split() for kind in about.kinds for tag in tags)
 
 
-def test_write_theme_makes_pairs(tmp_path: Path) -> None:
-    folder = write_theme("fuzzybear", tmp_path / "bear", size=(96, 64), start=8, count=2)
+def test_a_set_is_written_in_pairs(tmp_path: Path) -> None:
+    folder = write_set("fuzzybear", tmp_path / "bear", size=(96, 64), start=8, count=2)
     assert sorted(p.name for p in folder.iterdir()) == ["001.png", "001.txt", "002.png", "002.txt"]
     assert Image.open(folder / "001.png").size == (96, 64)
     expected = draw_theme("fuzzybear", 2, size=(96, 64), start=8)[0]
     assert (folder / "001.txt").read_text(encoding="utf-8").strip() == expected.caption
-
-
-def test_the_command_draws_themes_and_humanoids(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert draw_command(["robots", str(tmp_path / "r"), "--resolution", "128x96"]) == 0
-    assert "15 drawings of robots, 128x96" in capsys.readouterr().out
-    assert draw_command(["humanoid", str(tmp_path / "h"), "--count", "3"]) == 0
-    assert len(list((tmp_path / "h").glob("*.txt"))) == 3
-    with pytest.raises(SystemExit):
-        draw_command(["robots", str(tmp_path), "--resolution", "big"])
-    assert "neither a number" in capsys.readouterr().err
 
 
 def test_impossible_requests_are_explained() -> None:

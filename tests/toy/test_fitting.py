@@ -10,10 +10,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lorasweep.randomness import generator
-from lorasweep.toy.fitting import Plan, fit, learning_rate
+from lorasweep.toy.fitting import Fitting, fit, learning_rate
 
 
-def trained(plan: Plan, stop_at: int | None = None) -> list[Tensor]:
+def trained(plan: Fitting, stop_at: int | None = None) -> list[Tensor]:
     """Fit a small layer to noise that is a function of the step; return what was exported last."""
     torch.manual_seed(0)
     model = nn.Linear(3, 2)
@@ -35,7 +35,7 @@ def trained(plan: Plan, stop_at: int | None = None) -> list[Tensor]:
 
 
 def test_a_stopped_build_ends_with_the_same_bits(tmp_path: Path) -> None:
-    plan = Plan(steps=12, lr=0.1, warmup=3, export_every=4)
+    plan = Fitting(steps=12, lr=0.1, warmup=3, export_every=4)
     straight = trained(plan)
     kept = replace(plan, state=tmp_path / "state.safetensors")
     assert trained(kept, stop_at=6) == []
@@ -47,13 +47,13 @@ def test_weights_in_channels_last_order_are_kept_too(tmp_path: Path) -> None:
     torch.manual_seed(0)
     layer = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     state = tmp_path / "state.safetensors"
-    plan = Plan(steps=3, lr=0.1, export_every=2, state=state)
+    plan = Fitting(steps=3, lr=0.1, export_every=2, state=state)
     fit(layer, lambda step: layer(torch.ones(1, 3, 4, 4)).square().mean(), lambda module: None, plan)
     assert load_file(state)["model.weight"].shape == (4, 3, 3, 3)
 
 
 def test_the_rate_warms_up_and_falls_to_zero() -> None:
-    plan = Plan(steps=110, lr=1.0, warmup=10)
+    plan = Fitting(steps=110, lr=1.0, warmup=10)
     assert learning_rate(0, plan) == 0.1
     assert learning_rate(9, plan) == 1.0
     assert abs(learning_rate(60, plan) - 0.5) < 1e-9  # half of the cosine

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 
 from lorasweep.families.load import load_base
+from lorasweep.families.shipped import BASE_PATH
 from lorasweep.schema import BaseModelConfig
-from lorasweep.toy import BASE_PATH
 from lorasweep.toy.train_unet import train_unet
 
 

@@ -17,8 +17,8 @@ pytest.importorskip("diffusers")
 
 from safetensors.torch import load_file, save_file  # noqa: E402
 
+from lorasweep.families.shipped import BASE_PATH, CLIP_PATH, WEIGHTS_PATH  # noqa: E402
 from lorasweep.randomness import generator  # noqa: E402
-from lorasweep.toy import BASE_PATH, CLIP_PATH, WEIGHTS_PATH  # noqa: E402
 from lorasweep.toy.attributes import CHOICES, caption_of  # noqa: E402
 from lorasweep.toy.humanoids import HELD_OUT, draw_humanoids  # noqa: E402
 from lorasweep.toy.measure import base_figures, clip_figures, reconstruct  # noqa: E402

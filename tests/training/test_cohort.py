@@ -301,7 +301,7 @@ def test_a_fold_of_a_theme_holds_out_part_of_its_images(fold: int, short_config:
 def test_a_refit_trains_on_all_images_and_keeps_its_last_epoch(
     short_config: Config, toy_base: SDXL, tmp_path: Path
 ) -> None:
-    theme = setup.with_drawn_images(short_config).dataset.path
+    theme = setup.with_images(short_config).dataset.path
     short_config.dataset.path, short_config.dataset.theme, short_config.dataset.holdout = theme, None, 0.0
     short_config.evaluation.select_by, short_config.objective = "last", "train/loss"
     assert check(short_config) == []

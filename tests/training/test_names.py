@@ -9,10 +9,10 @@ from pathlib import Path
 
 from safetensors import safe_open
 
+from lorasweep.data.providers import write_set
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.runs import ledger
 from lorasweep.schema import Config
-from lorasweep.toy.themes import write_theme
 from lorasweep.training import run
 
 
@@ -20,7 +20,7 @@ def test_a_folder_of_any_name_is_trained_resumed_and_told(
     short_config: Config, toy_base: SDXL, tmp_path: Path, capsys
 ) -> None:
     name = os.fsdecode(b"caf\xe9")
-    photos = write_theme("robots", tmp_path / name / f"2_{name} robot", count=4).parent
+    photos = write_set("robots", tmp_path / name / f"2_{name} robot", count=4).parent
     (photos / f"2_{name} robot" / "001.png").rename(photos / f"2_{name} robot" / f"{name}.png")
     (photos / f"2_{name} robot" / "001.txt").rename(photos / f"2_{name} robot" / f"{name}.txt")
     (photos / f"{name}.png").write_bytes(b"")

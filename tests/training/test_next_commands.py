@@ -7,8 +7,8 @@ import pytest
 
 from lorasweep.commands import cli
 from lorasweep.compose.composition import compose, load
+from lorasweep.families.shipped import BASE_PATH
 from lorasweep.schema import Config
-from lorasweep.toy import BASE_PATH
 from lorasweep.training.next_commands import after_training
 
 pytestmark = pytest.mark.usefixtures("composed_configs", "elsewhere")

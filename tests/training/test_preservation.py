@@ -14,6 +14,7 @@ from torch import Tensor
 from lorasweep.data.captions import has_trigger, of_class
 from lorasweep.data.dataset import Batch, Dataset
 from lorasweep.data.plan import Row
+from lorasweep.data.providers import with_images
 from lorasweep.data.text import TextCache
 from lorasweep.errors import UserError
 from lorasweep.families.base import ImageFacts
@@ -23,7 +24,6 @@ from lorasweep.process.noise import Noised
 from lorasweep.schema import Config
 from lorasweep.training.device import open_accelerator
 from lorasweep.training.objectives.preservation import preservation_losses
-from lorasweep.training.setup import with_drawn_images
 from lorasweep.training.version import Version
 
 FACTS = ImageFacts((64, 64), (0, 0), (64, 64))
@@ -89,7 +89,7 @@ def test_the_loss_is_the_distance_from_the_bare_base_in_rows_with_the_trigger() 
 
 @contextmanager
 def version_of(config: Config, base: SDXL) -> Iterator[Version]:
-    config = with_drawn_images(config)
+    config = with_images(config)
     dataset = Dataset.build(config, base, say=lambda line: None)
     texts = TextCache(base, dataset.cache, config.dataset.max_tokens)
     version = Version(config, 6, base, dataset, texts, open_accelerator(config.training))
@@ -162,4 +162,4 @@ def test_class_captions_are_known_before_training(short_config: Config, toy_base
 def test_captions_without_the_trigger_are_refused(short_config: Config, toy_base: SDXL) -> None:
     short_config.loss.preservation_class, short_config.dataset.trigger = "humanoid", "zorblax"
     with pytest.raises(UserError, match="preservation_class=humanoid changes nothing: no caption has the trigger"):
-        Dataset.build(with_drawn_images(short_config), toy_base, say=lambda line: None)
+        Dataset.build(with_images(short_config), toy_base, say=lambda line: None)

@@ -257,7 +257,7 @@ def test_what_is_another_training_is_not_continued(
 def test_added_images_are_not_taken_up_by_a_version_that_has_begun(
     config: Config, begin: Callable[..., Config], toy_base: SDXL, tmp_path: Path
 ) -> None:
-    drawn = Path(setup.with_drawn_images(config).dataset.path or "")
+    drawn = Path(setup.with_images(config).dataset.path or "")
     photos = tmp_path / "photos"
     shutil.copytree(drawn, photos)
     config.dataset.theme, config.dataset.path, config.dataset.holdout = None, str(photos), 0.2
@@ -342,7 +342,7 @@ def test_what_is_measured_in_the_same_way_competes_on(
 def test_another_seed_of_the_held_out_split_is_another_training(
     config: Config, begin: Callable[..., Config], toy_base: SDXL
 ) -> None:
-    config.dataset.path, config.dataset.theme = setup.with_drawn_images(config).dataset.path, None
+    config.dataset.path, config.dataset.theme = setup.with_images(config).dataset.path, None
     config.dataset.cache = str(Path(config.output_root).parent / "cache")
     shutil.move(str(Path(config.output_root)), str(Path(config.output_root).parent / "drawn"))
     config.dataset.path = str(config.dataset.path).replace(

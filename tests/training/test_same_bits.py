@@ -11,13 +11,14 @@ from bitsandbytes.optim import optimizer as bitsandbytes_optimizer
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
+from lorasweep.data.providers import with_images
 from lorasweep.families.load import load_base
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.optim.average import WeightsAverage
 from lorasweep.optim.optimizer import build_optimizer
 from lorasweep.schema import Config, OptimizerConfig
 from lorasweep.training.device import open_accelerator
-from lorasweep.training.setup import read_data, with_drawn_images
+from lorasweep.training.setup import read_data
 from lorasweep.training.version import Version
 
 
@@ -32,7 +33,7 @@ def test_inputs_that_are_not_cast_twice(changes: dict[str, object], short_config
     short_config.optimizer.text_encoder_lr, short_config.training.mixed_precision = 0.0, "bf16"
     short_config.network = replace(short_config.network, feed_forward=False, **changes)  # type: ignore[arg-type]
     short_config.training.gradient_checkpointing = True
-    config = with_drawn_images(short_config)
+    config = with_images(short_config)
     data, text = read_data(config, half_base)
 
     def trained(cast: bool) -> tuple[list[float], dict[str, Tensor]]:
@@ -54,7 +55,7 @@ def test_inputs_that_are_not_cast_twice(changes: dict[str, object], short_config
 def test_where_it_would_change_bits_the_cast_stays(
     network: dict[str, object], short_config: Config, toy_base: SDXL
 ) -> None:
-    config = with_drawn_images(short_config)
+    config = with_images(short_config)
     config.optimizer.text_encoder_lr = 0.0
     config.network = replace(config.network, feed_forward=False, attention=False, **network)  # type: ignore[arg-type]
     data, text = read_data(config, toy_base)

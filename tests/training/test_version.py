@@ -10,20 +10,21 @@ import torch
 from torch import Tensor, nn
 
 from lorasweep.data.dataset import Batch, Dataset
+from lorasweep.data.providers import with_images
 from lorasweep.data.text import TextCache
 from lorasweep.errors import UserError
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.process import losses, noise
 from lorasweep.schema import Config, LossConfig
 from lorasweep.training.device import open_accelerator
-from lorasweep.training.setup import read_data, with_drawn_images
+from lorasweep.training.setup import read_data
 from lorasweep.training.version import Version
 
 
 @pytest.fixture
 def version(short_config: Config, toy_base: SDXL) -> Iterator[Version]:
     short_config.optimizer.text_encoder_lr = 0.0
-    config = with_drawn_images(short_config)
+    config = with_images(short_config)
     dataset = Dataset.build(config, toy_base, say=lambda line: None)
     texts = TextCache(toy_base, dataset.cache, config.dataset.max_tokens)
     version = Version(config, 6, toy_base, dataset, texts, open_accelerator(config.training))
@@ -133,7 +134,7 @@ def test_a_step_that_runs_out_of_memory_leaves_no_gradients(
     kind: str, short_config: Config, toy_base: SDXL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     short_config.network.type, short_config.optimizer.text_encoder_lr = kind, 0.0
-    config = with_drawn_images(short_config)
+    config = with_images(short_config)
     dataset, texts = read_data(config, toy_base)
 
     def begun() -> Version:

@@ -9,12 +9,12 @@ from functools import partial
 from pathlib import Path
 
 from lorasweep.console import say, tracked
+from lorasweep.data.providers import with_images
 from lorasweep.data.survey import Survey, plan_of, survey
 from lorasweep.errors import Problem, UserError
 from lorasweep.schema import Config
 from lorasweep.text.encoding import readable
 from lorasweep.text.lines import WARNING
-from lorasweep.toy.drawn import with_drawn_images
 
 
 def look(config: Config) -> Survey:
@@ -23,7 +23,7 @@ def look(config: Config) -> Survey:
     Raises:
         UserError: everything that is wrong with the data, at once; or what does not go with the number of steps.
     """
-    seen = survey(with_drawn_images(config, progress=tracked), progress=tracked)
+    seen = survey(with_images(config, progress=tracked), progress=tracked)
     _tell(config, seen)
     plan_of(config, seen)
     return seen
@@ -40,7 +40,7 @@ def look_at_all(configs: Iterable[Config]) -> None:
     for alike in _of_same_data(configs):
         config = alike[0]
         try:
-            seen = survey(with_drawn_images(config, progress=tracked), progress=tracked)
+            seen = survey(with_images(config, progress=tracked), progress=tracked)
         except UserError as error:
             problems |= dict.fromkeys(error.problems)
             continue
@@ -85,7 +85,7 @@ def dry_run(config: Config) -> None:
     """
     quietly = partial(tracked, quiet=True)
     with tempfile.TemporaryDirectory() as home:
-        seen = survey(with_drawn_images(config, home=Path(home), progress=quietly), keep=False, progress=quietly)
+        seen = survey(with_images(config, home=Path(home), progress=quietly), keep=False, progress=quietly)
         _tell(config, seen)
         for line in plan_of(config, seen).explain().splitlines():
             say(f"  {line}")

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lorasweep.console import say
+from lorasweep.families.shipped import CLIP_PATH
 from lorasweep.metrics.heldout_loss import HELD_OUT
 from lorasweep.metrics.metric import Measured, Measuring, Metric, Sample
 from lorasweep.schema import Config
-from lorasweep.toy import CLIP_PATH
 
 if TYPE_CHECKING:
     from lorasweep.metrics.clip import Clip

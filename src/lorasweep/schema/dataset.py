@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+from lorasweep.registry import Registry
 from lorasweep.schema.option import option
 
-THEMES = ("animal", "food", "fuzzybear", "robots", "starwars")
-HUMANOID = "humanoid"  # the drawn set of a full fine-tune
+# What makes the images of each theme (`data.providers.Provider`). Packages of a user's own add themes by entry points,
+# `lorasweep.themes`.
+THEMES: Registry[Any] = Registry(
+    "theme",
+    "lorasweep.themes",
+    {
+        "animal": "lorasweep.toy.sets:ANIMAL",
+        "food": "lorasweep.toy.sets:FOOD",
+        "fuzzybear": "lorasweep.toy.sets:FUZZYBEAR",
+        "robots": "lorasweep.toy.sets:ROBOTS",
+        "starwars": "lorasweep.toy.sets:STARWARS",
+        "humanoid": "lorasweep.toy.sets:HUMANOID",
+    },
+)
 
 
 @dataclass
@@ -25,7 +39,7 @@ class DatasetConfig:
     theme: str | None = option(
         None,
         "drawn stand-in used when path is null",
-        choices=(None, *THEMES, HUMANOID),
+        choices=(None, *THEMES),
         needs="dataset.path=null",
         brought=True,
     )

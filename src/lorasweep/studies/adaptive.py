@@ -32,6 +32,7 @@ from lorasweep.data.faults import told
 from lorasweep.data.folder import scan
 from lorasweep.data.images import Facts, open_image, pixel_digest
 from lorasweep.data.likeness import Likeness, likeness, look_alike
+from lorasweep.data.providers import provider
 from lorasweep.errors import UserError
 from lorasweep.schema import Config
 
@@ -140,9 +141,7 @@ def _pictures(config: Config | DictConfig) -> list[Seen]:
     if path is None and theme is None:
         raise UserError("dataset.path is not set: give the folder of your images and captions with dataset.path=FOLDER")
     if path is None:
-        from lorasweep.toy.sets import draw_set
-
-        return [Seen.of(drawing.image) for drawing in draw_set(theme)]
+        return [Seen.of(picture.image) for picture in provider(theme).draw()]
     background = _value(config, "dataset.background")
     seen: dict[Path, Seen] = {}
 

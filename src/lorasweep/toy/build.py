@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lorasweep.toy import WEIGHTS_PATH
+from lorasweep.families.shipped import WEIGHTS_PATH
 
 PARTS = ("vae", "decoder", "clip", "unet")
 

@@ -17,8 +17,6 @@ from lorasweep.toy.backgrounds import BACKGROUNDS, paint_background
 from lorasweep.toy.drawing import PATTERNS, Canvas, Paint
 from lorasweep.toy.palette import COLORS, RGB, shade
 
-Pixels = NDArray[np.uint8]
-
 
 def draw_anything(index: int, *, size: tuple[int, int] = (64, 64), seed: int = 0) -> Image.Image:
     """Return picture number `index` of the world of everything, RGB, `size` (width, height) in pixels."""

@@ -1,7 +1,7 @@
-"""The one training loop of the toy's builder: AdamW, warmup and cosine, a moving average, resumable, on 1 or 2 cores.
+"""The loop that trains the toy's VAE and CLIP, for which the trainer has no objective; it makes the toy's UNet itself.
 
-Batches are a function of (seed, step, worker), so a build that was stopped goes on where it was, and two workers see
-different batches whose gradients are averaged.
+AdamW, warmup and cosine, a moving average, resumable, on 1 or 2 cores. Batches are a function of (seed, step, worker),
+so a build that was stopped goes on where it was, and two workers see different batches whose gradients are averaged.
 """
 
 from __future__ import annotations
@@ -22,11 +22,19 @@ from lorasweep import files
 
 
 @dataclass(frozen=True)
-class Plan:
+class Fitting:
     """How long and how fast to train.
 
-    `worker` of `workers` says which share of the batches this process computes; `state` is where the resumable state
-    is kept (None: nowhere); `export_every` steps the averaged weights are handed to `export`.
+    Attributes:
+        steps: optimizer steps in all.
+        lr: the highest learning rate.
+        warmup: steps of a linear warmup.
+        decay: of the moving average of the weights, 0 to 1.
+        weight_decay: AdamW's.
+        export_every: steps between two exports of the averaged weights.
+        state: where the resumable state is kept; None keeps none.
+        worker: which share of the batches this process computes, from 0.
+        workers: how many processes share them.
     """
 
     steps: int
@@ -40,7 +48,7 @@ class Plan:
     workers: int = 1
 
 
-def learning_rate(step: int, plan: Plan) -> float:
+def learning_rate(step: int, plan: Fitting) -> float:
     """Return the learning rate of `step`: a linear warmup, then a cosine to zero."""
     if step < plan.warmup:
         return plan.lr * (step + 1) / plan.warmup
@@ -48,7 +56,9 @@ def learning_rate(step: int, plan: Plan) -> float:
     return plan.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
 
 
-def fit(model: nn.Module, loss_of: Callable[[int], Tensor], export: Callable[[nn.Module], None], plan: Plan) -> float:
+def fit(
+    model: nn.Module, loss_of: Callable[[int], Tensor], export: Callable[[nn.Module], None], plan: Fitting
+) -> float:
     """Train `model` on `loss_of(step)` and hand the averaged weights to `export` (first worker only).
 
     On return `model` holds the averaged weights.
@@ -117,7 +127,7 @@ def _export_average(model: nn.Module, parameters: list[nn.Parameter], average: l
             p.copy_(q)
 
 
-def _save(plan: Plan, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, average: list[Tensor]) -> None:
+def _save(plan: Fitting, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, average: list[Tensor]) -> None:
     if plan.state is None:
         return
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
@@ -129,7 +139,7 @@ def _save(plan: Plan, step: int, model: nn.Module, optimizer: torch.optim.Optimi
     files.write_safetensors(plan.state, copies, {"step": str(step)})
 
 
-def _restore(plan: Plan, model: nn.Module, optimizer: torch.optim.Optimizer, average: list[Tensor]) -> int:
+def _restore(plan: Fitting, model: nn.Module, optimizer: torch.optim.Optimizer, average: list[Tensor]) -> int:
     if plan.state is None or not plan.state.exists():
         return 0
     with safe_open(plan.state, "pt") as stream:

@@ -1,6 +1,6 @@
 """The base's world: humanoids, each a function of (seed, index).
 
-Indices below `TRAINING` are the base's training set; those from `HELD_OUT` on are never trained on. No theme
+Indices below 24,000 are the training set of the shipped base; those from `HELD_OUT` on are never trained on. No theme
 (`lorasweep.toy.themes`) is among them.
 """
 
@@ -41,9 +41,6 @@ from lorasweep.toy.headgear import (
     paint_headgear,
 )
 from lorasweep.toy.palette import COLORS, METALS, luminance, shade
-
-TRAINING = 24_000
-"""How many humanoids the shipped weights were trained on (indices 0 to 23,999)."""
 
 HELD_OUT = 1_000_000
 """Where the held-out humanoids begin."""
@@ -133,7 +130,7 @@ def draw_humanoid(index: int, *, size: tuple[int, int] = (64, 64), seed: int = 0
     """Draw the humanoid with this number.
 
     Args:
-        index: 0 or more; see `TRAINING` and `HELD_OUT`.
+        index: 0 or more; see `HELD_OUT`.
         size: (width, height) in pixels, each at least 8; a wide picture shows more to the sides.
         seed: another seed is another world of the same kind.
     """

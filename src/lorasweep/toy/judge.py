@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import CLIPImageProcessorPil, CLIPModel
 
-from lorasweep.toy import CLIP_PATH
+from lorasweep.families.shipped import CLIP_PATH
 from lorasweep.toy.attributes import CHOICES, questions
 from lorasweep.toy.tokenizer import load_tokenizer
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderKL
 
-from lorasweep.toy import BASE_PATH, CLIP_PATH
+from lorasweep.families.shipped import BASE_PATH, CLIP_PATH
 from lorasweep.toy.attributes import caption_of
 from lorasweep.toy.drawing import Drawing
 from lorasweep.toy.humanoids import HELD_OUT, draw_humanoids

@@ -43,14 +43,3 @@ def as_images(pixels: Tensor) -> list[Image.Image]:
     """Return a tensor (images, 3, height, width) in -1..1 as RGB pictures; values outside are clipped."""
     array = pixels.detach().float().clamp(-1, 1).add(1).mul(127.5).round().byte().permute(0, 2, 3, 1).numpy()
     return [Image.fromarray(picture) for picture in array]
-
-
-def grid(images: Sequence[Image.Image], columns: int, *, zoom: int = 1, gap: int = 2) -> Image.Image:
-    """Return the images in rows of `columns`, each enlarged `zoom` times without smoothing."""
-    width, height = max(i.width for i in images) * zoom, max(i.height for i in images) * zoom
-    rows = -(-len(images) // columns)
-    sheet = Image.new("RGB", (columns * (width + gap) - gap, rows * (height + gap) - gap), (255, 255, 255))
-    for index, image in enumerate(images):
-        corner = (index % columns * (width + gap), index // columns * (height + gap))
-        sheet.paste(image.resize((image.width * zoom, image.height * zoom), Image.Resampling.NEAREST), corner)
-    return sheet

@@ -10,8 +10,8 @@ import torch
 from diffusers import StableDiffusionXLPipeline
 from PIL import Image
 
+from lorasweep.families.shipped import BASE_PATH
 from lorasweep.randomness import generator
-from lorasweep.toy import BASE_PATH
 
 STEPS, GUIDANCE = 20, 2.5
 """Recommended sampler steps and guidance scale (measured, see docs/toy.md)."""

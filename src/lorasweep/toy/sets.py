@@ -7,18 +7,13 @@ takes the look on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+from dataclasses import dataclass
 
 from PIL import Image, ImageChops, ImageEnhance, ImageFilter, ImageOps
 
-from lorasweep.schema.dataset import HUMANOID
 from lorasweep.toy.drawing import Drawing
 from lorasweep.toy.humanoids import draw_humanoid
-from lorasweep.toy.themes import THEMES, draw_theme, write_drawings
-
-IMAGES = 1486
-"""Size of the fine-tune's set, as the real one had."""
+from lorasweep.toy.themes import THEMES, draw_theme
 
 FINE = 256
 """Comics are drawn with at least about this many pixels a side, or their lines would cover the faces."""
@@ -27,42 +22,49 @@ FIRST = 2_000_000
 """Number of its first humanoid: none of the base's own training set."""
 
 
-def images_of(name: str) -> int:
-    """Return how many images the training set `name` has."""
-    return IMAGES if name == HUMANOID else THEMES[name].images
-
-
-def draw_set(name: str, count: int | None = None, *, size: tuple[int, int] = (64, 64), start: int = 0) -> list[Drawing]:
-    """Draw a set.
+@dataclass(frozen=True)
+class ThemeSet:
+    """The drawings of a theme; a `lorasweep.data.providers.Provider`.
 
     Args:
-        name: a theme's name, or "humanoid". count: how many; None gives the whole training set.
-        size: (width, height) in pixels, each at least 8. start: number of the first; those from `images_of(name)` on
-            are held out.
-
-    Raises:
-        KeyError: there is no such set.
+        name: the theme's.
     """
-    count = images_of(name) if count is None else count
-    if name != HUMANOID:
-        return draw_theme(name, count, size=size, start=start)
-    return [_styled(FIRST + index, size) for index in range(start, start + count)]
+
+    name: str
+
+    @property
+    def images(self) -> int:
+        """How many drawings its training set has."""
+        return THEMES[self.name].images
+
+    def draw(self, count: int | None = None, *, size: tuple[int, int] = (64, 64), start: int = 0) -> list[Drawing]:
+        """Draw part of the set; see `draw_theme`."""
+        return draw_theme(self.name, count, size=size, start=start)
 
 
-def write_set(
-    name: str,
-    folder: Path,
-    *,
-    size: tuple[int, int],
-    count: int,
-    start: int = 0,
-    progress: Callable[[Sequence[int], str], Iterable[int]] = lambda numbers, description: numbers,
-) -> Path:
-    """Draw a set into a folder of images and captions and return the folder; `progress` wraps the numbers drawn."""
-    folder = Path(folder)
-    for number in progress(range(count), f"drawing {name}"):
-        write_drawings(draw_set(name, 1, size=size, start=start + number), folder, first=number + 1)
-    return folder
+class HumanoidSet:
+    """The set of a full fine-tune; a `lorasweep.data.providers.Provider`.
+
+    Attributes:
+        images: how many drawings it has, as many as the real one had.
+    """
+
+    images = 1486
+
+    def draw(self, count: int | None = None, *, size: tuple[int, int] = (64, 64), start: int = 0) -> list[Drawing]:
+        """Draw part of the set.
+
+        Args:
+            count: how many; None gives the whole set.
+            size: (width, height) in pixels, each at least 8.
+            start: number of the first; those from `images` on are held out.
+        """
+        count = self.images if count is None else count
+        return [_styled(FIRST + index, size) for index in range(start, start + count)]
+
+
+ANIMAL, FOOD, FUZZYBEAR, ROBOTS, STARWARS = map(ThemeSet, ("animal", "food", "fuzzybear", "robots", "starwars"))
+HUMANOID = HumanoidSet()
 
 
 def comic(image: Image.Image) -> Image.Image:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from lorasweep.randomness import random_for
 from lorasweep.toy import costumes
@@ -120,24 +119,3 @@ def _theme(name: str) -> Theme:
     if name not in THEMES:
         raise KeyError(f"no theme is called {name!r}; there are {', '.join(THEMES)}")
     return THEMES[name]
-
-
-def write_drawings(drawings: list[Drawing], folder: Path, *, first: int = 1) -> Path:
-    """Write drawings as `001.png` with `001.txt`, `002.png` ... and return the folder, made if it was not there.
-
-    Args:
-        drawings: to write.
-        folder: where to.
-        first: number of the first.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    for number, drawing in enumerate(drawings, first):
-        drawing.image.save(folder / f"{number:03d}.png")
-        (folder / f"{number:03d}.txt").write_text(drawing.caption + "\n", encoding="utf-8")
-    return folder
-
-
-def write_theme(theme: str, folder: Path, *, size: tuple[int, int] = (64, 64), count: int | None = None,
-                start: int = 0, seed: int = 0) -> Path:  # fmt: skip
-    """Draw a theme (see `draw_theme`) into a folder of images and captions and return the folder."""
-    return write_drawings(draw_theme(theme, count, size=size, seed=seed, start=start), Path(folder))

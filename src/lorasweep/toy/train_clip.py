@@ -21,7 +21,7 @@ from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel
 from lorasweep.randomness import generator, random_for
 from lorasweep.toy.attributes import CHOICES, caption_of, questions
 from lorasweep.toy.captions import tokenizer_texts
-from lorasweep.toy.fitting import Plan, fit
+from lorasweep.toy.fitting import Fitting, fit
 from lorasweep.toy.humanoids import draw_humanoid, humanoid
 from lorasweep.toy.models import write_half
 from lorasweep.toy.pictures import Pixels, as_array, as_images, as_tensor, drawn
@@ -187,5 +187,5 @@ def train_clip(out: Path, cache: Path, *, seed: int, steps: int, batch: int = 64
         model,
         loss_of,
         export,
-        Plan(steps=steps, lr=lr, warmup=200, weight_decay=0.05, state=cache / "clip.safetensors"),
+        Fitting(steps=steps, lr=lr, warmup=200, weight_decay=0.05, state=cache / "clip.safetensors"),
     )

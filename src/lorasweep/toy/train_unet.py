@@ -18,13 +18,13 @@ from pathlib import Path
 import torch
 
 from lorasweep import files
+from lorasweep.data.providers import write_pictures
 from lorasweep.randomness import random_for
 from lorasweep.runs import ledger, paths
 from lorasweep.runs.record import Record
 from lorasweep.toy.captions import tokenizer_texts
 from lorasweep.toy.humanoids import HELD_OUT, draw_humanoid
 from lorasweep.toy.models import Denoiser, write_denoiser
-from lorasweep.toy.themes import write_drawings
 from lorasweep.toy.tokenizer import load_tokenizer, write_tokenizer
 
 TRAIN = Path(__file__).resolve().parents[3] / "train.py"
@@ -105,7 +105,7 @@ def begin(folder: Path, vae: Path, seed: int, start: Path | None) -> None:
 def draw(folder: Path, numbers: range, seed: int) -> None:
     """Draw humanoids in the sizes of `SHARES` into `folder`, unless they are all there."""
     if len(list(folder.glob("*.txt"))) != len(numbers):
-        write_drawings([draw_humanoid(number, size=size_of(number, seed), seed=seed) for number in numbers], folder)
+        write_pictures([draw_humanoid(number, size=size_of(number, seed), seed=seed) for number in numbers], folder)
 
 
 def size_of(number: int, seed: int) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from lorasweep.randomness import generator, random_for
 from lorasweep.toy.everything import draw_anything
-from lorasweep.toy.fitting import Plan, fit
+from lorasweep.toy.fitting import Fitting, fit
 from lorasweep.toy.humanoids import draw_humanoid
 from lorasweep.toy.models import write_half
 from lorasweep.toy.pictures import Pixels, as_tensor, drawn
@@ -147,9 +147,9 @@ def train_vae(out: Path, cache: Path, *, seed: int, steps: int, batch: int = 16,
         half.register_to_config(scaling_factor=vae.config.scaling_factor)
         write_half(vae, half, out)
 
-    return fit(vae, loss_of, export,
-               Plan(steps=steps, lr=lr, decay=0.995, export_every=200, state=cache / "vae.safetensors", worker=worker,
-                    workers=workers))  # fmt: skip
+    state = cache / "vae.safetensors"
+    plan = Fitting(steps=steps, lr=lr, decay=0.995, export_every=200, state=state, worker=worker, workers=workers)
+    return fit(vae, loss_of, export, plan)
 
 
 def train_decoder(out: Path, cache: Path, *, seed: int, steps: int, batch: int = 16, lr: float = 1e-3,
@@ -178,5 +178,5 @@ def train_decoder(out: Path, cache: Path, *, seed: int, steps: int, batch: int =
         half.register_to_config(scaling_factor=vae.config.scaling_factor)
         write_half(vae, half, out)
 
-    plan = Plan(steps=steps, lr=lr, decay=0.995, export_every=200, state=cache / "decoder.safetensors")
+    plan = Fitting(steps=steps, lr=lr, decay=0.995, export_every=200, state=cache / "decoder.safetensors")
     return fit(vae, loss_of, export, plan)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lorasweep.console import say, tracked
 from lorasweep.data.dataset import Dataset
+from lorasweep.data.providers import with_images
 from lorasweep.data.survey import Survey
 from lorasweep.data.text import TextCache
 from lorasweep.families.parts import learning_rates
@@ -19,7 +20,6 @@ from lorasweep.runs import command_lines as commands
 from lorasweep.runs import state
 from lorasweep.runs.stopwatch import Stopwatch
 from lorasweep.schema import Config
-from lorasweep.toy.drawn import with_drawn_images
 from lorasweep.training import disk, starting_point
 from lorasweep.training.continuation import Unfit, reading
 from lorasweep.training.device import open_accelerator
@@ -117,7 +117,7 @@ def read_data(config: Config, base: SDXL, seen: Survey | None = None) -> tuple[D
     """
     offload = config.training.offload_idle
     base.placement.offload(base.family.encoders if offload else ())  # while images are encoded
-    dataset = Dataset.build(with_drawn_images(config, progress=tracked), base, seen, say=say, progress=tracked)
+    dataset = Dataset.build(with_images(config, progress=tracked), base, seen, say=say, progress=tracked)
     padded = config.compat.pad_captions
     text_cache = TextCache(base, dataset.cache, config.dataset.max_tokens, padded=padded)
     base.placement.offload(base.family.image_parts if offload else ())  # while captions are

@@ -15,12 +15,13 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from lorasweep.checks import check
+from lorasweep.data.providers import with_images
 from lorasweep.families.quantization import quantize
 from lorasweep.families.sdxl.family import FAMILY
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.schema import Config
 from lorasweep.training.device import open_accelerator
-from lorasweep.training.setup import read_data, with_drawn_images
+from lorasweep.training.setup import read_data
 from lorasweep.training.version import Version
 
 from ..card import Card, card
@@ -45,7 +46,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def config(short_config: Config, drawn: Path) -> Config:
     """A run of FuzzyBear on the GPU: LoRA in bf16, text encoders trained too."""
-    shared = with_drawn_images(replace(short_config, output_root=str(drawn)))
+    shared = with_images(replace(short_config, output_root=str(drawn)))
     short_config.dataset = replace(shared.dataset, cache=str(drawn / "cache"))
     short_config.training.device = "cuda"
     short_config.optimizer.name = "adamw"

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lorasweep.families.paths import is_hub_id, is_single_file
+from lorasweep.families.shipped import BASE_PATH
 from lorasweep.families.weights_files import setting, shapes_in
 from lorasweep.schema import BaseModelConfig
-from lorasweep.toy import BASE_PATH
 
 PARTS = ("unet", "vae", "text_encoder", "text_encoder_2")
 """Folders of a base in diffusers' layout that hold weights."""

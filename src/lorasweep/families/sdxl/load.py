@@ -18,10 +18,10 @@ from lorasweep.families.sdxl import single_file
 from lorasweep.families.sdxl.layout import NOUN, PARTS, SDXL_ID, TOKENIZERS, config_source, vae_folder
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.families.sdxl.problems import CONFIGS_COMMAND, base_problems, config_problems, vae_problems
+from lorasweep.families.shipped import BASE_PATH
 from lorasweep.families.single_file import SingleFile
 from lorasweep.families.wording import refusing
 from lorasweep.schema import BaseModelConfig
-from lorasweep.toy import BASE_PATH
 
 
 def load(family: Family, config: BaseModelConfig, device: str, dtype: torch.dtype) -> SDXL:
