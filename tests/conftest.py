@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: several test processes share two cores
+os.environ["LORASWEEP_COMMAND"] = "python train.py"  # what printed commands begin with, wherever a test works
 
 import signal
 

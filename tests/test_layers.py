@@ -12,6 +12,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "lorasweep"
 ROOMS = [
     "transfer",
     "text",
+    "program",
     "errors",
     "registry",
     "randomness",
@@ -48,7 +49,9 @@ def module_of(path: Path) -> str:
     return ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
 
 
-MODULES = {module_of(path): path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py"}
+MODULES = {
+    module_of(path): path for path in SOURCE.rglob("*.py") if path.parent != SOURCE or not path.name.startswith("__")
+}
 
 
 def imports_of(path: Path) -> set[str]:

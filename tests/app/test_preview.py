@@ -83,10 +83,10 @@ def test_a_run_tells_what_it_learns_from_before_it_loads_the_base(short_config: 
         raise UserError("the base would be loaded now")
 
     monkeypatch.setattr("lorasweep.training.run", stop)
-    from lorasweep.app import launch
+    from lorasweep.app.train import _run
 
     with pytest.raises(UserError, match="the base would be loaded now"):
-        launch._run(short_config, [], {})
+        _run(short_config, [], {})
     assert "learns from the drawn theme fuzzybear" in capsys.readouterr().out
 
 

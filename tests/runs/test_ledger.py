@@ -24,25 +24,25 @@ def recipes(tmp_path: Path) -> Path:
 
 
 def test_numbers_continue_the_documented_history(tmp_path: Path, recipes: Path) -> None:
-    assert ledger.open_version(tmp_path / "out", "FuzzyBear", recipes)[0] == 6
-    assert ledger.open_version(tmp_path / "out", "FuzzyBear", recipes)[0] == 7
-    assert ledger.open_version(tmp_path / "out", "Other", recipes)[0] == 1
+    assert ledger.open_version(tmp_path / "out", "FuzzyBear", [recipes])[0] == 6
+    assert ledger.open_version(tmp_path / "out", "FuzzyBear", [recipes])[0] == 7
+    assert ledger.open_version(tmp_path / "out", "Other", [recipes])[0] == 1
 
 
 def test_a_deleted_version_keeps_its_number(tmp_path: Path, recipes: Path) -> None:
-    _, folder = ledger.open_version(tmp_path / "out", "FuzzyBear", recipes)
+    _, folder = ledger.open_version(tmp_path / "out", "FuzzyBear", [recipes])
     shutil.rmtree(folder)
-    assert ledger.open_version(tmp_path / "out", "FuzzyBear", recipes)[0] == 7
+    assert ledger.open_version(tmp_path / "out", "FuzzyBear", [recipes])[0] == 7
 
 
 def test_folders_that_came_without_claims_count(tmp_path: Path, recipes: Path) -> None:
     (tmp_path / "out" / "fuzzybear" / "v12").mkdir(parents=True)
-    assert ledger.open_version(tmp_path / "out", "FuzzyBear", recipes)[0] == 13
+    assert ledger.open_version(tmp_path / "out", "FuzzyBear", [recipes])[0] == 13
 
 
 def _open_many(arguments: tuple[Path, Path]) -> list[int]:
     root, recipes = arguments
-    return [ledger.open_version(root, "FuzzyBear", recipes)[0] for _ in range(20)]
+    return [ledger.open_version(root, "FuzzyBear", [recipes])[0] for _ in range(20)]
 
 
 def test_parallel_starts_never_share_a_number(tmp_path: Path, recipes: Path) -> None:
@@ -54,14 +54,14 @@ def test_parallel_starts_never_share_a_number(tmp_path: Path, recipes: Path) -> 
 def test_unwritable_root_is_one_line(tmp_path: Path, recipes: Path) -> None:
     (tmp_path / "out").write_text("a file, not a folder")
     with pytest.raises(UserError, match=r"output_root=.*out cannot be written"):
-        ledger.open_version(tmp_path / "out", "FuzzyBear", recipes)
+        ledger.open_version(tmp_path / "out", "FuzzyBear", [recipes])
 
 
 def test_find_by_number_and_latest(tmp_path: Path, recipes: Path) -> None:
     for _ in range(2):
-        _, folder = ledger.open_version(tmp_path, "FuzzyBear", recipes)
+        _, folder = ledger.open_version(tmp_path, "FuzzyBear", [recipes])
         Record(folder, "FuzzyBear", 6).write()
-    ledger.open_version(tmp_path, "FuzzyBear", recipes)  # has no record yet: not resumable
+    ledger.open_version(tmp_path, "FuzzyBear", [recipes])  # has no record yet: not resumable
     assert ledger.find(tmp_path, "FuzzyBear", "latest").name == "v7"
     assert ledger.find(tmp_path, "FuzzyBear", "v6").name == "v6"
     with pytest.raises(UserError, match="has v6, v7"):
@@ -73,7 +73,7 @@ def test_find_by_number_and_latest(tmp_path: Path, recipes: Path) -> None:
 def test_the_latest_is_one_that_began(tmp_path: Path, recipes: Path) -> None:
     starts: list[tuple[Status, bool]] = [("interrupted", True), ("failed", True), ("failed", False)]
     for status, began in starts:
-        number, folder = ledger.open_version(tmp_path, "FuzzyBear", recipes)
+        number, folder = ledger.open_version(tmp_path, "FuzzyBear", [recipes])
         Record(folder, "FuzzyBear", number, status=status).write()
         if began:
             (folder / "metrics.jsonl").touch()
@@ -88,7 +88,7 @@ def test_the_latest_is_one_that_began(tmp_path: Path, recipes: Path) -> None:
 def test_only_what_a_process_trains_is_running(tmp_path: Path, recipes: Path) -> None:
     statuses: list[Status] = ["running", "running", "complete"]
     for status in statuses:
-        number, folder = ledger.open_version(tmp_path, "FuzzyBear", recipes)
+        number, folder = ledger.open_version(tmp_path, "FuzzyBear", [recipes])
         Record(folder, "FuzzyBear", number, status=status).write()
     # v6 in training; v7 killed; a kill leaves the lock's file, which says nothing
     with lock.take(tmp_path / "fuzzybear" / "v6"):

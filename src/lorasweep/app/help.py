@@ -1,10 +1,11 @@
-"""What `train.py --help` prints: written for a person, and quick, since it only lists the files of conf/."""
+"""What `--help` prints: written for a person, and quick, since it only lists the files of conf/."""
 
 from __future__ import annotations
 
 import textwrap
 from pathlib import Path
 
+from lorasweep import program
 from lorasweep.compose.precedence import ORDER
 
 GROUPS = {
@@ -24,27 +25,36 @@ GROUPS = {
 """The groups in the order in which a person decides, and what each decides."""
 
 
-def choices(conf: Path) -> dict[str, list[str]]:
-    """Return every config group in `conf` with its choices, in the order of `GROUPS`; private ones left out.
+def choices(*folders: Path) -> dict[str, list[str]]:
+    """Return every config group with its choices, in the order of `GROUPS`; private ones left out.
 
     A choice in a subfolder is written with a slash: lora has food and food/v1.
+
+    Args:
+        folders: of configs, the program's first, then those of one's own.
     """
-    found: dict[str, list[str]] = {}
-    for folder in sorted(path for path in conf.iterdir() if path.is_dir() and path.name != "hydra"):
-        files = (path for path in folder.rglob("*.yaml") if not path.name.startswith("_"))
-        found[folder.name] = sorted((str(file.relative_to(folder))[:-5] for file in files), key=_natural)
+    found: dict[str, set[str]] = {}
+    for conf in folders:
+        for folder in sorted(path for path in conf.iterdir() if path.is_dir() and path.name != "hydra"):
+            files = (path for path in folder.rglob("*.yaml") if not path.name.startswith("_"))
+            found.setdefault(folder.name, set()).update(str(file.relative_to(folder))[:-5] for file in files)
     order = list(GROUPS)
-    return dict(sorted(found.items(), key=lambda item: order.index(item[0]) if item[0] in order else len(order)))
+    listed = {group: sorted(names, key=_natural) for group, names in found.items()}
+    return dict(sorted(listed.items(), key=lambda item: order.index(item[0]) if item[0] in order else len(order)))
 
 
-def text(conf: Path) -> str:
-    """Return the whole help."""
+def text(*folders: Path) -> str:
+    """Return the whole help.
+
+    Args:
+        folders: as `choices` has them.
+    """
     lines = []
-    for group, names in choices(conf).items():
+    for group, names in choices(*folders).items():
         lines.append(f"  {group:<11} {GROUPS.get(group, '')}".rstrip())
         listed = textwrap.wrap(", ".join(folded(names)), 94, break_on_hyphens=False)
         lines += [" " * 14 + line for line in listed]
-    return _HELP.format(groups="\n".join(lines), order=ORDER)
+    return _HELP.format(groups="\n".join(lines), order=ORDER).replace("python train.py", program.command())
 
 
 def folded(names: list[str]) -> list[str]:

@@ -7,12 +7,16 @@ import os
 import sys
 from collections.abc import Sequence
 
-from lorasweep.commands import clean, recipe, reference, storage, study, themes, versions
+from lorasweep.commands import clean, recipe, reference, storage, study, themes, train, versions
 from lorasweep.errors import UserError
 from lorasweep.text.encoding import escape_output
 
-VERBS = (recipe, versions, clean, themes, study, storage, reference)
-"""The modules of the verbs, in the order of the help: each has `add`, which declares it to argparse."""
+VERBS = (train, recipe, versions, clean, themes, study, storage, reference)
+"""The modules of the verbs, in the order of the help.
+
+Each has `add`, which declares its arguments to argparse, and the function that runs it: it returns an exit code, or
+None for 0.
+"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,19 +24,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     escape_output()
     args = _parser().parse_args(argv)
     try:
-        args.verb(args)
+        code = args.verb(args)
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever reads (head, less) has seen enough. What is left must not be written again as Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except UserError as error:
         print(error.render(), file=sys.stderr)
         return 2
-    return 0
+    return code or 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="lorasweep", description="Everything about LoRA versions but training them.")
+    parser = argparse.ArgumentParser(prog="lorasweep", description="LoRA versions: trained, searched, compared, kept.")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     for verb in VERBS:
         verb.add(verbs)

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from lorasweep import program
 from lorasweep.commands.output import write
 from lorasweep.errors import UserError
 
@@ -40,5 +41,5 @@ def run(args: argparse.Namespace) -> None:
             )
         write(args.out, text)
         for line in text.splitlines():
-            if "python train.py" in line:
+            if f"{program.command()} " in line:
                 print(line.removeprefix("# "))

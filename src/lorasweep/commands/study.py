@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lorasweep import program
 from lorasweep.errors import UserError
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def _list(args: argparse.Namespace) -> None:
     if not places:
         raise UserError(
             f"{args.storage or args.output_root / 'studies'} holds no study: "
-            "start one with python train.py -m hydra/sweeper=optuna, or give --output-root or --storage",
+            f"start one with {program.command()} -m hydra/sweeper=optuna, or give --output-root or --storage",
             title="There is nothing to list",
         )
     lines = {}

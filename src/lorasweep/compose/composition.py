@@ -20,6 +20,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from lorasweep import program
 from lorasweep.checks import check
 from lorasweep.compose import hydra_settings, overrides, precedence
 from lorasweep.compose.resuming import resumed
@@ -30,7 +31,7 @@ from lorasweep.schema.limits import ill_typed
 from lorasweep.schema.measures import METRICS
 from lorasweep.text.names import did_you_mean
 
-CONF = Path(__file__).resolve().parents[3] / "conf"
+CONF = program.conf()
 VERSION_BASE = "1.3"
 
 _TARGETS = (

@@ -2,39 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
 
 from lorasweep.errors import Problem
 from lorasweep.schema import schema_keys
 from lorasweep.text.names import did_you_mean
 
 
+def repository(line: Sequence[str], config_name: str | None = None) -> Any:
+    """Return Hydra's view of all config files, those of folders that a command line adds included.
+
+    Args:
+        line: overrides. Hydra must be initialized.
+        config_name: the root config's name; it may add folders too.
+    """
+    loader = GlobalHydra.instance().config_loader()
+    assert isinstance(loader, ConfigLoaderImpl)
+    places = [text for text in line if text.lstrip("+").startswith("hydra.searchpath=")]
+    try:
+        return loader._parse_overrides_and_create_caching_repo(config_name, places)[1]
+    except HydraException:  # said where the overrides are judged
+        return loader.repository
+
+
 class Groups:
     """The config groups that Hydra was initialized with, and their choices; a leading _ makes a name private.
 
     Args:
-        elsewhere: whether the command line adds folders of configs; what is unknown is then left to Hydra.
+        line: overrides, of which `hydra.searchpath` adds folders of configs.
+        config_name: the root config's name.
 
     Attributes:
         names: of the groups.
     """
 
-    def __init__(self, elsewhere: bool) -> None:
-        self.elsewhere = elsewhere
+    def __init__(self, line: Sequence[str] = (), config_name: str | None = None) -> None:
         # The loader's own get_group_options copies every config on every call.
-        self._repository: Any = GlobalHydra.instance().config_loader().repository  # type: ignore[attr-defined]
+        self._repository = repository(line, config_name)
         everything = self._repository.get_group_options("", ObjectType.GROUP)
         self.names = [group for group in everything if group != "hydra"]
 
     def has(self, group: str) -> bool:
-        """Return whether there is, or may be, such a group."""
-        return group in self.names or group.startswith("hydra/") or (self.elsewhere and "." not in group)
+        """Return whether there is such a group."""
+        return group in self.names or group.startswith("hydra/")
 
     def of(self, group: str) -> list[str]:
         """Return the choices of a group, those in subfolders included (lora has food and food/v1)."""
@@ -51,7 +69,7 @@ class Groups:
     def problem(self, text: str, override: Override) -> Problem | None:
         """Return what is wrong with the choice of a group, or None."""
         group, value, choices = override.key_or_group, override.value(), self.of(override.key_or_group)
-        if override.is_delete() or value in choices or self.elsewhere:
+        if override.is_delete() or value in choices:
             return None
         if not choices:
             known = [f"hydra/{name}" for name in self._repository.get_group_options("hydra", ObjectType.GROUP)]

@@ -10,6 +10,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from lorasweep import program
 from lorasweep.errors import Problem
 from lorasweep.text.names import did_you_mean
 
@@ -46,7 +47,7 @@ def _problem(text: str, override: Override, settings: DictConfig, error: Excepti
     if key in known:
         return Problem(f"{text}: {_expected(error)}", key)
     nearest = did_you_mean(key, known).removesuffix("?")
-    hint = f"{nearest}={value}?" if nearest else "; python train.py --cfg hydra lists them"
+    hint = f"{nearest}={value}?" if nearest else f"; {program.command()} --cfg hydra lists them"
     return Problem(f"{text}: Hydra has no setting {key}{hint}", key)
 
 

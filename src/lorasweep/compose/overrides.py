@@ -10,6 +10,7 @@ from hydra.core.override_parser.types import Glob, IntervalSweep, Override
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from lorasweep import program
 from lorasweep.compose import suggestions
 from lorasweep.compose.arguments import Foreign
 from lorasweep.compose.groups import Groups
@@ -35,7 +36,7 @@ class Judged:
 def judge(overrides: Sequence[str]) -> Judged:
     """Judge each override by itself: its syntax, its group and choice, its key. Hydra must be initialized."""
     judged = Judged()
-    groups = Groups(elsewhere=any(text.lstrip("+").startswith("hydra.searchpath=") for text in overrides))
+    groups = Groups(overrides)
     for text in overrides:
         override = parsed(text)
         if override is None or override.is_sweep_override():
@@ -50,9 +51,14 @@ def judge(overrides: Sequence[str]) -> Judged:
     return judged
 
 
-def options(given: Sequence[Foreign]) -> list[Problem]:
-    """Return what to type instead of options with dashes, which train.py does not have. Hydra must be initialized."""
-    groups, problems = Groups(elsewhere=False), []
+def options(given: Sequence[Foreign], line: Sequence[str] = ()) -> list[Problem]:
+    """Return what to type instead of options with dashes, which there are not.
+
+    Args:
+        given: such options.
+        line: the overrides beside them. Hydra must be initialized.
+    """
+    groups, problems = Groups(line), []
     for option in given:
         name, value = option.name, option.value
         if name in schema_keys() or name in groups.names:
@@ -112,7 +118,7 @@ def _key_problem(text: str, override: Override, groups: Groups) -> Problem | Non
     if key.startswith("hydra.") or ((key in known or of_list) and not override.is_delete()):
         return None
     if key == "hydra":
-        return Problem(f"{text}: settings of Hydra are set one by one; python train.py --cfg hydra lists them", key)
+        return Problem(f"{text}: settings of Hydra are set one by one; {program.command()} --cfg hydra lists them", key)
     if "_target_" in key.split("."):
         return Problem(f"{text}: a config cannot name code to run; choose from a group, such as optimizer=adamw", key)
     if override.is_delete():

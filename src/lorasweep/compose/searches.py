@@ -10,6 +10,7 @@ import hydra
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from lorasweep import program
 from lorasweep.compose.composition import COMPOSING_ERRORS
 from lorasweep.compose.typed import parsed
 from lorasweep.errors import Problem
@@ -54,7 +55,7 @@ def judge(line: Sequence[str], config_name: str, *, several: bool) -> Asked:
     given = {text: override for text in line if (override := parsed(text))}
     own = {text: override for text, override in given.items() if _node(override) is not None}
     if not several:
-        cure = "it says how several versions are run: add -m, as in python train.py -m ..."
+        cure = f"it says how several versions are run: add -m, as in {program.command()} -m ..."
         problems = [Problem(f"{text}: {cure}", _key(override)) for text, override in own.items()]
         return Asked([text for text in line if text not in own], problems)
     refused = {text: _swept(text, override) for text, override in own.items() if override.is_sweep_override()}

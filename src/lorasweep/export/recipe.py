@@ -11,6 +11,7 @@ from typing import Any
 from omegaconf import OmegaConf
 from torch import Tensor
 
+from lorasweep import program
 from lorasweep.errors import UserError
 from lorasweep.export.fitting import Fitted, fit
 from lorasweep.export.formula import escaped
@@ -122,7 +123,7 @@ def _text(
     """
     choice = _choice(saved)
     name = choice or slug(str(fitted.recipe.get("name", "recipe")))
-    run = f"python train.py lora={shlex.quote(name)}"
+    run = f"{program.command()} lora={shlex.quote(name)}"
     was = ["base_model=sdxl", *(["base_model.path=FILE"] if given else [])] if base == "sdxl" else []
     exact = " ".join([run, *was, *given, overrides(fitted.elsewhere)]).strip()
     notes = [*notes, *fitted.notes]

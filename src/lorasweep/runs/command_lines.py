@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from lorasweep import program
 from lorasweep.schema import schema_keys, slug
 from lorasweep.text.shell import shell_quoted
 
-RECIPES = Path(__file__).resolve().parents[3] / "conf" / "lora"
+_PLACE = re.compile(r"file://([^'\"\],]+)")
+
+
+def recipe_folders(line: Iterable[str] = ()) -> list[Path]:
+    """Return the folders that recipes are in: the program's, and those that `hydra.searchpath` adds.
+
+    Args:
+        line: overrides, of which one may do so.
+    """
+    own = [place for text in line if key_of(text) == "hydra.searchpath" for place in _PLACE.findall(text)]
+    return [folder / "lora" for folder in (program.conf(), *map(Path, own))]
 
 
 def train(overrides: Iterable[str]) -> str:
     """Return the command that trains one version with these overrides."""
-    return " ".join(["python train.py", *(shell_quoted(text) for text in overrides)])
+    return " ".join([program.command(), *(shell_quoted(text) for text in overrides)])
 
 
 def resume(name: str, recipe: str, version: int, output_root: str, *changes: str) -> str:
@@ -27,7 +39,7 @@ def resume(name: str, recipe: str, version: int, output_root: str, *changes: str
         *changes: further overrides.
     """
     group = recipe.partition("/")[0]
-    named = [f"lora={group}"] if slug(name) == group and (RECIPES / f"{group}.yaml").exists() else []
+    named = [f"lora={group}"] if slug(name) == group and (recipe_folders()[0] / f"{group}.yaml").exists() else []
     root = [] if output_root == "outputs" else [f"output_root={output_root}"]
     return train([*(named or ["lora=custom", f"name={name}"]), f"resume=v{version}", *changes, *root])
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import torch
 
+from lorasweep import program
+
 PACKAGES = (
     "lorasweep",
     "torch",
@@ -36,7 +38,8 @@ def environment(device: torch.device) -> dict[str, str | None]:
 
 def git_commit() -> str | None:
     """Return the commit that the program runs from, or None outside a checkout."""
-    root = Path(__file__).resolve().parents[3]
+    if (root := program.checkout()) is None:
+        return None
     try:
         commit = _git(root, "rev-parse", "HEAD")
         return commit + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from lorasweep.errors import UserError
 from lorasweep.runs import command_lines as commands
 from lorasweep.runs import lock, paths
-from lorasweep.runs.command_lines import RECIPES
 from lorasweep.runs.record import Record
 from lorasweep.schema import schema_keys, slug
 
@@ -26,13 +26,24 @@ LENGTHS = ("training.epochs", "training.max_steps")
 """Settings that say for how long a version is trained; the second wins."""
 
 
-def documented(name: str, recipes: Path = RECIPES) -> int:
-    """Return the highest version that the recipes document for `name`; 0 without a history."""
-    return max((_number(path.stem) for path in (recipes / slug(name)).glob("v*.yaml")), default=0)
+def documented(name: str, recipes: Iterable[Path]) -> int:
+    """Return the highest version that recipes document for a name; 0 without a history.
+
+    Args:
+        name: the display name.
+        recipes: folders of recipes.
+    """
+    files = (path for folder in recipes for path in (folder / slug(name)).glob("v*.yaml"))
+    return max((_number(path.stem) for path in files), default=0)
 
 
-def open_version(output_root: Path | str, name: str, recipes: Path = RECIPES) -> tuple[int, Path]:
+def open_version(output_root: Path | str, name: str, recipes: Iterable[Path] | None = None) -> tuple[int, Path]:
     """Claim the next version number of `name` and create its folder.
+
+    Args:
+        output_root: folder of all versions.
+        name: the display name.
+        recipes: folders of recipes, whose history the numbers continue; None = those of the program.
 
     Returns:
         The number and the new, empty folder `<output_root>/<slug>/v<N>`.
@@ -42,10 +53,11 @@ def open_version(output_root: Path | str, name: str, recipes: Path = RECIPES) ->
     """
     home = Path(output_root) / slug(name)
     claims = home / ".claims"
+    history = documented(name, commands.recipe_folders() if recipes is None else recipes)
     try:
         claims.mkdir(parents=True, exist_ok=True)
         while True:
-            taken = [documented(name, recipes), *(_number(path.name) for path in home.iterdir())]
+            taken = [history, *(_number(path.name) for path in home.iterdir())]
             taken += [int(claim.name) for claim in claims.iterdir() if claim.name.isdigit()]
             number = max(taken) + 1
             try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
 from lorasweep.compose.composition import composing
+from lorasweep.compose.groups import repository
 from lorasweep.schema import Config, schema_keys
 from lorasweep.search.distributions import contains
 from lorasweep.search.space import Space
@@ -27,19 +28,22 @@ def documented(config: Config | DictConfig, space: Space) -> tuple[list[dict[str
     """Return the documented versions of a config's recipe that are points of a space (for `hydra.sweeper.sources`).
 
     Args:
-        config: of the study; its recipe, `food` or `food/v8`, says whose versions. space: what the study searches.
+        config: of the study; its recipe, `food` or `food/v8`, says whose versions.
+        space: what the study searches.
 
     Returns:
         The parameters of each version that fits, oldest first, each once; and remarks: which version was left out
         and why, and what a version that fits had beyond the space.
     """
     ours = config.copy() if isinstance(config, DictConfig) else OmegaConf.structured(config)
+    given = OmegaConf.select(ours, "hydra.overrides.hydra") or []
+    places = [text for text in given if text.startswith("hydra.searchpath=")]  # of recipes of one's own
     with open_dict(ours):
         ours.pop("hydra", None)
     slug = str(ours.recipe).partition("/")[0]
     with nullcontext() if GlobalHydra.instance().is_initialized() else composing():
-        names = _versions(slug)
-        versions = {name: _composed(name) for name in names}
+        names = _versions(slug, places)
+        versions = {name: _composed(name, places) for name in names}
     if not versions:
         return [], [f"lora={slug} has no documented versions to begin with"]
     keys = [key.name for key in schema_keys().values() if key.resume != "which"]
@@ -60,17 +64,16 @@ def documented(config: Config | DictConfig, space: Space) -> tuple[list[dict[str
     return list(found.values()), remarks
 
 
-def _versions(slug: str) -> list[str]:
+def _versions(slug: str, places: Sequence[str]) -> list[str]:
     """Return `food/v1`, `food/v2`, ... as far as there are configs, by their numbers."""
-    loader = GlobalHydra.instance().config_loader()
-    options = loader.get_group_options(f"lora/{slug}", results_filter=ObjectType.CONFIG)
+    options = repository(places).get_group_options(f"lora/{slug}", ObjectType.CONFIG)
     numbered = sorted((int(match[1]), option) for option in options if (match := re.fullmatch(r"v(\d+)", option)))
     return [f"{slug}/{option}" for _, option in numbered]
 
 
-def _composed(name: str) -> tuple[DictConfig, Mapping[str, str]]:
+def _composed(name: str, places: Sequence[str]) -> tuple[DictConfig, Mapping[str, str]]:
     """Return a version's config and the choice of each group."""
-    config = hydra.compose("config", [f"lora={name}"], return_hydra_config=True)
+    config = hydra.compose("config", [*places, f"lora={name}"], return_hydra_config=True)
     choices = dict(config.hydra.runtime.choices)
     with open_dict(config):
         del config["hydra"]  # large, and copied with every try

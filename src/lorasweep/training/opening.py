@@ -20,6 +20,7 @@ from lorasweep.console import Progress, keep, open_log, say
 from lorasweep.errors import UserError
 from lorasweep.optim.schedule import factor
 from lorasweep.runs import ledger, lock, paths
+from lorasweep.runs.command_lines import recipe_folders
 from lorasweep.runs.environment import environment
 from lorasweep.runs.record import Objective, Origin, Record, Trial, now
 from lorasweep.runs.stopwatch import Stopwatch
@@ -109,7 +110,7 @@ def _open_folder(job: Job, subject: Subject, version: Version) -> tuple[Record, 
     Raises:
         UserError: the folder cannot be written.
     """
-    version.number, folder = ledger.open_version(job.config.output_root, job.config.name)
+    version.number, folder = ledger.open_version(job.config.output_root, job.config.name, recipe_folders(job.overrides))
     held = lock.take(folder)
     _write_config(folder, job)
     files.write_json(paths.manifest(folder), subject.images)
