@@ -16,76 +16,19 @@ from lorasweep.compose.composition import CONF, composing, load
 from lorasweep.errors import UserError
 from lorasweep.export.recipe import recipe_from_file
 from lorasweep.export.weights import read_weights
+from lorasweep.tracking.group import mark_best
 from lorasweep.training.cohort import run
 
-OWN = '''
-"""Parts of a user's own: descent along the gradient's sign, a metric of the model."""
-
-from lorasweep.metrics.metric import Measuring, Metric
-from lorasweep.optim.optimizers.kind import OptimizerKind
-
-
-def build(groups, rate, arguments):
-    import torch
-
-    class Sign(torch.optim.Optimizer):
-        def __init__(self, groups, lr):
-            super().__init__(groups, {"lr": lr})
-
-        @torch.no_grad()
-        def step(self, closure=None):
-            for group in self.param_groups:
-                for parameter in group["params"]:
-                    if parameter.grad is not None:
-                        parameter.sub_(parameter.grad.sign(), alpha=group["lr"])
-                        self.state[parameter]["count"] = self.state[parameter].get("count", 0) + 1
-
-    return Sign(groups, rate)
-
-
-SIGN = OptimizerKind(build=build, arguments=lambda config: {}, dotted="own_parts.Sign", constants={})
-
-
-class Steadiness(Measuring):
-    def __init__(self, name):
-        self.name = name
-
-    def begin(self, measured):
-        assert measured.base is not None and len(measured.heldout()) == len(measured.heldout_images())
-
-    def base(self):
-        return {self.name: 1.0}
-
-    def model(self):
-        return {self.name: 0.25}
-
-
-def steady(name):
-    return Metric(
-        direction="maximize",
-        label="steadiness",
-        meaning="how little it moves",
-        margin=0.1,
-        needs={"evaluation.heldout_loss=true": "evaluation.heldout_loss"},
-        prepare=lambda config: Steadiness(name),
-    )
-
-
-STEADINESS, DOTTED = steady("val/steadiness"), steady("own_parts:DOTTED")
-'''
+OWN = Path(__file__).parent / "own"
 NO_CONSTANTS = ["optimizer.beta1=null", "optimizer.beta2=null", "optimizer.eps=null"]
 QUICK = ["dataset.repeats=1", "training.max_steps=2", "sampling.every_epochs=0", "evaluation.clip=false"]
 SHORT = [*QUICK, "evaluation.timesteps=1", "evaluation.bins=1", "evaluation.max_images=1", "tracker=none"]
 
 
 @pytest.fixture
-def own_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A module of a user's own on Python's path."""
-    folder = tmp_path / "own"
-    folder.mkdir()
-    (folder / "own_parts.py").write_text(OWN)
-    monkeypatch.syspath_prepend(folder)
-    yield
+def own_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`own/own_parts.py`, a module of a user's own on Python's path."""
+    monkeypatch.syspath_prepend(OWN)
 
 
 @pytest.fixture
@@ -93,6 +36,7 @@ def installed(own_parts: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     """The same as an installed package that declares entry points."""
     entries = [
         EntryPoint("sign", "own_parts:SIGN", "lorasweep.optimizers"),
+        EntryPoint("notes", "own_parts:NOTES", "lorasweep.trackers"),
         EntryPoint("val/steadiness", "own_parts:STEADINESS", "lorasweep.metrics"),
     ]
     registry._entries.cache_clear()
@@ -166,3 +110,12 @@ def test_an_own_metric_is_an_objective(installed: None, tmp_path: Path) -> None:
 def test_a_metric_of_a_dotted_name_is_measured_where_it_is_named(own_parts: None, tmp_path: Path) -> None:
     record = trained(tmp_path, "evaluation.select_by=own_parts:DOTTED", "allow_code=[own_parts]")
     assert record["epochs"][0]["metrics"]["own_parts:DOTTED"] == 0.25
+
+
+def test_an_own_tracker_hears_of_everything(installed: None, tmp_path: Path) -> None:
+    trained(tmp_path, "tracker.others=[notes]")
+    folder = tmp_path / "outputs" / "fuzzybear" / "v6"
+    lines = (folder / "notes.txt").read_text().splitlines()
+    assert "FuzzyBear_v6.safetensors" in lines and lines[-1] == "complete" and len(lines) > 3
+    mark_best(folder, ["notes"])
+    assert (folder / "notes.txt").read_text() == "the best"

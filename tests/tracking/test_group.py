@@ -9,7 +9,7 @@ import pytest
 from lorasweep.schema import Config
 from lorasweep.tracking import Trackers, open_trackers, read_rows
 from lorasweep.tracking.jsonl import JsonLines
-from lorasweep.tracking.tracker import split_key
+from lorasweep.tracking.tracker import Tracked, split_key
 
 
 class Fake:
@@ -90,7 +90,7 @@ def test_a_tracker_that_cannot_start_is_left_out(tmp_path):
     (tmp_path / "tensorboard").write_text("a file where the folder should be")
     config = Config(name="FuzzyBear")
     config.tracker.wandb.mode = "disabled"
-    trackers = open_trackers(config, tmp_path, 6, say=said.append, resumed_step=None)
+    trackers = open_trackers(Tracked(config, tmp_path, 6, say=said.append, resumed_step=None))
     use(trackers)
     assert len(said) == 1 and said[0].startswith("TensorBoard is off, the training goes on without it: FileExists")
     assert len(read_rows(tmp_path / "metrics.jsonl")) == 1
@@ -100,7 +100,7 @@ def test_nothing_but_metrics_jsonl_is_written_when_the_others_are_off(tmp_path):
     config = Config(name="FuzzyBear")
     config.tracker.tensorboard = False
     config.tracker.wandb.mode = "disabled"
-    use(open_trackers(config, tmp_path, 6, say=print, resumed_step=None))
+    use(open_trackers(Tracked(config, tmp_path, 6, say=print, resumed_step=None)))
     assert [path.name for path in tmp_path.iterdir()] == ["metrics.jsonl"]
 
 

@@ -22,7 +22,8 @@ from PIL import Image
 
 from lorasweep.schema import Config
 from lorasweep.tracking import open_trackers
-from lorasweep.tracking.wandb import crown, open_wandb, reachable
+from lorasweep.tracking.tracker import Tracked
+from lorasweep.tracking.wandb import mark_best, open_wandb, reachable
 
 
 @pytest.fixture(autouse=True)
@@ -73,7 +74,7 @@ def test_everything_of_a_version_is_in_the_offline_run(tmp_path, capfd):
     folder, said = folder_in(tmp_path), []
     (folder / "FuzzyBear_v6.safetensors").write_bytes(b"weights")
     Image.new("RGB", (64, 48), "red").save(folder / "sample.png")
-    trackers = open_trackers(config(), folder, 6, say=said.append, resumed_step=None)
+    trackers = open_trackers(Tracked(config(), folder, 6, say=said.append, resumed_step=None))
     trackers.metrics({"train/loss": 0.5, "train/lr_unet": 1e-4, "epoch": 1}, 20)
     trackers.metrics({"val/loss_ratio": 0.7, "image/clip_image": 0.6, "time/seconds_per_step": 0.04}, 40)
     trackers.images({"samples/0 sks bear, 100 % fuzzy": folder / "sample.png"}, 40)
@@ -132,7 +133,7 @@ def test_everything_of_a_version_is_in_the_offline_run(tmp_path, capfd):
 def test_a_resumed_version_goes_on_under_the_same_id(tmp_path):
     folder, said = folder_in(tmp_path), []
     for resumed_step in (None, 10):
-        trackers = open_trackers(config("offline"), folder, 6, say=said.append, resumed_step=resumed_step)
+        trackers = open_trackers(Tracked(config("offline"), folder, 6, say=said.append, resumed_step=resumed_step))
         trackers.metrics({"train/loss": 0.5}, 11)
         trackers.finish("failed", {})
         time.sleep(1.1)  # W&B names its folders by the second
@@ -141,9 +142,9 @@ def test_a_resumed_version_goes_on_under_the_same_id(tmp_path):
     assert len({records["run"][0]["run_id"] for records in runs}) == 1
     assert runs[0]["exit"][0]["exit_code"] == 1
     # An evaluation of the same version is a run of its own.
-    open_trackers(config("offline"), folder, 6, say=said.append, resumed_step=None, job_type="evaluate").finish(
-        "complete", {}
-    )
+    open_trackers(
+        Tracked(config("offline"), folder, 6, say=said.append, resumed_step=None, job_type="evaluate")
+    ).finish("complete", {})
     assert len({part.name.split("-")[-1] for part in parts(folder)}) == 2
 
 
@@ -151,7 +152,7 @@ def test_online_without_a_server_goes_offline_within_seconds(tmp_path, monkeypat
     monkeypatch.setenv("WANDB_API_KEY", "a" * 40)
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     folder, said, start = folder_in(tmp_path), [], time.monotonic()
-    trackers = open_trackers(config("online"), folder, 6, say=said.append, resumed_step=None)
+    trackers = open_trackers(Tracked(config("online"), folder, 6, say=said.append, resumed_step=None))
     trackers.metrics({"train/loss": 0.5}, 1)
     trackers.finish("complete", {})
     assert time.monotonic() - start < 10
@@ -181,7 +182,7 @@ def test_a_server_that_refuses_the_key_sends_the_run_offline_under_its_id(tmp_pa
     monkeypatch.setenv("WANDB_API_KEY", "a" * 40)
     monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.server_port}")
     folder, said = folder_in(tmp_path), []
-    trackers = open_trackers(config("auto"), folder, 6, say=said.append, resumed_step=None)
+    trackers = open_trackers(Tracked(config("auto"), folder, 6, say=said.append, resumed_step=None))
     trackers.metrics({"train/loss": 0.5}, 1)
     trackers.finish("complete", {})
     server.shutdown()
@@ -197,9 +198,8 @@ def test_a_server_that_refuses_the_key_sends_the_run_offline_under_its_id(tmp_pa
 def test_the_environment_may_disable_w_and_b_but_not_against_the_config(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "disabled")
     folder, said = folder_in(tmp_path), []
-    options: dict[str, Any] = {"say": said.append, "resumed": False, "job_type": "train"}
-    assert open_wandb(config("auto"), folder, 6, **options) is None
-    run = open_wandb(config("offline"), folder, 6, **options)
+    assert open_wandb(Tracked(config("auto"), folder, 6, said.append, resumed_step=None)) is None
+    run = open_wandb(Tracked(config("offline"), folder, 6, said.append, resumed_step=None))
     assert run is not None
     run.finish("complete", {})
 
@@ -237,7 +237,7 @@ def trained(folder: Path, values: Config, *, status: str = "complete", version: 
     weights = folder / f"FuzzyBear_v{version}.safetensors"
     weights.write_bytes(b"weights")
     trackers = open_trackers(
-        values, folder, version, say=lambda line: None, resumed_step=None, job_type="trial", trial=TRIAL
+        Tracked(values, folder, version, say=lambda line: None, resumed_step=None, job_type="trial", trial=TRIAL)
     )
     trackers.metrics({"val/loss_ratio": 0.7}, 10)
     trackers.weights(weights, [f"v{version}", "latest"], {"epoch": 2})
@@ -268,11 +268,11 @@ def test_a_trial_is_a_run_of_its_study(tmp_path, status):
     assert set(artifact["aliases"]) == {"fuzzybear-v7", "latest"}
 
 
-def test_crown_moves_best_to_the_weights_of_the_same_run(tmp_path, capfd):
+def test_mark_best_moves_best_to_the_weights_of_the_same_run(tmp_path, capfd):
     folder, said = folder_in(tmp_path), []
     weights = trained(folder, config("offline"))
     time.sleep(1.1)  # W&B names its folders by the second
-    crown(folder, say=said.append)
+    mark_best(folder, say=said.append)
     first, second = (inspect(part) for part in parts(folder))
     assert first["run"][0]["run_id"] == second["run"][0]["run_id"]
     for key in ("run_group", "job_type", "display_name", "tags", "config"):
@@ -288,29 +288,29 @@ def test_crown_moves_best_to_the_weights_of_the_same_run(tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_crown_is_quiet_where_the_version_was_not_logged(tmp_path, monkeypatch):
+def test_mark_best_is_quiet_where_the_version_was_not_logged(tmp_path, monkeypatch):
     folder, said = folder_in(tmp_path), []
     values = config("disabled")
     trained(folder, values)
-    crown(folder, say=said.append)
+    mark_best(folder, say=said.append)
     assert not (folder / "wandb").exists() and said == []
     values.tracker.wandb.mode = "auto"
     monkeypatch.setenv("WANDB_MODE", "disabled")
     trained(folder, values)
-    crown(folder, say=said.append)
+    mark_best(folder, say=said.append)
     assert parts(folder) == [] and said == []
 
 
-def test_crown_does_not_raise(tmp_path):
+def test_mark_best_does_not_raise(tmp_path):
     said: list[str] = []
-    crown(tmp_path / "v9", say=said.append)
+    mark_best(tmp_path / "v9", say=said.append)
     assert len(said) == 1 and said[0].startswith("W&B: v9 cannot be marked as the best")
 
 
 def test_what_a_kill_cost_is_logged_again_and_nothing_twice(tmp_path):
     folder = folder_in(tmp_path)
     Image.new("RGB", (8, 8), "red").save(folder / "sample.png")
-    first = open_trackers(config("offline"), folder, 6, say=lambda line: None, resumed_step=None)
+    first = open_trackers(Tracked(config("offline"), folder, 6, say=lambda line: None, resumed_step=None))
     first.metrics({"epoch": 0, "val/loss": 0.7}, 0)
     first.images({"samples/0 sks bear": folder / "sample.png"}, 0)
     first.metrics({"train/loss": 0.5}, 1)
@@ -320,7 +320,7 @@ def test_what_a_kill_cost_is_logged_again_and_nothing_twice(tmp_path):
     rows = [{"step": 0, "epoch": 0, "val/loss": 0.7}, {"step": 1, "train/loss": 0.5}]
     rows += [{"step": 2, "train/loss": 0.4, "train/grad_norm": None}, {"step": 2, "epoch": 1, "val/loss": 0.6}]
 
-    again = open_trackers(config("offline"), folder, 6, say=lambda line: None, resumed_step=2)
+    again = open_trackers(Tracked(config("offline"), folder, 6, say=lambda line: None, resumed_step=2))
     again.replay(rows)
     again.replay_images({"samples/0 sks bear": folder / "sample.png"}, 0)
     again.replay_images({"samples/0 sks bear": folder / "sample.png"}, 2)
@@ -334,7 +334,7 @@ def test_what_a_kill_cost_is_logged_again_and_nothing_twice(tmp_path):
     # A part of which the kill left nothing but its beginning.
     (file,) = older.glob("*.wandb")
     os.truncate(file, 7)
-    tracker = open_wandb(config("offline"), folder, 6, say=lambda line: None, resumed=True, job_type="train")
+    tracker = open_wandb(Tracked(config("offline"), folder, 6, lambda line: None, resumed_step=0))
     assert tracker is not None
     assert not tracker.has("val/loss", 0) and tracker.has("train/loss", 2) and tracker.has("samples/0", 2)
     tracker.finish("complete", {})

@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
+from lorasweep.registry import Registry
 from lorasweep.schema.option import option
+
+TRACKERS: Registry[Any] = Registry(
+    "tracker",
+    "lorasweep.trackers",
+    {
+        "tensorboard": "lorasweep.tracking.tensorboard:TRACKER",
+        "wandb": "lorasweep.tracking.wandb:TRACKER",
+    },
+)
+"""What each name stands for (`tracking.tracker`); packages of a user's own add names by entry points."""
 
 
 @dataclass
@@ -52,3 +64,9 @@ class TrackerConfig:
     every_steps: int = option(10, "training metrics are means over this many steps", at_least=1, resume="free")
     tensorboard: bool = option(True, "write TensorBoard event files", resume="free")
     wandb: WandbConfig = field(default_factory=WandbConfig)
+    others: list[str] = option(
+        [],
+        "further trackers, of installed packages or as my_package.tracking:Mine",
+        choices=TRACKERS,
+        resume="free",
+    )

@@ -105,7 +105,7 @@ def _largest(config: DictConfig, key: str) -> int | None:
 
 
 def closing(config: DictConfig, study: optuna.Study, rows: Sequence[Row], best: Row | None) -> list[str]:
-    """Move W&B's `best` to the best version, and return the last lines of a search: where it is, how to go on.
+    """Let trackers know the best version, and return the last lines of a search: where it is, how to go on.
 
     Args:
         config: the search's. study: ended. rows: its leaderboard. best: its best row; None with several objectives,
@@ -116,9 +116,9 @@ def closing(config: DictConfig, study: optuna.Study, rows: Sequence[Row], best: 
         return [f"best      {row.version} in {row.folder}" for row in front] or ["best      none: no trial completed"]
     folder = Path(best.folder) if best.folder else None
     if folder is not None and paths.record(folder).exists():
-        from lorasweep.tracking.wandb import crown
+        from lorasweep.tracking.group import mark_best
 
-        crown(folder)
+        mark_best(folder, config.tracker.others)
     from lorasweep.search.storage import shown
 
     storage = config.hydra.sweeper.get("storage")

@@ -2,6 +2,6 @@
 
 from lorasweep.tracking.group import Trackers, open_trackers
 from lorasweep.tracking.jsonl import read_rows
-from lorasweep.tracking.tracker import STATUSES, Tracker
+from lorasweep.tracking.tracker import Tracker
 
-__all__ = ["STATUSES", "Tracker", "Trackers", "open_trackers", "read_rows"]
+__all__ = ["Tracker", "Trackers", "open_trackers", "read_rows"]

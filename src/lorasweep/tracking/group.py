@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lorasweep.runs import paths
 from lorasweep.tracking.jsonl import JsonLines
-from lorasweep.tracking.tracker import Tracker, split_key
-
-if TYPE_CHECKING:
-    from lorasweep.schema import Config
-
-Say = Callable[[str], None]
+from lorasweep.tracking.tracker import Say, Tracked, Tracker, kinds, split_key
 
 
 class Trackers:
@@ -87,60 +82,43 @@ class Trackers:
                 self._say(f"{name} stopped logging, the training goes on: {_reason(error)}")
 
 
-def open_trackers(
-    config: Config,
-    folder: Path,
-    version: int,
-    *,
-    say: Say,
-    resumed_step: int | None,
-    job_type: str = "train",
-    trial: Mapping[str, Any] | None = None,
-) -> Trackers:
-    """Open the trackers that `config.tracker` asks for; one that cannot be opened is reported and left out.
+def open_trackers(tracked: Tracked) -> Trackers:
+    """Open the trackers that a version's config asks for; one that cannot be opened is reported and left out.
+
+    What was logged beyond the step that it is resumed at is dropped (metrics.jsonl), hidden (TensorBoard) or logged
+    again under the same run id (W&B).
 
     Args:
-        config: the resolved config.
-        folder: the version folder; must exist. Everything is written inside it.
-        version: the version's number.
-        say: tells the user one line.
-        resumed_step: the step that training continues from (-1: it starts again); None for a new version. What was
-            logged beyond it is dropped (metrics.jsonl), hidden (TensorBoard) or logged again under the same run id
-            (W&B).
-        job_type: W&B's job type: train, trial or evaluate.
-        trial: {"study", "number"} and, where known, "params" of a search; None outside of one.
+        tracked: the version.
 
     Raises:
         OSError: metrics.jsonl cannot be written.
     """
     others: dict[str, Tracker] = {}
-
-    def add(name: str, make: Callable[[], Tracker | None]) -> None:
+    rows, wanted = JsonLines(paths.metrics(tracked.folder), tracked.resumed_step), tracked.config.tracker
+    for name, kind in kinds(wanted.others).items():
+        if not kind.is_on(wanted) and name not in wanted.others:
+            continue
         try:
-            tracker = make()
+            tracker = kind.open(tracked)
         except Exception as error:
-            say(f"{name} is off, the training goes on without it: {_reason(error)}")
+            tracked.say(f"{kind.title} is off, the training goes on without it: {_reason(error)}")
         else:
             if tracker is not None:
-                others[name] = tracker
+                others[kind.title] = tracker
+    return Trackers(rows, others, tracked.say)
 
-    def tensorboard() -> Tracker:
-        from lorasweep.tracking.tensorboard import TensorBoard
 
-        return TensorBoard(folder / "tensorboard", resumed_step)
+def mark_best(folder: Path, others: Sequence[str] = (), *, say: Say = lambda line: None) -> None:
+    """Let every tracker that knows a best version of a study take it to be this one.
 
-    def wandb() -> Tracker | None:
-        from lorasweep.tracking.wandb import open_wandb
-
-        resumed = resumed_step is not None
-        return open_wandb(config, folder, version, say=say, resumed=resumed, job_type=job_type, trial=trial)
-
-    rows = JsonLines(paths.metrics(folder), resumed_step)
-    if config.tracker.tensorboard:
-        add("TensorBoard", tensorboard)
-    if config.tracker.wandb.mode != "disabled":
-        add("W&B", wandb)
-    return Trackers(rows, others, say)
+    Args:
+        folder: the version folder of the best version, which has ended.
+        others: `tracker.others` of the study's config.
+        say: tells the user one line.
+    """
+    for kind in kinds(others).values():
+        kind.mark_best(folder, say)
 
 
 def _reason(error: Exception) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lorasweep.tracking.tracker import TrackerKind
+
 
 class TensorBoard:
     """Writes event files into `folder`.
@@ -55,3 +57,10 @@ class TensorBoard:
         figures = "".join(f"  \n{name}: {value:.6g}" for name, value in summary.items())
         self._writer.add_text("status", status + figures)
         self._writer.close()
+
+
+TRACKER = TrackerKind(
+    title="TensorBoard",
+    open=lambda tracked: TensorBoard(tracked.folder / "tensorboard", tracked.resumed_step),
+    is_on=lambda config: config.tensorboard,
+)

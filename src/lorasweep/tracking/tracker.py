@@ -1,13 +1,18 @@
-"""What every tracker can do."""
+"""What every tracker can do, and what is known of one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-# How a version can end; the words are record.json's.
-STATUSES = ("complete", "interrupted", "pruned", "failed")
+from lorasweep.registry import is_dotted
+from lorasweep.schema import Config, TrackerConfig
+from lorasweep.schema.tracker import TRACKERS
+
+Say = Callable[[str], None]
+"""Tells the user one line."""
 
 
 class Tracker(Protocol):
@@ -34,9 +39,64 @@ class Tracker(Protocol):
         """Close the tracker.
 
         Args:
-            status: one of `STATUSES`.
+            status: how the version ended, in record.json's words: complete, interrupted, pruned or failed.
             summary: the metrics that stand for the whole version (those of the selected epoch).
         """
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """The version that a tracker is opened for.
+
+    Attributes:
+        config: its resolved config.
+        folder: the version folder; it exists, and all that a tracker writes lies in it.
+        version: its number.
+        say: tells the user one line.
+        resumed_step: the step that training continues from (-1: it starts again); None for a new version.
+        job_type: train, trial or evaluate.
+        trial: {"study", "number"} and, where known, "params" of a search; None outside of one.
+    """
+
+    config: Config
+    folder: Path
+    version: int
+    say: Say
+    resumed_step: int | None
+    job_type: str = "train"
+    trial: Mapping[str, Any] | None = None
+
+
+def nothing_to_mark(folder: Path, say: Say) -> None:
+    """Do nothing: the tracker knows no best version."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackerKind:
+    """What is known of a tracker.
+
+    Attributes:
+        title: what messages call it.
+        open: returns the tracker of a version; None where it is off after all. What it raises is told, and the
+            training goes on without it.
+        is_on: whether keys of its own switch it on; `tracker.others` does so for any.
+        mark_best: marks a version, whose folder it is given and which has ended, as the best of its study, in the place
+            of another. It does not raise.
+    """
+
+    title: str
+    open: Callable[[Tracked], Tracker | None]
+    is_on: Callable[[TrackerConfig], bool] = lambda config: False
+    mark_best: Callable[[Path, Say], None] = nothing_to_mark
+
+
+def kinds(others: Iterable[str] = ()) -> dict[str, TrackerKind]:
+    """Return what is known of every tracker, by its name.
+
+    Args:
+        others: `tracker.others` of a checked config, for the dotted names among them.
+    """
+    return {name: TRACKERS[name] for name in [*TRACKERS, *filter(is_dotted, others)]}
 
 
 def split_key(name: str) -> tuple[str, str | None]:

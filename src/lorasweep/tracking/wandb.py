@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -25,14 +25,14 @@ from lorasweep import files
 from lorasweep.runs import paths
 from lorasweep.runs.record import Record
 from lorasweep.schema import Config, slug
+from lorasweep.schema.measures import METRICS
 from lorasweep.text.encoding import all_readable
 from lorasweep.text.shell import shell_quoted
-from lorasweep.tracking.tracker import split_key
+from lorasweep.tracking.tracker import Say, Tracked, TrackerKind, split_key
 
 if TYPE_CHECKING:
     import wandb
 
-GROUPS = ("train", "val", "image", "time")
 CONNECT_TIMEOUT = 2.0  # seconds to find out whether there is a network
 INIT_TIMEOUT = 15.0  # seconds that a server may take to accept a run
 INSPECT_TIMEOUT = 60.0  # seconds to read what an earlier process logged
@@ -56,7 +56,7 @@ class Wandb:
         run: wandb.Run,
         name: str,
         sync: str,
-        say: Callable[[str], None],
+        say: Say,
         *,
         in_study: bool = False,
         earlier: Sequence[Path] = (),
@@ -69,7 +69,7 @@ class Wandb:
         self._earlier = earlier
         # W&B's own step counts log() calls; ours is the optimizer step, so a resumed run draws over itself.
         run.define_metric("step")
-        for group in (*GROUPS, "samples"):
+        for group in dict.fromkeys([*(name.partition("/")[0] for name in METRICS), "time", "samples"]):
             run.define_metric(f"{group}/*", step_metric="step")
 
     def has(self, name: str, step: int) -> bool:
@@ -133,36 +133,22 @@ class Wandb:
             self._say(f"W&B: the upload is not finished. Upload the rest with: {self._sync}")
 
 
-def open_wandb(
-    config: Config,
-    folder: Path,
-    version: int,
-    *,
-    say: Callable[[str], None],
-    resumed: bool,
-    job_type: str,
-    trial: Mapping[str, Any] | None = None,
-    init_timeout: float = INIT_TIMEOUT,
-) -> Wandb | None:
-    """Start the W&B run of a version; `wandb/` comes to lie in `folder`.
+def open_wandb(tracked: Tracked, init_timeout: float = INIT_TIMEOUT) -> Wandb | None:
+    """Start the W&B run of a version; `wandb/` comes to lie in its folder.
 
     Goes offline, and says so once with the commands that show the run and that upload it later, when asked to, without
     a key, without a network and when the server does not take the run.
 
     Args:
-        config: the resolved config; all of it becomes the run's config.
-        folder: the version folder.
-        version: the version's number.
-        say: tells the user one line.
-        resumed: continue the run whose id the folder keeps.
-        job_type: train, trial or evaluate.
-        trial: {"study", "number"} and, where known, "params" of a search: the study is the group and a tag, all of
-            it comes to stand under `trial` in the run's config. None outside of one.
+        tracked: the version. All of its config becomes the run's; a resumed one continues the run whose id the folder
+            keeps; a study is the group and a tag, and all of `trial` stands under that name in the run's config.
         init_timeout: seconds that the server may take to accept the run.
 
     Returns:
         The tracker, or None where the environment says `WANDB_MODE=disabled` and the config does not disagree.
     """
+    config, folder, say, trial = tracked.config, tracked.folder, tracked.say, tracked.trial
+    job_type, resumed = tracked.job_type, tracked.resumed_step is not None
     import wandb
 
     options = config.tracker.wandb
@@ -176,7 +162,7 @@ def open_wandb(
 
     run_id = _run_id(folder / "wandb" / f"{job_type}.id", resumed)
     earlier = sorted((folder / "wandb").glob(f"*run-*-{run_id}*")) if resumed else []
-    if trial:  # for `crown`, which opens the run again
+    if trial:  # for `mark_best`, which opens the run again
         files.write_json(folder / "wandb" / "trial.json", dict(trial))
 
     def init(mode: Literal["online", "offline"], run_id: str) -> wandb.Run:
@@ -185,7 +171,7 @@ def open_wandb(
             entity=options.entity,
             group=options.group or (trial["study"] if trial else config.name),
             job_type=job_type,
-            name=f"{config.name} v{version}",
+            name=f"{config.name} v{tracked.version}",
             id=run_id,
             # Offline W&B cannot look a run up: its parts are joined by their id at the sync.
             resume="allow" if mode == "online" else None,
@@ -222,7 +208,7 @@ def open_wandb(
     return Wandb(run, slug(config.name), sync, say, in_study=trial is not None, earlier=earlier)
 
 
-def crown(folder: Path, *, say: Callable[[str], None] = lambda line: None) -> None:
+def mark_best(folder: Path, say: Say) -> None:
     """Give the alias `best` to the weights of the best version of a study: its run is resumed for that.
 
     W&B knows the same file again by its content, so this moves the alias (and `latest`, which W&B gives to whatever
@@ -244,7 +230,7 @@ def crown(folder: Path, *, say: Callable[[str], None] = lambda line: None) -> No
         logged = (folder / "wandb" / f"{job_type}.id").exists() and config.tracker.wandb.mode != "disabled"
         if not logged or not weights.exists():
             return
-        tracker = open_wandb(config, folder, record.version, say=say, resumed=True, job_type=job_type, trial=trial)
+        tracker = open_wandb(Tracked(config, folder, record.version, say, 0, job_type, trial))
         if tracker is None:
             return
         metrics = record.metrics.selected or {}
@@ -325,3 +311,8 @@ def reachable(url: str, timeout: float = CONNECT_TIMEOUT) -> bool:
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     return lines[0].rstrip(".") if lines else ""
+
+
+TRACKER = TrackerKind(
+    title="W&B", open=open_wandb, is_on=lambda config: config.wandb.mode != "disabled", mark_best=mark_best
+)

@@ -263,7 +263,7 @@ class Member:
             self._draw_curves()
         if chosen and self.selected.exists():
             aliases = [f"v{self.version.number}", "latest"]
-            if record.trial is None:  # of a study's versions only the winner is the best (`crown`)
+            if record.trial is None:  # of a study's versions only the winner is the best (`mark_best`)
                 aliases.append("best")
             self.trackers.weights(self.selected, aliases, {"epoch": chosen.epoch, **chosen.metrics})
         self.trackers.finish(status, summary)

@@ -26,6 +26,7 @@ from lorasweep.runs.record import Objective, Origin, Record, Trial, now
 from lorasweep.runs.stopwatch import Stopwatch
 from lorasweep.schema.measures import METRICS
 from lorasweep.tracking.group import open_trackers
+from lorasweep.tracking.tracker import Tracked
 from lorasweep.training import remeasuring
 from lorasweep.training.continuation import Unfit, reading, take_over, whole_epochs
 from lorasweep.training.device import describe, gpu_memory
@@ -240,14 +241,16 @@ def _surround(prepared: Prepared, record: Record, start: Start, held: tuple[Any,
         evaluator=Evaluator(config, version, folder, prepared.measuring, prepared.stopwatch),
         record=record,
         trackers=open_trackers(
-            config,
-            folder,
-            number,
-            say=say,
-            # Resumed without a state, even step 0 is logged again.
-            resumed_step=(version.step or -1) if config.resume else None,
-            job_type="trial" if job.trial else "train",
-            trial=job.trial,
+            Tracked(
+                config,
+                folder,
+                number,
+                say,
+                # Resumed without a state, even step 0 is logged again.
+                resumed_step=(version.step or -1) if config.resume else None,
+                job_type="trial" if job.trial else "train",
+                trial=job.trial,
+            )
         ),
         stopwatch=prepared.stopwatch,
         progress=Progress(
