@@ -21,7 +21,6 @@ ROOMS = [
     "schema",
     "runs",
     "console",
-    "closing",
     "pictures",
     "tracking",
     "optim",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lorasweep.console import say
+from lorasweep.console.lines import say
 from lorasweep.training import opening, setup
 
 

@@ -22,7 +22,7 @@ from lorasweep.app.train import told, train
 from lorasweep.compose import arguments, overrides, searches
 from lorasweep.compose import composition as compose
 from lorasweep.compose.arguments import Arguments
-from lorasweep.console import say
+from lorasweep.console.lines import say
 from lorasweep.errors import Problem, UserError
 from lorasweep.schema import Config
 from lorasweep.text.encoding import escape_output

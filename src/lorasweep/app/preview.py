@@ -8,7 +8,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from lorasweep.console import say, tracked
+from lorasweep.console.lines import say, tracked
 from lorasweep.data.providers import with_images
 from lorasweep.data.survey import Survey, plan_of, survey
 from lorasweep.errors import Problem, UserError

@@ -16,7 +16,7 @@ import lorasweep
 from lorasweep.checks import needs, optimizer
 from lorasweep.compose import composition as compose
 from lorasweep.compose import precedence, searches
-from lorasweep.console import say, silenced
+from lorasweep.console.lines import say, silenced
 from lorasweep.errors import USER_ERROR, UserError
 from lorasweep.schema import Config
 

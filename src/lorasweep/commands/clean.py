@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> None:
     if args.json:
         print(json.dumps([_plain(each, freed, gone) for each in found], indent=2, ensure_ascii=False))
         return
-    from lorasweep.console import say  # and with it rich
+    from lorasweep.console.lines import say  # and with it rich
 
     for line in _lines(found, freed, gone):
         say(line)

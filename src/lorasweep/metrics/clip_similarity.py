@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lorasweep.console import say
+from lorasweep.console.lines import say
 from lorasweep.families.shipped import CLIP_PATH
 from lorasweep.metrics.heldout_loss import HELD_OUT
 from lorasweep.metrics.metric import Measured, Measuring, Metric, Sample

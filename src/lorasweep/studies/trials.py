@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lorasweep.console import silenced
+from lorasweep.console.lines import silenced
 from lorasweep.runs import command_lines as commands
 from lorasweep.runs import ledger, paths, retention
 from lorasweep.runs.record import Trial as TrialMark

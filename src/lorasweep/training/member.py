@@ -15,8 +15,8 @@ from typing import Any
 import torch
 
 from lorasweep import files
-from lorasweep.closing import closing_table
-from lorasweep.console import Progress, say
+from lorasweep.console.closing import closing_table
+from lorasweep.console.lines import Progress, say
 from lorasweep.data.survey import Survey
 from lorasweep.errors import UserError
 from lorasweep.export.metadata import TOY, base_version

@@ -16,7 +16,7 @@ from typing import IO, Any
 from omegaconf import OmegaConf
 
 from lorasweep import files
-from lorasweep.console import Progress, keep, open_log, say
+from lorasweep.console.lines import Progress, keep, open_log, say
 from lorasweep.errors import UserError
 from lorasweep.optim.schedule import factor
 from lorasweep.runs import ledger, lock, paths

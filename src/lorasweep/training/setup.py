@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lorasweep.console import say, tracked
+from lorasweep.console.lines import say, tracked
 from lorasweep.data.dataset import Dataset
 from lorasweep.data.providers import with_images
 from lorasweep.data.survey import Survey

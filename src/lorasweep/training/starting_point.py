@@ -13,7 +13,7 @@ from torch import Tensor
 from lorasweep import files
 from lorasweep.adapters.adapter import Adapter
 from lorasweep.adapters.targets import TEXT_ENCODERS, UNET, UNET_LAYERS, target_pattern
-from lorasweep.console import say
+from lorasweep.console.lines import say
 from lorasweep.errors import UserError
 from lorasweep.export.importing import adapter_state
 from lorasweep.export.layers import peft_settings, read_layers

@@ -8,8 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from lorasweep.closing import STATUS_COLOURS
-from lorasweep.console import say, terminal
+from lorasweep.console.closing import STATUS_COLOURS
+from lorasweep.console.lines import say, terminal
 from lorasweep.review.comparison.groups import Comparison, Entry, order
 from lorasweep.schema.measures import DECIMALS, MARGINS
 from lorasweep.text.durations import duration

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from lorasweep.closing import closing_table
-from lorasweep.console import Progress, open_log, phase, say, say_pairs, silenced
+from lorasweep.console.closing import closing_table
+from lorasweep.console.lines import Progress, open_log, phase, say, say_pairs, silenced
 from lorasweep.runs.record import Record
 from lorasweep.text.durations import clock_time, duration
 

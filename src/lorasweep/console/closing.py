@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from lorasweep.console import say, say_pairs, terminal
+from lorasweep.console.lines import say, say_pairs, terminal
 from lorasweep.runs.record import Record, Seconds
 from lorasweep.runs.stopwatch import PHASES
 from lorasweep.schema.measures import DECIMALS, MARGINS, METRICS, verdict
