@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from lorasweep.adapters.targets import stable_name, target_pattern
+from lorasweep.adapters.targets import target_pattern
+from lorasweep.families.sdxl.family import FAMILY
 from lorasweep.schema import NetworkConfig
 
 from .tiny_sdxl import full_size_base
@@ -17,7 +18,8 @@ def names() -> dict[str, list[str]]:
 
 def count(names: dict[str, list[str]], component: str, **layers: bool) -> int:
     chosen = {"attention": False, "feed_forward": False, "projections": False, "convolutions": False} | layers
-    pattern = re.compile(target_pattern(component, NetworkConfig(**chosen)))
+    part = next(part for part in FAMILY.parts if part.name == component)
+    pattern = re.compile(target_pattern(part, NetworkConfig(**chosen)))
     return sum(pattern.fullmatch(name) is not None for name in names[component])
 
 
@@ -44,5 +46,6 @@ def test_nothing_chosen_matches_nothing(names: dict[str, list[str]]) -> None:
 def test_stable_names_do_not_follow_the_nesting_of_transformers() -> None:
     path = "encoder.layers.0.mlp.fc1"
     expected = "text_encoder.text_model.encoder.layers.0.mlp.fc1"
-    assert stable_name("text_encoder", path) == stable_name("text_encoder", f"text_model.{path}") == expected
-    assert stable_name("unet", "conv_in") == "unet.conv_in"
+    assert FAMILY.layer_name("text_encoder", path) == expected
+    assert FAMILY.layer_name("text_encoder", f"text_model.{path}") == expected
+    assert FAMILY.layer_name("unet", "conv_in") == "unet.conv_in"

@@ -7,6 +7,9 @@ import torch
 from diffusers import UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
+from lorasweep.families.sdxl.family import FAMILY
+from lorasweep.families.sdxl.naming import SDXLNaming
+
 SDXL_BLOCKS: dict[str, Any] = {
     "layers_per_block": 2,
     "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
@@ -30,7 +33,8 @@ def full_size_base() -> SimpleNamespace:
         )
         first = CLIPTextModel(_clip(768, 12, 12, vocab=49408))
         second = CLIPTextModelWithProjection(_clip(1280, 32, 20, vocab=49408))
-    return SimpleNamespace(modules={"unet": unet, "text_encoder": first, "text_encoder_2": second})
+    modules = {"unet": unet, "text_encoder": first, "text_encoder_2": second}
+    return SimpleNamespace(modules=modules, family=FAMILY, naming=SDXLNaming.of(unet.config))
 
 
 def tiny_base() -> SimpleNamespace:
@@ -50,7 +54,8 @@ def tiny_base() -> SimpleNamespace:
         first = CLIPTextModel(_clip(8, 2, 2))
         second = CLIPTextModelWithProjection(_clip(8, 3, 2))
     modules = {"unet": unet, "text_encoder": first, "text_encoder_2": second}
-    return SimpleNamespace(modules={name: part.eval().requires_grad_(False) for name, part in modules.items()})
+    frozen = {name: part.eval().requires_grad_(False) for name, part in modules.items()}
+    return SimpleNamespace(modules=frozen, family=FAMILY, naming=SDXLNaming.of(unet.config))
 
 
 def unet_output(unet: torch.nn.Module) -> torch.Tensor:

@@ -16,8 +16,9 @@ from safetensors.torch import load_file
 from lorasweep import files
 from lorasweep.adapters.lora import LoraAdapter
 from lorasweep.errors import UserError
-from lorasweep.export.checkpoint import sgm_tensors, write_checkpoint, write_diffusers
+from lorasweep.export.checkpoint import write_checkpoint
 from lorasweep.families.load import load_base
+from lorasweep.families.sdxl.checkpoint import sgm_tensors
 from lorasweep.families.sdxl.layout import marks_of
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.families.sdxl.problems import base_problems
@@ -43,7 +44,7 @@ def as_base(pipeline: StableDiffusionXLPipeline) -> SimpleNamespace:
 
 
 def test_diffusers_reads_the_file_as_it_was_written(small: SDXL, tmp_path: Path) -> None:
-    write_diffusers(tmp_path / "folder", small)
+    small.write_folder(tmp_path / "folder")
     write_checkpoint(tmp_path / "small.safetensors", tensors_of(small), {"modelspec.title": "small"})
     options = {"config": str(tmp_path / "folder"), "torch_dtype": torch.float32, "local_files_only": True}
     read = as_base(StableDiffusionXLPipeline.from_single_file(str(tmp_path / "small.safetensors"), **options))
@@ -53,7 +54,7 @@ def test_diffusers_reads_the_file_as_it_was_written(small: SDXL, tmp_path: Path)
 
 
 def test_diffusers_reads_the_folder_as_it_was_written(small: SDXL, tmp_path: Path) -> None:
-    write_diffusers(tmp_path / "small", small)
+    small.write_folder(tmp_path / "small")
     pipeline = StableDiffusionXLPipeline.from_pretrained(tmp_path / "small", dtype=torch.float32)
     assert same_weights(small, as_base(pipeline))  # type: ignore[arg-type]
     assert list(base_problems(str(tmp_path / "small"))) == []
@@ -70,7 +71,7 @@ def test_diffusers_reads_the_folder_as_it_was_written(small: SDXL, tmp_path: Pat
 
 
 def test_the_toy_comes_back_and_draws_the_same(toy_base: SDXL, tmp_path: Path) -> None:
-    write_diffusers(tmp_path / "toy", toy_base)
+    toy_base.write_folder(tmp_path / "toy")
     read = load_base(BaseModelConfig(path=str(tmp_path / "toy")), "cpu", torch.float32)
     assert same_weights(toy_base, read)
     noise = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -137,7 +138,7 @@ def test_full_size_names() -> None:
 def test_parts_in_any_precision_are_written_and_stay_as_they_are(small: SDXL, tmp_path: Path) -> None:
     mixed = copy.deepcopy(small)
     mixed.unet.to(torch.bfloat16)
-    write_diffusers(tmp_path / "mixed", mixed)
+    mixed.write_folder(tmp_path / "mixed")
     assert mixed.unet.dtype == torch.bfloat16 and mixed.vae.dtype == torch.float32
     tensors = tensors_of(mixed)
     assert {tensor.dtype for tensor in tensors.values()} == {torch.float16}
@@ -153,7 +154,7 @@ def test_values_that_are_not_finite_are_never_written(small: SDXL, tmp_path: Pat
     with pytest.raises(UserError, match=r"- 1 of .*input_blocks\.0\.0\.weight.*diverged"):
         write_checkpoint(tmp_path / "broken.safetensors", tensors_of(broken), {})
     with pytest.raises(UserError, match=r"- 1 of .*conv_in\.weight.*diverged"):
-        write_diffusers(tmp_path / "broken", broken)
+        broken.write_folder(tmp_path / "broken")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -161,7 +162,7 @@ def test_a_folder_that_cannot_be_finished_leaves_the_earlier_one(
     small: SDXL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "base"
-    write_diffusers(folder, small)
+    small.write_folder(folder)
     before = load_file(folder / "unet" / "diffusion_pytorch_model.safetensors")
     other = copy.deepcopy(small)
     other.unet.conv_in.weight.data.add_(1)
@@ -172,12 +173,12 @@ def test_a_folder_that_cannot_be_finished_leaves_the_earlier_one(
     with monkeypatch.context() as patch:
         patch.setattr(files, "write_json", full)
         with pytest.raises(OSError, match="No space"):
-            write_diffusers(folder, other)
+            other.write_folder(folder)
     assert list(tmp_path.iterdir()) == [folder]
     assert torch.equal(
         before["conv_in.weight"], load_file(folder / "unet" / "diffusion_pytorch_model.safetensors")["conv_in.weight"]
     )
-    write_diffusers(folder, other)
+    other.write_folder(folder)
     assert not torch.equal(
         before["conv_in.weight"], load_file(folder / "unet" / "diffusion_pytorch_model.safetensors")["conv_in.weight"]
     )

@@ -44,9 +44,9 @@ def test_diffusers_computes_what_the_trained_adapter_computes(tmp_path: Path, ra
     adapter = LoraAdapter(base, network, components=ALL, seed=0, name="v1")
     randomise(adapter, scale=0.2)
     trained = outputs(base.modules)
-    tensors = export_tensors(adapter.state(), network, base.modules["unet"].config)
+    tensors = export_tensors(adapter.state(), network, base.naming)
     write_weights(tmp_path / "Bear_v6.safetensors", tensors, {"ss_network_dim": "4"})
-    adapter.load(import_tensors(tensors, network, base.modules["unet"].config))
+    adapter.load(import_tensors(tensors, network, base.naming))
     rounded = outputs(base.modules)
 
     pipeline_of(fresh).load_lora_weights(tmp_path, weight_name="Bear_v6.safetensors")
@@ -63,13 +63,13 @@ def test_kinds_of_adapter_that_diffusers_does_not_load() -> None:
     base = tiny_base()
     for kind in ("loha", "lokr"):
         adapter = build_adapter(base, NetworkConfig(type=kind, rank=1), components=ALL, seed=0, name="v1")
-        tensors = export_tensors(adapter.state(), NetworkConfig(type=kind, rank=1), base.modules["unet"].config)
+        tensors = export_tensors(adapter.state(), NetworkConfig(type=kind, rank=1), base.naming)
         adapter.remove()
         with pytest.raises(ValueError, match="have not been correctly renamed"):
             StableDiffusionXLPipeline.lora_state_dict(tensors, unet_config=base.modules["unet"].config)
     dora = NetworkConfig(rank=1, dora=True)
     adapter = build_adapter(base, dora, components=ALL, seed=0, name="v1")
-    tensors = export_tensors(adapter.state(), dora, base.modules["unet"].config)
+    tensors = export_tensors(adapter.state(), dora, base.naming)
     read, _ = StableDiffusionXLPipeline.lora_state_dict(tensors, unet_config=base.modules["unet"].config)
     assert sum("dora_scale" in name for name in tensors) == len(tensors) / 4
     assert len(read) == len(tensors) / 2 and all("lora" in name and "magnitude" not in name for name in read)

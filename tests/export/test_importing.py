@@ -17,12 +17,12 @@ from lorasweep.errors import UserError
 from lorasweep.export.importing import adapter_state
 from lorasweep.export.layers import read_layers
 from lorasweep.export.weights import export_tensors, import_tensors, read_weights
-from lorasweep.families.sdxl.names import UNetLayout
+from lorasweep.families.sdxl.naming import SDXLNaming
 from lorasweep.schema import NetworkConfig
 
 from ..adapters.tiny_sdxl import SDXL_BLOCKS, randomise, tiny_base
 
-LAYOUT = UNetLayout.of(SDXL_BLOCKS)
+NAMING = SDXLNaming.of(SDXL_BLOCKS)
 FILES: dict[str, dict[str, Any]] = {
     "one size": {"rank": 4, "alpha": 1.5},
     "some layers": {"ranks": [r"attn2\.to_q:2/5", r"resnets.*\.conv[12]$|samplers:4/1"], "convolutions": True},
@@ -43,9 +43,9 @@ def file_of(base: SimpleNamespace, network: NetworkConfig) -> tuple[dict[str, Te
     """A file's tensors, and the state that they were written from, as the file's precision has it."""
     adapter = build_adapter(base, network, components=("unet", "text_encoder"), seed=0, name="v1")
     randomise(adapter)
-    tensors = export_tensors(adapter.state(), network, SDXL_BLOCKS)
+    tensors = export_tensors(adapter.state(), network, NAMING)
     adapter.remove()
-    return tensors, import_tensors(tensors, network, SDXL_BLOCKS)
+    return tensors, import_tensors(tensors, network, NAMING)
 
 
 def cured(network: NetworkConfig, message: str) -> NetworkConfig:
@@ -62,8 +62,8 @@ def cured(network: NetworkConfig, message: str) -> NetworkConfig:
 def changes(state: dict[str, Tensor], network: NetworkConfig) -> dict[str, Tensor]:
     """Each layer's update up to the base's weight: what a loader adds."""
     layers = {name.rpartition(".")[0] for name in state}
-    tensors = export_tensors(state, network, SDXL_BLOCKS)
-    found = read_layers(tensors, LAYOUT).tensors
+    tensors = export_tensors(state, network, NAMING)
+    found = read_layers(tensors, NAMING).tensors
     assert found.keys() == layers
     return {
         layer: parts[".lora_up.weight"].float().flatten(1)
@@ -80,7 +80,7 @@ def test_a_cure_that_is_offered_cures(base: SimpleNamespace, kind: str, run: dic
     network = NetworkConfig(rank=16, alpha=8, rslora=trained.rslora, **run)
     for _ in range(3):  # kind, then sizes: each message says what it is about
         try:
-            found = adapter_state(read_layers(tensors, LAYOUT), network)
+            found = adapter_state(read_layers(tensors, NAMING), network)
             break
         except UserError as error:
             assert len(error.problems) == 1
@@ -96,7 +96,7 @@ def test_too_many_sizes_are_told(base: SimpleNamespace) -> None:
     for number, name in enumerate(sorted(name for name in tensors if name.endswith(".alpha"))):
         tensors[name] = torch.tensor(1.0 + number)
     with pytest.raises(UserError, match=r"too many for network\.ranks; resize it to one rank with sd-scripts"):
-        import_tensors(tensors, NetworkConfig(rank=2, alpha=3), SDXL_BLOCKS)
+        import_tensors(tensors, NetworkConfig(rank=2, alpha=3), NAMING)
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ import re
 import pytest
 
 from lorasweep.adapters.ranks import layer_rank
-from lorasweep.adapters.targets import stable_name, target_pattern
+from lorasweep.adapters.targets import target_pattern
 from lorasweep.export.layer_sizes import Size, rank_settings
+from lorasweep.families.sdxl.family import FAMILY
 from lorasweep.schema import NetworkConfig
 
 from ..adapters.tiny_sdxl import full_size_base
@@ -19,14 +20,15 @@ USUAL, CONV, OTHER, THIRD = Size(16, 8.0), Size(4, 1.0), Size(32, 16.0), Size(8,
 def layers() -> list[str]:
     """The 1,052 + 264 layers of SDXL that can have an adapter."""
     network, found = NetworkConfig(convolutions=True), []
-    for component, module in full_size_base().modules.items():
-        pattern = re.compile(target_pattern(component, network))
-        found += [stable_name(component, path) for path, _ in module.named_modules() if pattern.fullmatch(path)]
+    modules = full_size_base().modules
+    for part in FAMILY.parts:
+        pattern, module = re.compile(target_pattern(part, network)), modules[part.name]
+        found += [FAMILY.layer_name(part.name, path) for path, _ in module.named_modules() if pattern.fullmatch(path)]
     return found
 
 
 def given(sizes: dict[str, Size], common: Size | None = None) -> NetworkConfig:
-    settings = rank_settings(sizes, common)
+    settings = rank_settings(sizes, FAMILY.naming, common)
     assert settings is not None
     return NetworkConfig(**{key.removeprefix("network."): value for key, value in settings.items()})
 
@@ -94,7 +96,7 @@ def test_any_mixture_is_given_back_or_refused(layers: list[str]) -> None:
     some = layers[::7]
     for kinds in range(1, 5):
         sizes = {layer: choices.choice([USUAL, CONV, OTHER, THIRD][:kinds]) for layer in some}
-        settings = rank_settings(sizes)
+        settings = rank_settings(sizes, FAMILY.naming)
         assert (settings is None) == (kinds > 1)  # no two neighbours alike: more entries than anybody reads
         few = {layer: size if number % 25 == 0 else USUAL for number, (layer, size) in enumerate(sizes.items())}
         assert_given_back(few, given(few))

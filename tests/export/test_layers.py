@@ -18,12 +18,12 @@ from lorasweep.errors import UserError
 from lorasweep.export.importing import adapter_state
 from lorasweep.export.layers import FileLayers, peft_settings, read_layers
 from lorasweep.export.weights import read_weights
-from lorasweep.families.sdxl.names import UNetLayout, kohya_name
+from lorasweep.families.sdxl.naming import SDXLNaming
 from lorasweep.schema import NetworkConfig
 
 from ..adapters.tiny_sdxl import SDXL_BLOCKS, tiny_base
 
-LAYOUT = UNetLayout.of(SDXL_BLOCKS)
+NAMING = SDXLNaming.of(SDXL_BLOCKS)
 UNET_TARGETS = ["to_q", "to_out.0", "proj_in", "ff.net.0.proj", "conv1", "time_emb_proj", "conv"]
 TEXT_TARGETS = ["q_proj", "out_proj", "fc1"]
 PARTS = ("unet", "text_encoder", "text_encoder_2")
@@ -59,7 +59,7 @@ def expected(states: dict[str, dict[str, Tensor]]) -> dict[str, Tensor]:
 
 def read(path: Path) -> FileLayers:
     tensors, metadata = read_weights(path)
-    return read_layers(tensors, LAYOUT, peft_settings(path, metadata))
+    return read_layers(tensors, NAMING, peft_settings(path, metadata))
 
 
 def assert_same(state: dict[str, Tensor], states: dict[str, dict[str, Tensor]]) -> None:
@@ -74,8 +74,8 @@ def kohya(states: dict[str, dict[str, Tensor]]) -> dict[str, Tensor]:
     tensors = {}
     for name, tensor in expected(states).items():
         module, _, parameter = name.rpartition(".")
-        tensors[f"{kohya_name(module, LAYOUT)}.{ends[parameter]}"] = tensor
-        tensors[f"{kohya_name(module, LAYOUT)}.alpha"] = torch.tensor(2.0)
+        tensors[f"{NAMING.in_file(module)}.{ends[parameter]}"] = tensor
+        tensors[f"{NAMING.in_file(module)}.alpha"] = torch.tensor(2.0)
     return tensors
 
 
@@ -193,7 +193,7 @@ def test_names_of_other_programs(trained: Any, tmp_path: Path, write: Any, parts
 def test_earlier_formats_of_diffusers(trained: Any) -> None:
     unet, *encoders = trained[1].values()
     attention = {name: tensor for name, tensor in unet.items() if ".attn" in name}
-    found = read_layers(before_peft(trained[1]), LAYOUT)
+    found = read_layers(before_peft(trained[1]), NAMING)
     assert not found.others
     assert_same(adapter_state(found, NetworkConfig(rank=4, alpha=4)), {"unet": attention})
     layers = {f"unet.{name}": it for name, it in convert_state_dict_to_diffusers(unet).items()}
@@ -203,14 +203,14 @@ def test_earlier_formats_of_diffusers(trained: Any) -> None:
         for name, it in convert_state_dict_to_diffusers(state).items()
     }
     assert any("lora_linear_layer" in name for name in layers) and any(".lora.down" in name for name in layers)
-    found = read_layers(layers, LAYOUT)
+    found = read_layers(layers, NAMING)
     assert not found.others
     assert_same(adapter_state(found, NetworkConfig(rank=4, alpha=4)), trained[1])
 
 
 def test_what_diffusers_converts_to_kohyas_format(trained: Any) -> None:
     unet = {f"unet.{name}": tensor for name, tensor in trained[1]["unet"].items()}
-    found = read_layers(convert_state_dict_to_kohya(unet), LAYOUT)
+    found = read_layers(convert_state_dict_to_kohya(unet), NAMING)
     assert not found.others
     assert_same(adapter_state(found, NetworkConfig(rank=4, alpha=4)), {"unet": trained[1]["unet"]})
 
@@ -223,7 +223,7 @@ def test_tensors_of_no_layer_are_kept_apart(trained: Any) -> None:
         "lora_te_text_model_encoder_layers_0_mlp_fc1.alpha": torch.tensor(1.0),  # SD 1.5
         "transformer.single_transformer_blocks.0.attn.to_q.lora_A.weight": torch.zeros(4, 8),  # FLUX
     }
-    found = read_layers(kohya(trained[1]) | more, LAYOUT)
+    found = read_layers(kohya(trained[1]) | more, NAMING)
     assert found.others.keys() == more.keys()
     assert_same(adapter_state(found, NetworkConfig(rank=4, alpha=2)), trained[1])
 
@@ -231,7 +231,7 @@ def test_tensors_of_no_layer_are_kept_apart(trained: Any) -> None:
 def test_a_layer_by_two_names_counts_once(trained: Any) -> None:
     states = {"unet": trained[1]["unet"]}
     twice = {name: tensor + 1 for name, tensor in in_diffusers_blocks(states).items()}
-    found = read_layers(kohya(states) | twice, LAYOUT)
+    found = read_layers(kohya(states) | twice, NAMING)
     assert found.others.keys() == twice.keys()
     assert_same(adapter_state(found, NetworkConfig(rank=4, alpha=2)), states)
 
@@ -251,4 +251,4 @@ def test_pefts_dora_is_refused_with_the_reason(trained: Any) -> None:
         name.replace("lora_A.weight", "lora_magnitude_vector"): torch.ones(8) for name in tensors if "lora_A" in name
     }
     with pytest.raises(UserError, match="lengths of input columns; start from a LoRA without DoRA"):
-        adapter_state(read_layers(tensors | lengths, LAYOUT), NetworkConfig(rank=4, alpha=4))
+        adapter_state(read_layers(tensors | lengths, NAMING), NetworkConfig(rank=4, alpha=4))

@@ -106,8 +106,8 @@ def modules_of(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
 @torch.no_grad()
 def test_a_loader_computes_what_was_trained(base: SimpleNamespace, kind: str) -> None:
     adapter, network = trained(base, kind)
-    tensors = export_tensors(adapter.state(), network, base.modules["unet"].config)
-    adapter.load(import_tensors(tensors, network, base.modules["unet"].config))  # as fp16 rounded them
+    tensors = export_tensors(adapter.state(), network, base.naming)
+    adapter.load(import_tensors(tensors, network, base.naming))  # as fp16 rounded them
     shapes = set()
     for name, module in modules_of(tensors).items():
         component, _, path = module_path(name, UNetLayout.of(SDXL_BLOCKS)).partition(".")
@@ -129,9 +129,8 @@ def test_a_loader_computes_what_was_trained(base: SimpleNamespace, kind: str) ->
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_a_file_gives_the_adapter_back(base: SimpleNamespace, tmp_path: Path, kind: str) -> None:
     adapter, network = trained(base, kind)
-    unet_config = base.modules["unet"].config
-    write_weights(tmp_path / "a.safetensors", export_tensors(adapter.state(), network, unet_config), {})
-    state = import_tensors(read_weights(tmp_path / "a.safetensors")[0], network, unet_config)
+    write_weights(tmp_path / "a.safetensors", export_tensors(adapter.state(), network, base.naming), {})
+    state = import_tensors(read_weights(tmp_path / "a.safetensors")[0], network, base.naming)
     was = adapter.state()
     assert state.keys() == was.keys()
     for name, tensor in state.items():
@@ -142,7 +141,7 @@ def test_ranks_and_alphas_are_the_layers_own(base: SimpleNamespace) -> None:
     def sizes(kind: str) -> dict[str, tuple[int, float]]:
         adapter, network = trained(base, kind)
         found = {}
-        for name, module in modules_of(export_tensors(adapter.state(), network, base.modules["unet"].config)).items():
+        for name, module in modules_of(export_tensors(adapter.state(), network, base.naming)).items():
             family = next((part for part in ("te1", "ff", "in_layers") if part in name), "other")
             found[family] = (module["lora_down.weight"].shape[0], module["alpha"].item())
         adapter.remove()
@@ -176,20 +175,20 @@ def test_a_file_of_another_kind_is_refused(
     base: SimpleNamespace, kind: str, settings: dict[str, Any], complaint: str
 ) -> None:
     adapter, network = trained(base, kind)
-    tensors = export_tensors(adapter.state(), network, base.modules["unet"].config)
+    tensors = export_tensors(adapter.state(), network, base.naming)
     with pytest.raises(UserError, match=complaint):
-        import_tensors(tensors, NetworkConfig(**{"rank": 2, "alpha": 3} | settings), base.modules["unet"].config)
+        import_tensors(tensors, NetworkConfig(**{"rank": 2, "alpha": 3} | settings), base.naming)
 
 
 def test_half_a_module_is_refused(base: SimpleNamespace) -> None:
     for kind, factor in (("loha", "hada_w2_a"), ("lokr", "lokr_w1")):
         adapter, network = trained(base, kind)
-        tensors = export_tensors(adapter.state(), network, base.modules["unet"].config)
+        tensors = export_tensors(adapter.state(), network, base.naming)
         adapter.remove()
         name = next(name for name in tensors if name.endswith(f".{factor}"))
         module = name.partition(".")[0]
         with pytest.raises(UserError, match=f"{module} lacks {factor}"):
-            import_tensors({k: t for k, t in tensors.items() if k != name}, network, base.modules["unet"].config)
+            import_tensors({k: t for k, t in tensors.items() if k != name}, network, base.naming)
 
 
 def test_randomise_reaches_every_factor(base: SimpleNamespace) -> None:

@@ -10,8 +10,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from lorasweep.export.metadata import Folder, TrainingFacts, base_version, hashes, metadata, without_secrets
+from lorasweep.export.metadata import Folder, TrainingFacts, hashes, metadata, without_secrets
 from lorasweep.export.weights import read_weights, write_weights
+from lorasweep.families.sdxl.identity import identity
 from lorasweep.families.shipped import BASE_PATH
 from lorasweep.schema import Config
 
@@ -34,6 +35,7 @@ FACTS = TrainingFacts(
     base_sha256="b" * 64,
     dataset_sha256="d" * 64,
     program_version="0.1.0",
+    base=identity({"block_out_channels": (320, 640, 1280), "cross_attention_dim": 2048}, "epsilon"),
     validation_images=1,
     tag_frequency={"50_fuzzybear": {"fuzzybear": 8, "waving": 2}},
     buckets={(1024, 1024): 350, (832, 1216): 50},
@@ -167,20 +169,20 @@ def test_modelspec(monkeypatch: pytest.MonkeyPatch) -> None:
         "modelspec.trigger_phrase": "fortnite_fuzzy_bear_character",
     }
     settings = config()
-    settings.base_model.prediction_type, settings.dataset.trigger = "v_prediction", ""
-    found = metadata(settings, FACTS)
+    settings.dataset.trigger = ""
+    found = metadata(settings, replace(FACTS, base=replace(FACTS.base, prediction_type="v")))
     assert found["modelspec.prediction_type"] == "v"
     assert "modelspec.trigger_phrase" not in found
 
 
 def test_files_of_the_toy_base_do_not_pass_for_sdxl() -> None:
-    found = metadata(config(), replace(FACTS, base_version=base_version(TOY_UNET)))
+    found = metadata(config(), replace(FACTS, base=identity(TOY_UNET, "epsilon")))
     assert found["ss_base_model_version"] == "lorasweep_toy"
     assert found["modelspec.architecture"] == "lorasweep-toy/lora"
     assert "modelspec.implementation" not in found
     told = " ".join(value for key, value in found.items() if not key.startswith("lorasweep.")).lower()
     assert not any(name in told for name in ("sdxl", "stable-diffusion", "generative-models"))
-    assert base_version({"block_out_channels": (320, 640, 1280), "cross_attention_dim": 2048}) == "sdxl_base_v1-0"
+    assert FACTS.base.base_version == "sdxl_base_v1-0"
 
 
 def test_our_own_keys_hold_no_secrets() -> None:

@@ -7,7 +7,8 @@ import pytest
 from diffusers.loaders.lora_conversion_utils import _convert_unet_lora_key as diffusers_spelling
 from diffusers.loaders.lora_conversion_utils import _maybe_map_sgm_blocks_to_diffusers as diffusers_blocks
 
-from lorasweep.adapters.targets import stable_name, target_pattern
+from lorasweep.adapters.targets import target_pattern
+from lorasweep.families.sdxl.family import FAMILY
 from lorasweep.families.sdxl.names import UNetLayout, kohya_name, module_path
 from lorasweep.schema import NetworkConfig
 
@@ -45,11 +46,11 @@ KNOWN = {
 @pytest.fixture(scope="module")
 def paths() -> list[str]:
     """Every module that can be adapted on SDXL at full size."""
-    network = NetworkConfig(convolutions=True)
+    network, modules = NetworkConfig(convolutions=True), full_size_base().modules
     return [
-        stable_name(part, name)
-        for part, module in full_size_base().modules.items()
-        for name, _ in module.named_modules()
+        FAMILY.layer_name(part.name, name)
+        for part in FAMILY.parts
+        for name, _ in modules[part.name].named_modules()
         if re.fullmatch(target_pattern(part, network), name)
     ]
 

@@ -11,9 +11,9 @@ from lorasweep.adapters.adapter import build_adapter
 from lorasweep.export.layers import read_layers
 from lorasweep.export.metadata import metadata
 from lorasweep.export.network import network_metadata
-from lorasweep.export.recipe import SDXL_LAYOUT
 from lorasweep.export.sd_scripts import settings_of
 from lorasweep.export.weights import export_tensors
+from lorasweep.families.sdxl.naming import USUAL
 from lorasweep.schema import NetworkConfig
 
 from ..adapters.tiny_sdxl import tiny_base
@@ -41,9 +41,9 @@ def test_what_is_written_reads_back(base: SimpleNamespace, network: dict[str, An
     settings = config()
     settings.network = NetworkConfig(**{"rank": 4, "alpha": 2} | network)
     adapter = build_adapter(base, settings.network, components=("unet", "text_encoder"), seed=0, name="v1")
-    tensors = export_tensors(adapter.state(), settings.network, base.modules["unet"].config)
+    tensors = export_tensors(adapter.state(), settings.network, base.naming)
     adapter.remove()
-    read = settings_of("file", metadata(settings, FACTS), read_layers(tensors, SDXL_LAYOUT))
+    read = settings_of("file", metadata(settings, FACTS), read_layers(tensors, USUAL))
     found = {key.removeprefix("network."): value for key, value in read.settings.items() if key.startswith("network.")}
     assert NetworkConfig(**found) == settings.network
     assert not any("network" in note for note in read.notes)
@@ -72,7 +72,7 @@ def test_what_is_not_done_here_becomes_a_note() -> None:
         "rank_dropout": "x",
     }
     told = {"ss_network_args": json.dumps(arguments | {"rank_dropout": None})}
-    about = settings_of("file", told, read_layers(tensors, SDXL_LAYOUT))
+    about = settings_of("file", told, read_layers(tensors, USUAL))
     assert about.settings["network.dora"] and "network.tucker" not in about.settings
     assert (about.settings["network.rank"], about.settings["network.alpha"]) == (8, 8.0)
     assert [note.split(":")[0] for note in about.notes if "ss_network_args" in note or "DoRA" in note] == [
@@ -80,5 +80,5 @@ def test_what_is_not_done_here_becomes_a_note() -> None:
         "ss_network_args train_norm=True",
         "its DoRA",
     ]
-    about = settings_of("file", {"ss_network_args": json.dumps(arguments)}, read_layers(tensors, SDXL_LAYOUT))
+    about = settings_of("file", {"ss_network_args": json.dumps(arguments)}, read_layers(tensors, USUAL))
     assert "could not be read" in about.notes[0]

@@ -18,9 +18,10 @@ from lorasweep.compose.composition import CONF, composing, load
 from lorasweep.data.buckets import bucket_sizes, nearest_ratio
 from lorasweep.errors import UserError
 from lorasweep.export.layers import read_layers
-from lorasweep.export.recipe import SDXL_LAYOUT, recipe_from_file
+from lorasweep.export.recipe import recipe_from_file
 from lorasweep.export.sd_scripts import settings_of
 from lorasweep.export.sd_scripts.about import FACTS
+from lorasweep.families.sdxl.naming import USUAL
 from lorasweep.schema import Config, NetworkConfig
 
 from .test_recipe import KOHYA, TENSORS, comments, composed, written
@@ -169,7 +170,7 @@ BESIDE: dict[str, dict[str, str]] = {
 
 def found(metadata: dict[str, str], tensors: dict[str, Tensor] | None = None) -> tuple[dict[str, Any], str]:
     """The settings and notes of a file, as they are read, before any check."""
-    about = settings_of("Some", metadata, read_layers(tensors or TENSORS | TE, SDXL_LAYOUT))
+    about = settings_of("Some", metadata, read_layers(tensors or TENSORS | TE, USUAL))
     return about.settings, "\n".join(about.notes)
 
 
@@ -502,7 +503,7 @@ def test_conv_dim_is_for_kernels_alone() -> None:
     assert settings["network.ranks"] == [r"resnets.*\.conv[12]$|samplers:4/1"] and settings["network.convolutions"]
     assert "conv_dim" not in notes
     network = NetworkConfig(**{key[8:]: value for key, value in settings.items() if key.startswith("network.")})
-    for layer, parts in read_layers(tensors, SDXL_LAYOUT).tensors.items():
+    for layer, parts in read_layers(tensors, USUAL).tensors.items():
         size = layer_rank(network, layer)
         assert (size.rank, size.alpha) == (parts[".lora_down.weight"].shape[0], parts[".alpha"].item())
 

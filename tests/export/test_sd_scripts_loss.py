@@ -7,10 +7,10 @@ from typing import Any
 import torch
 
 from lorasweep.export.layers import read_layers
-from lorasweep.export.recipe import SDXL_LAYOUT
 from lorasweep.export.sd_scripts import settings_of
+from lorasweep.families.sdxl.naming import USUAL
 
-LAYERS = read_layers({"lora_unet_middle_block_1_proj_in.lora_down.weight": torch.zeros(4, 4)}, SDXL_LAYOUT)
+LAYERS = read_layers({"lora_unet_middle_block_1_proj_in.lora_down.weight": torch.zeros(4, 4)}, USUAL)
 
 
 def read(**metadata: str) -> tuple[dict[str, Any], str]:

@@ -14,11 +14,13 @@ from lorasweep.adapters.lora import LoraAdapter
 from lorasweep.errors import UserError
 from lorasweep.export.weights import export_tensors, import_tensors, read_weights, write_weights
 from lorasweep.families.sdxl.names import UNetLayout, module_path
+from lorasweep.families.sdxl.naming import SDXLNaming
 from lorasweep.families.weights_files import read_header
 from lorasweep.schema import NetworkConfig
 
 from ..adapters.tiny_sdxl import SDXL_BLOCKS, full_size_base, randomise, tiny_base
 
+NAMING = SDXLNaming.of(SDXL_BLOCKS)
 NETWORK = NetworkConfig(rank=8, alpha=3, convolutions=True)
 ALL = ("unet", "text_encoder", "text_encoder_2")
 
@@ -28,7 +30,7 @@ def trained() -> tuple[SimpleNamespace, LoraAdapter, dict[str, torch.Tensor]]:
     base = tiny_base()
     adapter = LoraAdapter(base, NETWORK, components=ALL, seed=0, name="v1")
     randomise(adapter)
-    return base, adapter, export_tensors(adapter.state(), NETWORK, base.modules["unet"].config)
+    return base, adapter, export_tensors(adapter.state(), NETWORK, base.naming)
 
 
 def weight_change(tensors: dict[str, torch.Tensor], module: str) -> torch.Tensor:
@@ -73,9 +75,9 @@ def test_an_alpha_that_fp16_would_round_keeps_its_value() -> None:
     network = NetworkConfig(rank=1, alpha=1.2)
     state = {"text_encoder.text_model.encoder.layers.0.mlp.fc1.lora_A": torch.zeros(1, 2)}
     state["text_encoder.text_model.encoder.layers.0.mlp.fc1.lora_B"] = torch.zeros(2, 1)
-    tensors = export_tensors(state, network, SDXL_BLOCKS)
+    tensors = export_tensors(state, network, NAMING)
     assert tensors["lora_te1_text_model_encoder_layers_0_mlp_fc1.alpha"].item() == pytest.approx(1.2, rel=1e-7)
-    assert import_tensors(tensors, network, SDXL_BLOCKS).keys() == state.keys()
+    assert import_tensors(tensors, network, NAMING).keys() == state.keys()
 
 
 @pytest.mark.parametrize(("rank", "whole", "unet"), [(8, 57.0, 42.6), (16, 114.0, 85.1), (32, 228.0, 170.2)])
@@ -94,7 +96,7 @@ def test_a_full_size_file_holds_what_kohyas_does(rank: int, whole: float, unet: 
     if rank == 8:
         write_weights(
             tmp_path / "v1.safetensors",
-            export_tensors(state, NetworkConfig(rank=rank, alpha=4), base.modules["unet"].config),
+            export_tensors(state, NetworkConfig(rank=rank, alpha=4), base.naming),
             {},
         )
         header, start = read_header(tmp_path / "v1.safetensors")
@@ -113,7 +115,7 @@ def test_write_and_read_give_the_same_and_import_gives_the_state(trained, tmp_pa
     assert metadata["ss_seed"] == "1"
     assert metadata["other"] == "ä"
     assert len(metadata["sshs_model_hash"]) == 64
-    state, trained_state = import_tensors(read, NETWORK, base.modules["unet"].config), adapter.state()
+    state, trained_state = import_tensors(read, NETWORK, base.naming), adapter.state()
     assert state.keys() == trained_state.keys()
     assert all(torch.equal(state[name], trained_state[name].half().float()) for name in state)
 
@@ -121,19 +123,19 @@ def test_write_and_read_give_the_same_and_import_gives_the_state(trained, tmp_pa
 def test_importing_what_does_not_fit_says_what_to_set(trained) -> None:
     _, _, tensors = trained
     with pytest.raises(UserError, match=r"network\.rank=8 network\.alpha=3"):
-        import_tensors(tensors, NetworkConfig(rank=8, alpha=8), SDXL_BLOCKS)
+        import_tensors(tensors, NetworkConfig(rank=8, alpha=8), NAMING)
     with pytest.raises(UserError, match=r"network\.rank=8"):
-        import_tensors(tensors, NetworkConfig(rank=4, alpha=3), SDXL_BLOCKS)
+        import_tensors(tensors, NetworkConfig(rank=4, alpha=3), NAMING)
     without_alpha = {name: tensor for name, tensor in tensors.items() if not name.endswith(".alpha")}
-    import_tensors(without_alpha, NetworkConfig(rank=8, alpha=8), SDXL_BLOCKS)  # no alpha means alpha = rank
+    import_tensors(without_alpha, NetworkConfig(rank=8, alpha=8), NAMING)  # no alpha means alpha = rank
     name = "lora_unet_middle_block_1_proj_in"
     with pytest.raises(UserError, match=f"{name} lacks"):
-        import_tensors({k: t for k, t in tensors.items() if k != f"{name}.lora_up.weight"}, NETWORK, SDXL_BLOCKS)
+        import_tensors({k: t for k, t in tensors.items() if k != f"{name}.lora_up.weight"}, NETWORK, NAMING)
     with pytest.raises(UserError, match="hada_w1_a"):
-        import_tensors(tensors | {f"{name}.hada_w1_a": torch.zeros(1)}, NETWORK, SDXL_BLOCKS)
+        import_tensors(tensors | {f"{name}.hada_w1_a": torch.zeros(1)}, NETWORK, NAMING)
     with pytest.raises(UserError, match="lora_unet_conv_in"):
         conv_in = {f"lora_unet_conv_in.{end}": torch.zeros(8, 8) for end in ("lora_down.weight", "lora_up.weight")}
-        import_tensors(conv_in, NetworkConfig(rank=8, alpha=8), SDXL_BLOCKS)
+        import_tensors(conv_in, NetworkConfig(rank=8, alpha=8), NAMING)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 70_000.0])
@@ -145,7 +147,7 @@ def test_values_that_are_not_finite_are_never_written(trained, tmp_path: Path, v
     state = adapter.state()
     state["unet.mid_block.attentions.0.proj_in.lora_B"][0, 0] = value  # 70,000 is infinite in fp16
     with pytest.raises(UserError, match=r"- 1 of .* lora_unet_middle_block_1_proj_in\.lora_up\.weight.*diverged"):
-        write_weights(path, export_tensors(state, NETWORK, base.modules["unet"].config), {})
+        write_weights(path, export_tensors(state, NETWORK, base.naming), {})
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 

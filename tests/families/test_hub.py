@@ -20,8 +20,9 @@ from huggingface_hub.errors import (
 )
 
 from lorasweep.errors import UserError
-from lorasweep.export.checkpoint import sgm_tensors, write_checkpoint
+from lorasweep.export.checkpoint import write_checkpoint
 from lorasweep.families.load import load_base
+from lorasweep.families.sdxl.checkpoint import sgm_tensors
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.families.shipped import BASE_PATH
 from lorasweep.schema import BaseModelConfig

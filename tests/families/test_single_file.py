@@ -14,8 +14,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from lorasweep.errors import UserError
-from lorasweep.export.checkpoint import sgm_tensors, write_checkpoint, write_diffusers
+from lorasweep.export.checkpoint import write_checkpoint
 from lorasweep.families.load import load_base
+from lorasweep.families.sdxl.checkpoint import sgm_tensors
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.families.shipped import BASE_PATH
 from lorasweep.schema import BaseModelConfig, Config
@@ -32,7 +33,7 @@ def small(toy_base: SDXL) -> SDXL:
 @pytest.fixture(scope="module")
 def folder(small: SDXL, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("bases") / "small"
-    write_diffusers(path, small)
+    small.write_folder(path)
     return path
 
 
@@ -171,7 +172,7 @@ def test_another_vae_takes_the_place_of_the_bases_own(
     other = small_sdxl(toy_base, seed=1)
     place = tmp_path / "vae"
     if form in ("folder", "base"):
-        write_diffusers(place, other)
+        other.write_folder(place)
         place = place / "vae" if form == "folder" else place
     else:
         place = tmp_path / "vae.safetensors"
@@ -189,7 +190,7 @@ def test_another_vae_takes_the_place_of_the_bases_own(
     assert ("vae" in after.file_hashes) == form.startswith(("file", "checkpoint"))
     pixels = torch.rand(1, 3, 32, 32)
     assert not torch.equal(before.encode_images(pixels)["mean"], after.encode_images(pixels)["mean"])
-    assert torch.equal(other.encode_images(pixels)[0], after.encode_images(pixels)[0])
+    assert torch.equal(other.encode_images(pixels)["mean"], after.encode_images(pixels)["mean"])
 
 
 def test_a_checkpoint_without_a_vae_loads_with_one_given(file: Path, folder: Path, small: SDXL, tmp_path: Path) -> None:

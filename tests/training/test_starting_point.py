@@ -30,7 +30,7 @@ def tensors(toy_base: SDXL) -> dict[str, Tensor]:
     """A file of the toy base's UNet and first text encoder."""
     adapter = build_adapter(toy_base, NETWORK, components=("unet", "text_encoder"), seed=0, name="source")
     randomise(adapter)
-    found = export_tensors(adapter.state(), NETWORK, toy_base.unet.config)
+    found = export_tensors(adapter.state(), NETWORK, toy_base.naming)
     adapter.remove()
     return found
 
@@ -46,7 +46,7 @@ def refusal(config: Config, base: SDXL, tensors: dict[str, Tensor], metadata: di
     assert config.network.start_from is not None
     save_file(tensors, config.network.start_from, metadata)
     with pytest.raises(UserError) as caught:
-        examine(config, base.unet.config)
+        examine(config, base.naming)
     assert config.network.start_from in str(caught.value)
     return str(caught.value)
 
@@ -54,7 +54,7 @@ def refusal(config: Config, base: SDXL, tensors: dict[str, Tensor], metadata: di
 def test_a_sound_file_passes(config: Config, toy_base: SDXL, tensors: dict[str, Tensor]) -> None:
     assert config.network.start_from is not None
     save_file(tensors, config.network.start_from)
-    examine(config, toy_base.unet.config)
+    examine(config, toy_base.naming)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
@@ -101,7 +101,7 @@ def test_each_kind_of_layers_that_is_not_trained_has_its_cure(
     assert sorted(key for key, _ in cures) == ["network.attention", "network.projections", "optimizer.text_encoder_lr"]
     config.network.attention = config.network.projections = True
     config.optimizer.text_encoder_lr = 1e-4
-    examine(config, toy_base.unet.config)
+    examine(config, toy_base.naming)
     config.optimizer.lr = 0.0
     assert re.findall(r"train them with ([\w.]+)=RATE", refusal(config, toy_base, tensors)) == ["optimizer.lr"]
 
@@ -114,7 +114,7 @@ def test_a_file_of_another_base(config: Config, toy_base: SDXL, tensors: dict[st
     with pytest.raises(
         UserError, match=r"layers are for another base: .* has the shape \[4, \d+\], here it is \[4, \d+\]"
     ):
-        begin_from(adapter, config.network, other.modules["unet"].config)
+        begin_from(adapter, config.network, other.naming)
 
 
 def test_what_no_adapter_has_is_named_and_left_out(
@@ -126,7 +126,7 @@ def test_what_no_adapter_has_is_named_and_left_out(
     assert config.network.start_from is not None
     save_file(tensors | more, config.network.start_from)
     adapter = build_adapter(toy_base, NETWORK, components=("unet", "text_encoder"), seed=0, name="v1")
-    begin_from(adapter, config.network, toy_base.unet.config)
+    begin_from(adapter, config.network, toy_base.naming)
     state = adapter.state()
     adapter.remove()
     assert len(said) == 1 and "2 tensors of start.safetensors are of layers that no adapter has here" in said[0]

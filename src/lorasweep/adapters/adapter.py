@@ -19,7 +19,7 @@ class Adapter(Protocol):
 
     @property
     def components(self) -> tuple[str, ...]:
-        """Parts of the base that are adapted, of ("unet", "text_encoder", "text_encoder_2")."""
+        """Names of the parts of the base that are adapted."""
 
     def activate(self) -> None:
         """Let this adapter take part in forwards and get gradients, and no other."""
@@ -49,7 +49,7 @@ def build_adapter(base: Base, network: NetworkConfig, *, components: Sequence[st
     Args:
         base: the model; its own weights are frozen.
         network: kind, rank, alpha, dropout and the layers adapted.
-        components: parts of the base that are adapted, of ("unet", "text_encoder", "text_encoder_2").
+        components: names of the parts of the base that are adapted.
         seed: seed of the initial weights.
         name: what tells the adapters on one base apart.
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lorasweep.adapters.state import copies, take_over
-from lorasweep.adapters.targets import COMPONENTS, is_adapter_weight
+from lorasweep.adapters.targets import chosen_parts, is_adapter_weight
 from lorasweep.errors import UserError
 from lorasweep.schema import NetworkConfig
 
@@ -33,16 +33,14 @@ class FullAdapter:
         Args:
             base: its parts to train are in 32 bit.
             network, seed: without effect, as nothing is added.
-            components: of ("unet", "text_encoder", "text_encoder_2").
+            components: names of parts of the base.
             name: what messages call it.
 
         Raises:
             UserError: something else is already trained on this base, or a part is in 16 bit.
             ValueError: a component is unknown.
         """
-        if unknown := set(components) - set(COMPONENTS):
-            raise ValueError(f"unknown components {sorted(unknown)}; there are {COMPONENTS}")
-        self.components = tuple(component for component in COMPONENTS if component in components)
+        self.components = tuple(part.name for part in chosen_parts(base.family.parts, components))
         self._base = base
         _check_free(base, self.components, name)
         for module in base.modules.values():

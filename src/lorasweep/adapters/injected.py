@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from lorasweep.adapters.ranks import idle_rules, layer_rank
 from lorasweep.adapters.state import copies, take_over
-from lorasweep.adapters.targets import COMPONENTS, UNET_LAYERS, is_adapter_weight, stable_name, target_pattern
+from lorasweep.adapters.targets import chosen_parts, is_adapter_weight, target_pattern
 from lorasweep.errors import UserError
+from lorasweep.families.parts import Part
 from lorasweep.randomness import generator
 from lorasweep.schema import NetworkConfig
 
@@ -59,8 +60,8 @@ class InjectedAdapter(ABC):
 
         Args:
             base: the model to adapt.
-            network: rank, alpha, dropouts and the layers of the UNet that are adapted.
-            components: of ("unet", "text_encoder", "text_encoder_2"), those that get an adapter.
+            network: rank, alpha, dropouts and the layers of the denoiser that are adapted.
+            components: names of the parts that get an adapter.
             seed: seed of the initial weights.
             name: what tells the adapters of one base apart.
 
@@ -68,24 +69,23 @@ class InjectedAdapter(ABC):
             UserError: a component has no module that `network` chooses, or an entry of `network.ranks` has no effect.
             ValueError: `name` is already on the base, or a component is unknown.
         """
-        unknown = set(components) - set(COMPONENTS)
-        if unknown:
-            raise ValueError(f"unknown components {sorted(unknown)}; there are {COMPONENTS}")
-        self.components = tuple(component for component in COMPONENTS if component in components)
+        parts = chosen_parts(base.family.parts, components)
+        self.components = tuple(part.name for part in parts)
         self.network = network
         self._base = base
         self._key = re.sub(r"\W", lambda match: f"_{ord(match[0]):x}_", name)  # PEFT's names must hold no dot
         if any(self._key in layer.r for _, _, layer in self._all_layers()):
             raise ValueError(f"an adapter named {name!r} is already on this base")
-        targets = {part: _targets(part, base.modules[part], network) for part in self.components}
-        if idle := idle_rules(network, [stable_name(part, path) for part in targets for path in targets[part]]):
+        targets = {part.name: _targets(part, base.modules[part.name], network) for part in parts}
+        names = [base.family.layer_name(part, path) for part, paths in targets.items() for path in paths]
+        if idle := idle_rules(network, names):
             raise UserError(idle)
         for module in base.modules.values():
             _freeze(module)
         self._layers: dict[str, dict[str, Any]] = {}
         try:
-            for part, paths in targets.items():
-                self._layers[part] = self._inject(part, paths, seed)
+            for part in parts:
+                self._layers[part.name] = self._inject(part, targets[part.name], seed)
         except BaseException:  # out of memory, say: half an adapter must not stay on a base that others use
             self.remove()
             raise
@@ -189,15 +189,16 @@ class InjectedAdapter(ABC):
     def _parameters_of(self, layer: Any) -> dict[str, nn.Parameter]:
         return {name: getattr(holder, held) for name, (holder, held) in self._slots(layer).items()}
 
-    def _inject(self, component: str, paths: list[str], seed: int) -> dict[str, Any]:
-        module = self._base.modules[component]
-        sizes = {path: layer_rank(self.network, stable_name(component, path)) for path in paths}
+    def _inject(self, part: Part, paths: list[str], seed: int) -> dict[str, Any]:
+        module = self._base.modules[part.name]
+        names = {path: self._base.family.layer_name(part.name, path) for path in paths}
+        sizes = {path: layer_rank(self.network, name) for path, name in names.items()}
         by_rank: dict[int, list[str]] = defaultdict(list)
         for path, size in sizes.items():
             if size.rank != self.network.rank:
                 by_rank[size.rank].append(f"^{re.escape(path)}")
         config = self._config(
-            target_pattern(component, self.network), {"|".join(group): rank for rank, group in by_rank.items()}
+            target_pattern(part, self.network), {"|".join(group): rank for rank, group in by_rank.items()}
         )
         # PEFT cannot put a layer of one kind on a convolution that has one of another: those step aside meanwhile.
         others: dict[str, Any] = {path: it for path in paths if self._is_other(it := module.get_submodule(path))}
@@ -210,10 +211,9 @@ class InjectedAdapter(ABC):
         for path, other in others.items():
             module.get_submodule(path).base_layer = other
         layers: dict[str, Any] = {}
-        for path in paths:
+        for path, name in names.items():
             layer: Any = module.get_submodule(path)
             assert isinstance(layer, self.layer_type)
-            name = stable_name(component, path)
             layers[name] = layer
             layer.scaling[self._key] = sizes[path].scale
             # PEFT turns inputs into 32 bit, and autocast at once back into 16: as many bytes kept, and nothing gained.
@@ -242,11 +242,11 @@ class InjectedAdapter(ABC):
 
     def _all_layers(self) -> Iterator[tuple[str, str, Any]]:
         """Every adapted layer of the base, of any kind and whoever adapted it: component, path in it, layer."""
-        for component in COMPONENTS:
-            if component in self._base.modules:
-                for path, module in self._base.modules[component].named_modules():
+        for part in self._base.family.parts:
+            if part.name in self._base.modules:
+                for path, module in self._base.modules[part.name].named_modules():
                     if isinstance(module, BaseTunerLayer):
-                        yield component, path, module
+                        yield part.name, path, module
 
 
 def _freeze(module: nn.Module) -> None:
@@ -255,14 +255,14 @@ def _freeze(module: nn.Module) -> None:
             parameter.requires_grad_(False)
 
 
-def _targets(component: str, module: nn.Module, network: NetworkConfig) -> list[str]:
-    pattern = re.compile(target_pattern(component, network))
-    names = [name for name, _ in module.named_modules() if pattern.fullmatch(name)]
-    if not names:
-        keys = ", ".join(f"network.{key}=true" for key in UNET_LAYERS)
+def _targets(part: Part, module: nn.Module, network: NetworkConfig) -> list[str]:
+    pattern = re.compile(target_pattern(part, network))
+    paths = [path for path, _ in module.named_modules() if pattern.fullmatch(path)]
+    if not paths:
+        keys = ", ".join(f"network.{key}=true" for key in part.layers if key)
         raise UserError(
-            f"no module of the base's {component} is chosen for the adapter; set at least one of {keys}"
-            if component == "unet"
-            else f"the base's {component} has no CLIP layers to adapt; set its learning rate to 0"
+            f"no module of the base's {part.name} is chosen for the adapter; set at least one of {keys}"
+            if keys
+            else f"the base's {part.name} has no layers to adapt; set its learning rate to 0"
         )
-    return names
+    return paths

@@ -13,6 +13,7 @@ from lorasweep.errors import UserError
 from lorasweep.export.alphas import alphas_in_file
 from lorasweep.export.layer_sizes import Size, rank_settings
 from lorasweep.export.layers import ALPHA, DORA, ENDS, PEFT_DORA, FileLayers, kind_of_end, rank_of
+from lorasweep.families.naming import Naming
 from lorasweep.schema import NetworkConfig
 from lorasweep.text.shell import shell_quoted
 
@@ -78,7 +79,7 @@ def _factors(layers: FileLayers, network: NetworkConfig) -> dict[str, float]:
     Raises:
         UserError: layers have another rank, or an alpha that this run's files would not have.
     """
-    written = alphas_in_file(network, layers.tensors)
+    written = alphas_in_file(network, layers.tensors, layers.naming)
     factors: dict[str, float] = {}
     sizes: dict[str, Size] = {}
     wrong: list[str] = []
@@ -96,7 +97,7 @@ def _factors(layers: FileLayers, network: NetworkConfig) -> dict[str, float]:
         alpha = size.alpha * math.sqrt(size.rank) if network.rslora else size.alpha
         names = [layers.names[layer] for layer in wrong]
         had = f"rank {size.rank}, alpha {alpha:g}; the run {expected.rank} and {expected.alpha:g}"
-        raise misfit({(f"has {had}", _size_cure(network, sizes)): names})
+        raise misfit({(f"has {had}", _size_cure(network, sizes, layers.naming)): names})
     return factors
 
 
@@ -104,9 +105,9 @@ def _close(alpha: float, expected: float) -> bool:
     return math.isclose(alpha, expected, rel_tol=1e-3)  # fp16 rounds
 
 
-def _size_cure(network: NetworkConfig, sizes: Mapping[str, Size]) -> str:
+def _size_cure(network: NetworkConfig, sizes: Mapping[str, Size], naming: Naming) -> str:
     """The settings with which a run's layers have the sizes of a file's."""
-    settings = rank_settings(sizes)
+    settings = rank_settings(sizes, naming)
     if settings is None:
         many = len(set(sizes.values()))
         return f": its layers have {many} sizes, too many for network.ranks; resize it to one rank with sd-scripts"

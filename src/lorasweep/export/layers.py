@@ -1,16 +1,15 @@
-"""The layers that a LoRA's file holds, whichever program wrote it.
+"""The layers that the file of an adapter holds, whichever program wrote it.
 
-    program                      a layer                                            its tensors
-    sd-scripts, LyCORIS          lora_unet_input_blocks_4_1_..., lora_te1_...       .lora_down.weight, .alpha
-    ai-toolkit, OneTrainer       lora_unet_down_blocks_1_attentions_0_...           the same
-    LyCORIS by itself            lycoris_down_blocks_1_attentions_0_...             the same
-    OneTrainer, for ComfyUI      diffusion_model.input_blocks.4.1. ...              .lora_A.weight, .alpha
-    diffusers                    unet.down_blocks.1.attentions.0. ...               .lora_A.weight, .lora.down.weight
-    diffusers before PEFT        unet.down_blocks. ... .attn1.processor.to_q_lora   .down.weight
-    PEFT                         base_model.model.down_blocks.1.attentions.0. ...   .lora_A.weight
+    program                      the tensors of a layer
+    sd-scripts, LyCORIS          .lora_down.weight, .alpha
+    ai-toolkit, OneTrainer       the same
+    OneTrainer, for ComfyUI      .lora_A.weight, .alpha
+    diffusers                    .lora_A.weight, .lora.down.weight
+    diffusers before PEFT        .down.weight
+    PEFT                         .lora_A.weight
 
-Where diffusers and PEFT write no alphas, these are in the metadata or in adapter_config.json beside the file; told
-nowhere, they are the ranks.
+How each of them calls the layers themselves, the family knows. Where diffusers and PEFT write no alphas, these are in
+the metadata or in adapter_config.json beside the file; told nowhere, they are the ranks.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lorasweep.families.sdxl.names import PREFIXES, UNetLayout, diffusers_path, module_path
+from lorasweep.families.naming import Naming
 
 DOWN, UP, ALPHA, DORA = ".lora_down.weight", ".lora_up.weight", ".alpha", ".dora_scale"
 PEFT_DORA = ".lora_magnitude_vector"
@@ -50,11 +49,6 @@ _PEFT_ENDS = (
     (re.compile(r"(?P<layer>.+?)\.lora_B(\.\w+)?\.weight"), UP),
     (re.compile(r"(?P<layer>.+?)\.lora_magnitude_vector(\.\w+)*"), PEFT_DORA),
 )
-_COMPONENTS = (
-    ("text_encoder_2", r"lora_te2_|text_encoder_2_|text_encoders_clip_g_(transformer_)?"),
-    ("text_encoder", r"lora_te1_|text_encoder_|text_encoders_clip_l_(transformer_)?"),
-    ("unet", r"lora_unet_|lycoris_|unet_|(model_)?diffusion_model_|base_model_model_|"),
-)
 
 
 @dataclass(frozen=True)
@@ -62,30 +56,32 @@ class FileLayers:
     """What a file holds, in one spelling.
 
     Attributes:
+        naming: of the base that it is for.
         tensors: by layer (its stable name, such as `unet.mid_block.attentions.0.proj_in`) and end, as kohya and LyCORIS
             call it (such as `.lora_down.weight`); a layer's alpha is among them unless the file has none.
         names: by layer, what the file calls it.
         others: the names of tensors of no layer that an adapter can have, each with the reason.
     """
 
+    naming: Naming
     tensors: dict[str, dict[str, Tensor]] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     others: dict[str, str] = field(default_factory=dict)
 
 
-def read_layers(tensors: Mapping[str, Tensor], layout: UNetLayout, peft: Mapping[str, Any] | None = None) -> FileLayers:
+def read_layers(tensors: Mapping[str, Tensor], naming: Naming, peft: Mapping[str, Any] | None = None) -> FileLayers:
     """Return the layers that the tensors of a file belong to.
 
     Args:
         tensors: by their names in the file.
-        layout: of the UNet that they are for.
+        naming: of the base that they are for.
         peft: `peft_settings` of the file, which tell the alphas of one that has no tensors of them.
     """
-    found = FileLayers(tensors=defaultdict(dict))
+    found = FileLayers(naming, tensors=defaultdict(dict))
     for name, tensor in tensors.items():
-        layer, end = _split(name)
+        layer, end = _split(naming.current(name))
         try:
-            path = _path(layer, layout)
+            path = naming.layer(layer)
         except ValueError as error:
             found.others[name] = str(error)
             continue
@@ -132,8 +128,7 @@ def peft_settings(file: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _split(name: str) -> tuple[str, str]:
-    """Return the layer and the end of a tensor's name."""
-    name = _without_old_spelling(name)
+    """Return the layer and the end of a tensor's name of today's formats."""
     if match := _ENDS.fullmatch(name):
         return match["layer"], match["end"]
     for pattern, end in _PEFT_ENDS:
@@ -141,34 +136,6 @@ def _split(name: str) -> tuple[str, str]:
             return match["layer"], end
     layer, dot, end = name.partition(".") if name.startswith(("lora_", "lycoris_")) else name.rpartition(".")
     return layer, dot + end
-
-
-def _without_old_spelling(name: str) -> str:
-    """Return a name of diffusers' earlier formats as PEFT has it, any other as it is."""
-    if not re.search(r"\.processor\.|_lora\.|\.lora\.|\.lora_linear_layer\.", name):
-        return name
-    from diffusers.utils import state_dict_utils as tables
-
-    text = "text_model." in name or name.startswith("text_encoder")
-    mapping = tables.DIFFUSERS_OLD_TO_PEFT | tables.DIFFUSERS_TO_PEFT if text else tables.UNET_TO_DIFFUSERS
-    return str(next(iter(tables.convert_state_dict({name: None}, mapping))))
-
-
-def _path(layer: str, layout: UNetLayout) -> str:
-    """Return the stable name of a layer of a file.
-
-    Raises:
-        ValueError: an adapter can have no such layer.
-    """
-    flat = layer.replace(".", "_")
-    component, inner = next(
-        (component, flat[match.end() :]) for component, start in _COMPONENTS if (match := re.match(start, flat))
-    )
-    if component == "unet" and (path := diffusers_path(inner)):
-        return f"unet.{path}"
-    if component != "unet" and inner.startswith("encoder_"):  # as transformers 5 has it
-        inner = f"text_model_{inner}"
-    return module_path(PREFIXES[component] + inner, layout)
 
 
 def _peft_alpha(path: str, rank: int, settings: Mapping[str, Any]) -> float:

@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lorasweep.export.network import network_metadata
+from lorasweep.families.identity import Identity
 from lorasweep.optim.optimizers.kind import optimizer_kind
 from lorasweep.optim.schedules.kind import schedule_kind
 from lorasweep.schema import PERMISSIONS, Config, OptimizerConfig
@@ -24,15 +25,6 @@ from lorasweep.text.encoding import all_readable, as_json
 if TYPE_CHECKING:
     from torch import Tensor
 
-SDXL, TOY = "sdxl_base_v1-0", "lorasweep_toy"
-"""`ss_base_model_version`: what a loader must build, not which weights the base had (`ss_sd_model_name`)."""
-
-# `modelspec.architecture` and `modelspec.implementation`. User interfaces offer files of SDXL for SDXL, so files of the
-# toy base, which has SDXL's parts and names of layers in other sizes, must not be taken for such.
-SPECS = {
-    SDXL: ("stable-diffusion-xl-v1-base", "https://github.com/Stability-AI/generative-models"),
-    TOY: ("lorasweep-toy", ""),
-}
 SECRET = re.compile(r"(^|_)(key|token|secret|password|passwd|credentials?)$", re.IGNORECASE)
 
 
@@ -60,7 +52,7 @@ class TrainingFacts:
         tag_frequency: by folder name, how many captions have each tag.
         buckets: images with repeats by (width, height).
         mean_aspect_error: mean |aspect ratio of image - of its bucket|.
-        base_version: what kind of base it is, one of SPECS.
+        base: what kind of base it is.
         base_name: the base's file or folder name or hub id.
         base_sha256: digest over all weights of the base.
         base_file_sha256, base_file_legacy_hash: of a single-file base, as A1111 shows them: SHA-256, and the
@@ -88,13 +80,13 @@ class TrainingFacts:
     base_sha256: str
     dataset_sha256: str
     program_version: str
+    base: Identity
     validation_images: int = 0
     regularisation_images: int = 0
     regularisation_folders: Mapping[str, Folder] = field(default_factory=dict)
     tag_frequency: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     buckets: Mapping[tuple[int, int], int] = field(default_factory=dict)
     mean_aspect_error: float | None = None
-    base_version: str = SDXL
     base_name: str | None = None
     base_file_sha256: str | None = None
     base_file_legacy_hash: str | None = None
@@ -103,12 +95,6 @@ class TrainingFacts:
     vae_file_legacy_hash: str | None = None
     started_from_sha256: str | None = None
     overrides: Sequence[str] = ()
-
-
-def base_version(unet_config: Mapping[str, Any]) -> str:
-    """Return what kind of base a UNet is of: SDXL if it has SDXL's sizes, else TOY."""
-    sizes = (list(unet_config["block_out_channels"]), unet_config["cross_attention_dim"])
-    return SDXL if sizes == ([320, 640, 1280], 2048) else TOY
 
 
 def metadata(config: Config, facts: TrainingFacts) -> dict[str, str]:
@@ -254,22 +240,21 @@ def _base(config: Config, facts: TrainingFacts) -> dict[str, Any]:
     }
     return {
         "ss_v2": False,
-        "ss_base_model_version": facts.base_version,
+        "ss_base_model_version": facts.base.base_version,
         **{key: value for key, value in known.items() if value is not None},
     }
 
 
 def _modelspec(config: Config, facts: TrainingFacts) -> dict[str, str]:
     side = config.dataset.resolution
-    architecture, implementation = SPECS[facts.base_version]
     spec = {
         "sai_model_spec": "1.0.1",
-        "architecture": architecture + ("" if config.network.type == "full" else "/lora"),
-        "implementation": implementation,
+        "architecture": facts.base.architecture + ("" if config.network.type == "full" else "/lora"),
+        "implementation": facts.base.implementation,
         "title": facts.output_name,
         "resolution": f"{side}x{side}",
         "date": facts.finished.astimezone().replace(microsecond=0, tzinfo=None).isoformat(),
-        "prediction_type": "v" if config.base_model.prediction_type == "v_prediction" else "epsilon",
+        "prediction_type": facts.base.prediction_type,
         "trigger_phrase": config.dataset.trigger,
     }
     return {f"modelspec.{key}": value for key, value in spec.items() if value}

@@ -15,20 +15,16 @@ from lorasweep import program
 from lorasweep.errors import UserError
 from lorasweep.export.fitting import Fitted, fit
 from lorasweep.export.formula import escaped
-from lorasweep.export.layers import DOWN, FileLayers, peft_settings, read_layers
-from lorasweep.export.metadata import SDXL, TOY
+from lorasweep.export.layers import FileLayers, peft_settings, read_layers
 from lorasweep.export.sd_scripts import settings_of
 from lorasweep.export.sd_scripts.network import kind_of
 from lorasweep.export.weights import read_weights
 from lorasweep.families.kinds import kind_of as kind_of_file
-from lorasweep.families.sdxl.names import UNetLayout
-from lorasweep.schema import slug
+from lorasweep.schema import BaseModelConfig, slug
+from lorasweep.schema.base_model import FAMILIES
 from lorasweep.search.wording import overrides
 
 NOTE_LENGTH = 300
-SDXL_LAYOUT = UNetLayout(2, (True, True, False))
-OTHER_WIDTHS = {768: "SD 1.5", 1024: "SD 2"}
-"""Families by the width of the captions that a UNet's cross-attention takes; SDXL's is 2,048."""
 
 
 def recipe_from_file(path: Path, saved: Path | None = None) -> str:
@@ -43,12 +39,13 @@ def recipe_from_file(path: Path, saved: Path | None = None) -> str:
         saved: where the recipe will be written; None proposes a place.
 
     Raises:
-        UserError: the file cannot be read, is no adapter of SDXL that can be trained here, or its metadata is damaged.
+        UserError: the file cannot be read, is no adapter that can be trained here, or its metadata is damaged.
     """
     tensors, metadata = read_weights(path)
     if "lorasweep.config" in metadata:
         settings = _own_settings(path, metadata)
-        base = "toy" if settings.get("base_model.path") is None else "sdxl"
+        family = str(settings.get("base_model.family", BaseModelConfig().family))
+        base = "toy" if settings.get("base_model.path") is None else family
         about = [
             f"Recipe of {path.name}: what it was trained with by lorasweep "
             + metadata.get("lorasweep.version", "of an unknown version"),
@@ -56,9 +53,7 @@ def recipe_from_file(path: Path, saved: Path | None = None) -> str:
             f"SHA-256 of its base's weights: {metadata.get('lorasweep.base_sha256', 'unknown')}",
         ]
         return _text(fit(settings, base), base, about, saved=saved)
-    base = "toy" if metadata.get("ss_base_model_version") == TOY else "sdxl"
-    layers = read_layers(tensors, SDXL_LAYOUT, peft_settings(path, metadata))
-    _require_trainable(path, tensors, metadata, layers)
+    base, layers = _layers(path, tensors, metadata)
     found = settings_of(path.stem, metadata, layers)
     about = [f"Recipe of {path.name}, put together from its metadata and its tensors."]
     if any(key.startswith("compat.") for key in found.settings):
@@ -79,28 +74,33 @@ def _own_settings(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
     return _flat(config)
 
 
-def _require_trainable(
-    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str], layers: FileLayers
-) -> None:
-    """Refuse a file that no recipe can be made of.
+def _layers(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> tuple[str, FileLayers]:
+    """Return the choice of the group base_model that a file's base is, and the layers in it.
 
     Raises:
         UserError: it is no adapter, one of another kind, or for another family of models.
     """
     title = f"{path} is no LoRA that can be trained again"
-    family = metadata.get("ss_base_model_version", SDXL)
-    if not family.startswith("sdxl") and family != TOY:
-        raise UserError(f"it adapts a base of the kind {family}; expected one of SDXL", title=title)
-    if not any(kind_of(parts) for parts in layers.tensors.values()):
+    families = [FAMILIES[name] for name in FAMILIES]
+    known = " or ".join(family.title for family in families)
+    claimed = [(choice, family) for family in families if (choice := family.choice_of(metadata))]
+    if not claimed:
+        version = metadata.get("ss_base_model_version")
+        raise UserError(f"it adapts a base of the kind {version}; expected one of {known}", title=title)
+    peft = peft_settings(path, metadata)
+    found = [(choice, read_layers(tensors, family.naming, peft)) for choice, family in claimed]
+    trainable = [pair for pair in found if any(kind_of(parts) for parts in pair[1].tensors.values())]
+    if not trainable:
         kind = kind_of_file({name: tuple(tensor.shape) for name, tensor in tensors.items()})
         raise UserError(
-            f"it is {kind}, with neither our metadata nor a layer of SDXL that is a LoRA, LoHa or LoKr: there is no "
+            f"it is {kind}, with neither our metadata nor a layer of {known} that is a LoRA, LoHa or LoKr: there is no "
             "recipe in it",
             title=title,
         )
-    keys = [parts[DOWN] for layer, parts in layers.tensors.items() if layer.endswith("attn2.to_k") and DOWN in parts]
-    if others := [OTHER_WIDTHS[tensor.shape[1]] for tensor in keys if tensor.shape[1] in OTHER_WIDTHS]:
-        raise UserError(f"it adapts {others[0]}, by the width of its cross-attention; expected SDXL", title=title)
+    choice, layers = trainable[0]
+    if foreign := layers.naming.foreign(layers.tensors):
+        raise UserError(f"it adapts {foreign}; expected {known}", title=title)
+    return choice, layers
 
 
 def _text(
@@ -124,7 +124,7 @@ def _text(
     choice = _choice(saved)
     name = choice or slug(str(fitted.recipe.get("name", "recipe")))
     run = f"{program.command()} lora={shlex.quote(name)}"
-    was = ["base_model=sdxl", *(["base_model.path=FILE"] if given else [])] if base == "sdxl" else []
+    was = [f"base_model={base}", *(["base_model.path=FILE"] if given else [])] if base != "toy" else []
     exact = " ".join([run, *was, *given, overrides(fitted.elsewhere)]).strip()
     notes = [*notes, *fitted.notes]
     comments = [

@@ -25,7 +25,6 @@ from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -39,30 +38,29 @@ from lorasweep.export.alphas import alphas_in_file
 from lorasweep.export.importing import adapter_state, misfit
 from lorasweep.export.layers import ALPHA, DORA, ENDS, rank_of, read_layers
 from lorasweep.export.metadata import hashes
-from lorasweep.families.sdxl.names import UNetLayout, kohya_name
+from lorasweep.families.finite import require_finite
+from lorasweep.families.naming import Naming
 from lorasweep.families.weights_files import PICKLES, safetensors_problem, tensors_command
 from lorasweep.schema import NetworkConfig
 
 
-def export_tensors(
-    adapter_state: Mapping[str, Tensor], network: NetworkConfig, unet_config: Mapping[str, Any]
-) -> dict[str, Tensor]:
+def export_tensors(adapter_state: Mapping[str, Tensor], network: NetworkConfig, naming: Naming) -> dict[str, Tensor]:
     """Return the tensors of a weights file.
 
     Args:
         adapter_state: what `Adapter.state()` returned: `<component>.<path>.<parameter>`.
         network: the adapter's settings; with the alpha that is written, the file's update is the trained one.
-        unet_config: the UNet's config, which block numbers depend on.
+        naming: of the base that it adapts.
 
     Returns:
-        fp16 tensors by kohya's names. alpha is fp16 too, or fp32 where fp16 would round it.
+        fp16 tensors by the names that loaders know: kohya's. alpha is fp16 too, or fp32 where fp16 would round it.
     """
-    layout, ends = UNetLayout.of(unet_config), ENDS[network.type]
+    ends = ENDS[network.type]
     tensors: dict[str, Tensor] = {}
     modules = _by_module(adapter_state)
-    alphas = alphas_in_file(network, modules)
+    alphas = alphas_in_file(network, modules, naming)
     for module, parameters in modules.items():
-        kohya = kohya_name(module, layout)
+        kohya = naming.in_file(module)
         size = layer_rank(network, module)
         for name, values in parameters.items():
             dtype = torch.float32 if ends[name] == DORA else torch.float16
@@ -73,20 +71,18 @@ def export_tensors(
     return tensors
 
 
-def import_tensors(
-    tensors: Mapping[str, Tensor], network: NetworkConfig, unet_config: Mapping[str, Any]
-) -> dict[str, Tensor]:
+def import_tensors(tensors: Mapping[str, Tensor], network: NetworkConfig, naming: Naming) -> dict[str, Tensor]:
     """Return the adapter state (fp32, for `Adapter.load`) that a weights file holds, all of it.
 
     Args:
         tensors: the file's tensors, in the names of any program that `layers` knows.
         network: the settings of the adapter that is to take the state.
-        unet_config: the config of its UNet.
+        naming: of the base that it adapts.
 
     Raises:
         UserError: names that are not known, incomplete layers, or another rank or alpha than `network` has.
     """
-    layers = read_layers(tensors, UNetLayout.of(unet_config))
+    layers = read_layers(tensors, naming)
     if layers.others:
         raise misfit({("is of no layer that an adapter can have here", ""): list(layers.others)})
     return adapter_state(layers, network)
@@ -101,21 +97,6 @@ def write_weights(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     """
     require_finite(tensors, path)
     files.write_safetensors(path, dict(tensors), {**metadata, **hashes(tensors, metadata)})
-
-
-def require_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Refuse tensors for the file `path` that hold NaN or infinity, also those that fp16 made infinite.
-
-    Raises:
-        UserError: how many do, and the first of them.
-    """
-    bad = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
-    if bad:
-        raise UserError(
-            f"{len(bad)} of {len(tensors)} tensors hold NaN, infinity or values beyond fp16's 65504, the first "
-            f"is {bad[0]}: the training has diverged",
-            title=f"{path.name} was not written",
-        )
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

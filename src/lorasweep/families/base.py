@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from lorasweep.families.parts import Part
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import torch
     from PIL import Image
     from torch import Tensor, nn
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from lorasweep.errors import Problem
     from lorasweep.families.conditioning import Conditioning
     from lorasweep.families.files import Files
+    from lorasweep.families.identity import Identity
+    from lorasweep.families.naming import Naming
     from lorasweep.families.placement import Placement
     from lorasweep.process.process import Process
     from lorasweep.schema import BaseModelConfig, Config
@@ -71,14 +75,18 @@ class Family(Protocol):
 
     Attributes:
         name: as `base_model.family` has it.
+        title: what people call it: `SDXL`.
         noun: what a base of it is called, with its article: `an SDXL`.
+        naming: names of its layers in weights files, for bases of the sizes that it was published in.
         files: how its bases lie on disk or on the model hub.
         parts: what can be trained, the denoiser first.
         image_parts: names of the modules that only encode and decode images, such as `vae`; none without latents.
     """
 
     name: str
+    title: str
     noun: str
+    naming: Naming
     files: Files
     parts: tuple[Part, ...]
     image_parts: tuple[str, ...]
@@ -119,6 +127,14 @@ class Family(Protocol):
 
         Raises:
             UserError: it is not there, damaged, or of another family.
+        """
+        ...
+
+    def choice_of(self, metadata: Mapping[str, str]) -> str | None:
+        """Return which choice of the group base_model suits the base of an adapter's file; None: another family's.
+
+        Args:
+            metadata: of the file, whichever program wrote it; it may say nothing.
         """
         ...
 
@@ -263,7 +279,34 @@ class Trainable(Protocol):
         ...
 
 
-class Base(ImageEncoder, TextEncoder, Denoiser, Sampler, Trainable, Protocol):
+class Exportable(Protocol):
+    """What weights files are made of."""
+
+    @property
+    def naming(self) -> Naming:
+        """The names that its layers have in files of adapters."""
+        ...
+
+    @property
+    def identity(self) -> Identity:
+        """What files for this base say of its kind."""
+        ...
+
+    def file_tensors(self) -> dict[str, Tensor]:
+        """Return all weights, in fp16 on the CPU, by their names in a single file that image generators load."""
+        ...
+
+    def write_folder(self, folder: Path) -> None:
+        """Write everything in diffusers' layout, in fp16; `folder` appears whole or not at all.
+
+        Raises:
+            UserError: a weight is not finite, or too large for fp16.
+            OSError: the disk is full or the like.
+        """
+        ...
+
+
+class Base(ImageEncoder, TextEncoder, Denoiser, Sampler, Trainable, Exportable, Protocol):
     """A frozen model in memory, with digests that say exactly which weights it has.
 
     Attributes:

@@ -1,6 +1,9 @@
-"""Weights that are no numbers: refused as they are loaded, before anything is made with them."""
+"""Weights that are no numbers: refused as they are loaded, and before they are written."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -39,3 +42,18 @@ def refuse_non_finite(module: nn.Module, given: str, part: str) -> None:
         f"{given}: {len(bad)} of the {len(tensors)} tensors of its {part} hold NaN or infinity, the first is {bad[0]}: "
         + (f"{cure}, or, if they only exceed fp16, set training.mixed_precision=bf16 or no" if narrow else cure)
     )
+
+
+def require_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Refuse tensors for the file `path` that hold NaN or infinity, also those that fp16 made infinite.
+
+    Raises:
+        UserError: how many do, and the first of them.
+    """
+    bad = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
+    if bad:
+        raise UserError(
+            f"{len(bad)} of {len(tensors)} tensors hold NaN, infinity or values beyond fp16's 65504, the first "
+            f"is {bad[0]}: the training has diverged",
+            title=f"{path.name} was not written",
+        )

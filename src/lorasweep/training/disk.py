@@ -17,7 +17,6 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
-from lorasweep.adapters.targets import COMPONENTS
 from lorasweep.errors import UserError
 from lorasweep.families.known import family_of
 from lorasweep.families.parts import learning_rates
@@ -139,7 +138,9 @@ def of_trial(config: Config) -> Footprint | None:
     else:
         network = key(asdict(replace(config.network, start_from=None)))
         parameters = dict(
-            hollow_adapter({part: modules[part] for part in COMPONENTS}, network, trained).named_parameters()
+            hollow_adapter(
+                {part: modules[part] for part in modules if part != "vae"}, network, trained
+            ).named_parameters()
         )
     return footprint(config, parameters, modules, config.training.epochs)
 

@@ -19,7 +19,6 @@ from lorasweep.console.closing import closing_table
 from lorasweep.console.lines import Progress, say
 from lorasweep.data.survey import Survey
 from lorasweep.errors import UserError
-from lorasweep.export.metadata import TOY, base_version
 from lorasweep.metrics.selection import best_epoch
 from lorasweep.pictures import curves
 from lorasweep.runs import command_lines as commands
@@ -302,8 +301,7 @@ class Member:
             return {}  # the message of the error, which follows, has them
         if self.record.status != "complete":
             return {"continue": self.resume_command}
-        is_toy = base_version(self.version.base.unet.config) == TOY
-        return after_training(self.config, self.record.overrides, self.selected, is_toy=is_toy)
+        return after_training(self.config, self.record.overrides, self.selected, base=self.version.base.identity)
 
     def interrupt(self) -> None:
         """Save the state of this very step and end as interrupted."""

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from lorasweep.families.identity import Identity
 from lorasweep.families.known import family_of
 from lorasweep.runs import command_lines as commands
 from lorasweep.schema import Config
 
 
-def after_training(config: Config, overrides: Sequence[str], selected: Path, *, is_toy: bool) -> dict[str, str]:
+def after_training(config: Config, overrides: Sequence[str], selected: Path, *, base: Identity) -> dict[str, str]:
     """Return what for -> command, or what to do with the weights file.
 
     Args:
         config: of the version.
         overrides: those that it was begun with.
         selected: its weights file.
-        is_toy: whether its base has the toy's sizes, for which no other program has a place.
+        base: what kind of base it is on.
     """
     is_full = config.network.type == "full"
     found = {}
@@ -26,16 +27,15 @@ def after_training(config: Config, overrides: Sequence[str], selected: Path, *, 
         found["another version"] = commands.train(commands.changed(overrides, [rank]))
     found["all versions"] = commands.versions(config.name, config.output_root)
     if is_full:
-        found["a LoRA on it"] = _lora_on(config, selected, is_toy)
-    if not is_toy:
+        found["a LoRA on it"] = _lora_on(config, selected, base.choice)
+    if base.published:
         folder = "checkpoints" if is_full else "loras"
         found["use it"] = f"copy {selected} to ComfyUI/models/{folder}/"
     return found
 
 
-def _lora_on(config: Config, selected: Path, is_toy: bool) -> str:
+def _lora_on(config: Config, selected: Path, group: str) -> str:
     """Return the command that trains a LoRA on a full fine-tune."""
-    group = "toy" if is_toy else config.base_model.family
     source = family_of(config.base_model).files.config_source(config.base_model)
     base = [f"base_model={group}", f"base_model.path={selected}", f"base_model.config_path={source}"]
     root = [] if config.output_root == "outputs" else [f"output_root={config.output_root}"]

@@ -60,7 +60,7 @@ def prepare(job: Job, base: SDXL, stopwatch: Stopwatch) -> Prepared:
         UserError: bad data, settings that the base or the adapter refuse, a version that cannot be resumed.
     """
     if not job.config.resume and job.start_from is None:
-        starting_point.examine(job.config, base.unet.config)
+        starting_point.examine(job.config, base.naming)
     check_host_memory(job.config, base)
     with stopwatch("cache"):
         dataset, text_cache = read_data(job.config, base, job.seen)

@@ -5,42 +5,40 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from lorasweep import files
 from lorasweep.adapters.adapter import Adapter
-from lorasweep.adapters.targets import TEXT_ENCODERS, UNET, UNET_LAYERS, target_pattern
+from lorasweep.adapters.targets import target_pattern
 from lorasweep.console.lines import say
 from lorasweep.errors import UserError
 from lorasweep.export.importing import adapter_state
 from lorasweep.export.layers import peft_settings, read_layers
 from lorasweep.export.weights import read_weights
 from lorasweep.families.kinds import kind_of
-from lorasweep.families.known import family_of
-from lorasweep.families.parts import learning_rates
-from lorasweep.families.sdxl.names import UNetLayout
+from lorasweep.families.naming import Naming
+from lorasweep.families.parts import Part, learning_rates
 from lorasweep.schema import Config, NetworkConfig
 
 
-def examine(config: Config, unet_config: Mapping[str, Any]) -> None:
+def examine(config: Config, naming: Naming) -> None:
     """Refuse a file `network.start_from` that the run could not start from, before anything is made for it.
 
     Args:
         config: the run's.
-        unet_config: the config of its base's UNet.
+        naming: of its base.
 
     Raises:
         UserError: as `begin_from` does, but for layers of another base's sizes.
     """
     if config.network.start_from is not None:
-        components = learning_rates(family_of(config.base_model).parts, config.optimizer)
-        _read(Path(config.network.start_from), config.network, components, unet_config)
+        components = learning_rates(naming.parts, config.optimizer)
+        _read(Path(config.network.start_from), config.network, components, naming)
 
 
-def begin_from(adapter: Adapter, network: NetworkConfig, unet_config: Mapping[str, Any]) -> str | None:
+def begin_from(adapter: Adapter, network: NetworkConfig, naming: Naming) -> str | None:
     """Give a new adapter the values of the weights file `network.start_from`, if there is one.
 
     Layers that the file lacks start anew. It must hold nothing that this run could train and does not: that would be
@@ -48,7 +46,7 @@ def begin_from(adapter: Adapter, network: NetworkConfig, unet_config: Mapping[st
 
     Args:
         adapter: a new adapter of the settings `network`.
-        unet_config: the config of its base's UNet.
+        naming: of its base.
 
     Returns:
         The file's SHA-256, or None without a file.
@@ -60,7 +58,7 @@ def begin_from(adapter: Adapter, network: NetworkConfig, unet_config: Mapping[st
     if network.start_from is None:
         return None
     path, own = Path(network.start_from), adapter.state()
-    state, unused = _read(path, network, {name.partition(".")[0] for name in own}, unet_config)
+    state, unused = _read(path, network, {name.partition(".")[0] for name in own}, naming)
     given = {_layer(name) for name in state}
     new = {name: values for name, values in own.items() if _layer(name) not in given}
     _same_sizes(path, state, own)
@@ -74,7 +72,7 @@ def begin_from(adapter: Adapter, network: NetworkConfig, unet_config: Mapping[st
 
 
 def _read(
-    path: Path, network: NetworkConfig, components: Collection[str], unet_config: Mapping[str, Any]
+    path: Path, network: NetworkConfig, components: Collection[str], naming: Naming
 ) -> tuple[dict[str, Tensor], list[str]]:
     """Return the adapter's state in a file, and the names of tensors in it that no adapter can have."""
     tensors, metadata = read_weights(path)
@@ -84,12 +82,12 @@ def _read(
             "wrote it had diverged; take an earlier file of it",
             title=_title(path),
         )
-    layers = read_layers(tensors, UNetLayout.of(unet_config), peft_settings(path, metadata))
+    layers = read_layers(tensors, naming, peft_settings(path, metadata))
     if not layers.tensors:
         kind = kind_of({name: tuple(tensor.shape) for name, tensor in tensors.items()}) if tensors else "an empty file"
         first = f", such as {next(iter(tensors))}" if tensors else ""
         raise UserError(
-            f"it is {kind} and has no layer of SDXL's UNet or text encoders in its {len(tensors)} tensors{first}; "
+            f"it is {kind} and has no layer of {naming.title} in its {len(tensors)} tensors{first}; "
             "expected a LoRA that was made for this base",
             title=_title(path),
         )
@@ -97,8 +95,8 @@ def _read(
         state = adapter_state(layers, network)
     except UserError as error:
         raise UserError(error.problems, title=_title(path)) from None
-    if extra := [layer for layer in layers.tensors if not _trained(layer, network, components)]:
-        raise UserError(_cures(extra, components), title=f"{path} holds layers that this run does not train")
+    if extra := [layer for layer in layers.tensors if not _trained(layer, network, components, naming)]:
+        raise UserError(_cures(extra, components, naming), title=f"{path} holds layers that this run does not train")
     return state, list(layers.others)
 
 
@@ -118,27 +116,27 @@ def _same_sizes(path: Path, state: Mapping[str, Tensor], own: Mapping[str, Tenso
         )
 
 
-def _trained(layer: str, network: NetworkConfig, components: Collection[str]) -> bool:
-    component, _, path = layer.partition(".")
-    return component in components and re.fullmatch(target_pattern(component, network), path) is not None
+def _trained(layer: str, network: NetworkConfig, components: Collection[str], naming: Naming) -> bool:
+    part, path = _part_of(layer, naming), layer.partition(".")[2]
+    return part.name in components and re.fullmatch(target_pattern(part, network), path) is not None
 
 
-def _cures(layers: Sequence[str], components: Collection[str]) -> list[str]:
+def _part_of(layer: str, naming: Naming) -> Part:
+    return next(part for part in naming.parts if part.name == layer.partition(".")[0])
+
+
+def _cures(layers: Sequence[str], components: Collection[str], naming: Naming) -> list[str]:
     """Return for each kind of layers that are not trained what trains them."""
     kinds: dict[str, list[str]] = {}
     for layer in layers:
-        kinds.setdefault(_cure(layer, components), []).append(layer)
+        kinds.setdefault(_cure(layer, components, _part_of(layer, naming)), []).append(layer)
     return [f"{found[0]} ({len(found)} such): train them with {cure}" for cure, found in kinds.items()]
 
 
-def _cure(layer: str, components: Collection[str]) -> str:
-    component = layer.partition(".")[0]
-    if component != UNET:
-        which = "text_encoder_lr" if component == TEXT_ENCODERS[0] else "text_encoder_2_lr"
-        return f"optimizer.{which}=RATE"
-    if UNET not in components:
-        return "optimizer.lr=RATE"
-    key = next(key for key, pattern in UNET_LAYERS.items() if re.fullmatch(f".*({pattern})", layer))
+def _cure(layer: str, components: Collection[str], part: Part) -> str:
+    key = next((key for key, pattern in part.layers.items() if re.fullmatch(f".*({pattern})", layer)), "")
+    if not key or part.name not in components:
+        return f"optimizer.{part.rates[0]}=RATE"
     return f"network.{key}=true, as network={'convolutions' if key == 'convolutions' else 'lora'} does"
 
 

@@ -135,7 +135,7 @@ class Version:
         Raises:
             UserError: the file does not suit the settings.
         """
-        self.started_from = begin_from(self.adapter, self.config.network, self.base.modules["unet"].config)
+        self.started_from = begin_from(self.adapter, self.config.network, self.base.naming)
 
     @property
     def epoch(self) -> int:

@@ -8,10 +8,9 @@ from importlib.metadata import version as package_version
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from lorasweep.export.checkpoint import sgm_tensors, write_checkpoint, write_diffusers
-from lorasweep.export.metadata import Folder, TrainingFacts, base_version, metadata
+from lorasweep.export.checkpoint import write_checkpoint
+from lorasweep.export.metadata import Folder, TrainingFacts, metadata
 from lorasweep.export.weights import export_tensors, write_weights
 from lorasweep.families.known import family_of
 from lorasweep.families.load import load_base
@@ -58,7 +57,7 @@ def write_epoch_weights(path: Path, version: Version, record: Record, finished: 
         folders=folders,
         tag_frequency=dataset.tag_frequency(),
         buckets=dataset.bucket_counts(),
-        base_version=base_version(version.base.unet.config),
+        base=version.base.identity,
         base_name=Path(version.base.path).name if config.base_model.path else "lorasweep toy base",
         base_sha256=version.base.sha256,
         base_file_sha256=base_file.sha256 if base_file else None,
@@ -73,9 +72,9 @@ def write_epoch_weights(path: Path, version: Version, record: Record, finished: 
     )
     with version.averaged():
         if config.network.type == "full":
-            write_checkpoint(path, _whole(version), metadata(config, facts))
+            write_checkpoint(path, version.base.file_tensors(), metadata(config, facts))
         else:
-            tensors = export_tensors(version.adapter.state(), config.network, version.base.unet.config)
+            tensors = export_tensors(version.adapter.state(), config.network, version.base.naming)
             write_weights(path, tensors, metadata(config, facts))
 
 
@@ -96,18 +95,7 @@ def write_diffusers_folder(folder: Path, weights: Path, config: BaseModelConfig)
         config_path=family_of(config).files.config_source(config),
         variant=None,
     )
-    write_diffusers(folder, load_base(found, "cpu", torch.float16))
-
-
-def _whole(version: Version) -> dict[str, Tensor]:
-    base, config = version.base, version.config.base_model
-    return sgm_tensors(
-        base.unet,
-        base.vae,
-        base.text_encoders,
-        prediction_type=config.prediction_type,
-        zero_terminal_snr=config.zero_terminal_snr,
-    )
+    load_base(found, "cpu", torch.float16).write_folder(folder)
 
 
 def _folders(found: dict[str, dict[str, int]]) -> dict[str, Folder]:

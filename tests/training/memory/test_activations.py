@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 from lorasweep.adapters.adapter import build_adapter
-from lorasweep.adapters.targets import TEXT_ENCODERS
 from lorasweep.families.load import load_base
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.schema import Config
@@ -33,7 +32,7 @@ def of_text(config: Config, base: SDXL) -> int:
 def test_the_text_encoders_activations_are_those_that_autograd_keeps(max_tokens: int, training_text: Config) -> None:
     base = load_base(training_text.base_model, torch.device("cpu"), torch.bfloat16)
     config = replace(training_text, dataset=replace(training_text.dataset, max_tokens=max_tokens))
-    build_adapter(base, config.network, components=TEXT_ENCODERS, seed=0, name="really")
+    build_adapter(base, config.network, components=("text_encoder", "text_encoder_2"), seed=0, name="really")
     own = {parameter.untyped_storage().data_ptr() for part in base.text_encoders for parameter in part.parameters()}
     kept: dict[int, Tensor] = {}
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from lorasweep.adapters.targets import TEXT_ENCODERS
 from lorasweep.export.layers import FileLayers
 from lorasweep.export.sd_scripts.about import About, flag, whole
 from lorasweep.export.sd_scripts.datasets import as_one_dataset, read_dataset
@@ -44,8 +43,12 @@ def settings_of(stem: str, metadata: Mapping[str, str], layers: FileLayers) -> A
         if (value := about.value(theirs, read)) is not None:
             about.settings[ours] = value
     read_network(about, layers)
-    first, second = (any(layer.startswith(f"{part}.") for layer in layers.tensors) for part in TEXT_ENCODERS)
-    optimizer = read_optimizer(about, (first, second))
+    encoders = [
+        any(layer.startswith(f"{part.name}.") for layer in layers.tensors)
+        for part in layers.naming.parts
+        if not part.denoiser
+    ]
+    optimizer = read_optimizer(about, (encoders[0], encoders[-1]))
     read_lora_plus(about)
     read_steps(about)
     read_schedule(about, optimizer)

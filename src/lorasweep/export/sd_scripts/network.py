@@ -6,16 +6,17 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch import Tensor
 
-from lorasweep.adapters.targets import UNET, UNET_LAYERS
 from lorasweep.export.layer_sizes import Size, rank_settings
 from lorasweep.export.layers import ALPHA, DORA, FileLayers, kind_of_end, rank_of
 from lorasweep.export.network import KOHYA, LYCORIS
 from lorasweep.export.sd_scripts.about import OFF, About, positive, whole
+from lorasweep.families.naming import Naming
+from lorasweep.families.parts import Part
 
 NUMBERS = {
     "dropout": "network.dropout",
@@ -70,8 +71,9 @@ def read_network(about: About, layers: FileLayers) -> None:
         about.settings["network.dora"] = True
         if kind != "lora" or any(tensor.shape[0] != 1 for tensor in lengths):
             about.notes.append("its DoRA: here it is for lora, with a length for each input column, not output row")
-    _read_ranks(about, {layer: layers.tensors[layer] for layer, found in kinds.items() if found == kind})
-    _read_layers(about, [layer for layer in kinds if layer.startswith(f"{UNET}.")])
+    ranked = {layer: layers.tensors[layer] for layer, found in kinds.items() if found == kind}
+    _read_ranks(about, ranked, layers.naming)
+    _read_layers(about, kinds, layers.naming.parts[0])
 
 
 def _read_arguments(about: About, arguments: dict[str, Any], kind: str) -> None:
@@ -92,7 +94,7 @@ def _read_arguments(about: About, arguments: dict[str, Any], kind: str) -> None:
             about.notes.append(f"ss_network_args {name}={value}: lorasweep does not do that")
 
 
-def _read_ranks(about: About, tensors: Mapping[str, Mapping[str, Tensor]]) -> None:
+def _read_ranks(about: About, tensors: Mapping[str, Mapping[str, Tensor]], naming: Naming) -> None:
     """The common rank and alpha are the metadata's, else the most frequent; layers of other sizes get an entry."""
     stabilised = about.settings.get("network.rslora", False)
     sizes = {}
@@ -106,7 +108,7 @@ def _read_ranks(about: About, tensors: Mapping[str, Mapping[str, Tensor]]) -> No
         return
     usual = Counter(sizes.values()).most_common(1)[0][0]
     common = Size(rank or usual.rank, alpha or float(f"{usual.alpha:.6g}"))
-    settings = rank_settings(sizes, common)
+    settings = rank_settings(sizes, naming, common)
     about.settings |= settings or {"network.rank": common.rank, "network.alpha": common.alpha}
     if settings is None:
         about.notes.append(
@@ -115,12 +117,13 @@ def _read_ranks(about: About, tensors: Mapping[str, Mapping[str, Tensor]]) -> No
         )
 
 
-def _read_layers(about: About, unet: list[str]) -> None:
-    if not unet:
-        about.settings["optimizer.lr"] = 0.0  # the UNet was not trained
+def _read_layers(about: About, layers: Iterable[str], denoiser: Part) -> None:
+    own = [layer for layer in layers if layer.startswith(f"{denoiser.name}.")]
+    if not own:
+        about.settings["optimizer.lr"] = 0.0  # it was not trained
         return
-    for key, pattern in UNET_LAYERS.items():
-        about.settings[f"network.{key}"] = any(re.fullmatch(f".*({pattern})", layer) for layer in unet)
+    for key, pattern in denoiser.layers.items():
+        about.settings[f"network.{key}"] = any(re.fullmatch(f".*({pattern})", layer) for layer in own)
 
 
 def _arguments(text: str) -> dict[str, Any]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from lorasweep.errors import Problem
 from lorasweep.families.base import Family
 from lorasweep.families.files import Files
+from lorasweep.families.naming import Naming
 from lorasweep.families.parts import Part
 from lorasweep.families.sdxl import files
+from lorasweep.families.sdxl.identity import choice_of
 from lorasweep.families.sdxl.layout import NOUN
+from lorasweep.families.sdxl.naming import USUAL
 from lorasweep.families.sdxl.parts import PARTS
 from lorasweep.families.sdxl.vocabulary import CLIPVocabulary
 from lorasweep.process.ddpm import DDPM
@@ -27,7 +30,9 @@ class SDXLFamily(Family):
     """Stable Diffusion XL, and the toy base, which has all of its parts."""
 
     name = "sdxl"
+    title = "SDXL"
     noun = NOUN
+    naming: Naming = USUAL
     parts: tuple[Part, ...] = PARTS
     image_parts: tuple[str, ...] = ("vae",)
     files: Files = files
@@ -78,6 +83,10 @@ class SDXLFamily(Family):
         from lorasweep.families.sdxl.load import load
 
         return load(self, config, device, dtype)
+
+    def choice_of(self, metadata: Mapping[str, str]) -> str | None:
+        """Return "sdxl" or "toy" for an adapter's file of one of them, by its metadata; None for any other."""
+        return choice_of(metadata)
 
     def layer_name(self, part: str, path: str) -> str:
         """Return the name of a module that stays the same whichever release of transformers built it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,7 +15,11 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection
 from lorasweep.families.base import Family, FileHashes, ImageFacts
 from lorasweep.families.checkpointing import set_checkpointing
 from lorasweep.families.conditioning import Conditioning
+from lorasweep.families.identity import Identity
 from lorasweep.families.placement import Placement
+from lorasweep.families.sdxl.checkpoint import sgm_tensors, write_diffusers
+from lorasweep.families.sdxl.identity import identity
+from lorasweep.families.sdxl.naming import SDXLNaming
 from lorasweep.families.sdxl.parts import PARTS
 from lorasweep.families.sdxl.tokens import CHUNK, chunk_ids, count_tokens, join_chunks
 from lorasweep.process.ddpm import DDPM
@@ -215,6 +220,35 @@ class SDXL:
             with torch.autocast(self.device.type, enabled=False):
                 pixels = self.vae.decode(denoised.to(self.vae.dtype) / self._scaling_factor).sample
         return list(pipeline.image_processor.postprocess(pixels))
+
+    @property
+    def naming(self) -> SDXLNaming:
+        """The names that layers of this base's UNet and text encoders have in files."""
+        return SDXLNaming.of(self.unet.config)
+
+    @property
+    def identity(self) -> Identity:
+        """What files for this base say of its kind."""
+        return identity(self.unet.config, self.scheduler.config.prediction_type)
+
+    def file_tensors(self) -> dict[str, Tensor]:
+        """Return all weights in fp16 by their names in a single file of Stability's layout."""
+        return sgm_tensors(
+            self.unet,
+            self.vae,
+            self.text_encoders,
+            prediction_type=self.scheduler.config.prediction_type,
+            zero_terminal_snr=self.scheduler.config.rescale_betas_zero_snr,
+        )
+
+    def write_folder(self, folder: Path) -> None:
+        """Write everything in diffusers' layout, in fp16; `folder` appears whole or not at all.
+
+        Raises:
+            UserError: a weight is not finite, or too large for fp16.
+            OSError: the disk is full or the like.
+        """
+        write_diffusers(folder, self.modules, self.tokenizers, self.pipeline())
 
     def pipeline(self) -> StableDiffusionXLPipeline:
         """Return the parts put together; the scheduler keeps state while sampling, so each pipeline has its own."""

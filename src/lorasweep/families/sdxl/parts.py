@@ -14,7 +14,7 @@ _UNET_LAYERS = {
 }
 _TEXT_LAYERS = {"": r"\.layers\.\d+\.(self_attn\.(q_proj|k_proj|v_proj|out_proj)|mlp\.(fc1|fc2))"}
 
-PARTS = (
+PARTS: tuple[Part, ...] = (
     Part("unet", "UNet", ("lr",), _UNET_LAYERS, "lora_unet", denoiser=True),
     Part("text_encoder", "text encoder 1", ("text_encoder_lr",), _TEXT_LAYERS, "lora_te1"),
     Part("text_encoder_2", "text encoder 2", ("text_encoder_2_lr", "text_encoder_lr"), _TEXT_LAYERS, "lora_te2"),

@@ -23,6 +23,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
 
 from lorasweep.adapters.adapter import Adapter, build_adapter
+from lorasweep.families.sdxl.family import FAMILY
 from lorasweep.families.sdxl.tokens import CHUNK
 from lorasweep.schema import NetworkConfig
 
@@ -108,7 +109,7 @@ def hollow_encoder(kind: Any, settings: str) -> Any:
 
 def hollow_adapter(modules: dict[str, nn.Module], network: str, components: Sequence[str]) -> Adapter:
     """Return an adapter without weights on hollow modules."""
-    holder: Any = SimpleNamespace(modules=modules)
+    holder: Any = SimpleNamespace(modules=modules, family=FAMILY)
     config = NetworkConfig(**json.loads(network))
     return build_adapter(holder, config, components=components, seed=0, name="estimate")
 

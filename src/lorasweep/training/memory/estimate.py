@@ -12,10 +12,10 @@ import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
-from lorasweep.adapters.targets import COMPONENTS, TEXT_ENCODERS
 from lorasweep.families.parts import learning_rates
 from lorasweep.families.quantization import packed_bytes, quantizable
 from lorasweep.families.sdxl.model import SDXL
+from lorasweep.families.sdxl.parts import PARTS
 from lorasweep.families.sdxl.tokens import CHUNK
 from lorasweep.optim.optimizer import build_optimizer
 from lorasweep.schema import Config, OptimizerConfig
@@ -32,6 +32,8 @@ from lorasweep.training.memory.activations import (
 from lorasweep.training.memory.decoding import decoding_bytes
 
 GIB = 2**30
+COMPONENTS = tuple(part.name for part in PARTS)
+TEXT_ENCODERS = COMPONENTS[1:]
 FP32 = 4  # bytes
 
 
