@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from lorasweep.text.encoding import readable
+from lorasweep.text.exceptions import message
 
 USER_ERROR = 2
 """Exit code of what the user can put right."""
@@ -64,6 +65,14 @@ class UserError(Exception):
         head = f"{self.title} ({count} problem{'s' if count != 1 else ''}):"
         ways = [f"  {purpose.ljust(width)}  {command}" for purpose, command in self.ways.items()]
         return readable("\n".join([head, *(f"  - {problem}" for problem in self.problems), *ways]))
+
+
+def one_line(error: BaseException) -> str:
+    """Return an exception on one line: its kind and message; of an error meant for the user, what is wrong."""
+    if isinstance(error, UserError):
+        return "; ".join(error.problems)
+    text = message(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 @contextmanager

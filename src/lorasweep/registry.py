@@ -13,6 +13,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
 
 from lorasweep.errors import UserError
+from lorasweep.text.exceptions import first_line
 from lorasweep.text.names import did_you_mean
 
 T = TypeVar("T")
@@ -116,8 +117,7 @@ class Registry(Collection[str], Generic[T]):
         except Exception as error:
             if name in self._shipped:
                 raise
-            why = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-            raise UserError(f"the {self.noun} {name} cannot be imported from {target} ({why})") from error
+            raise UserError(f"the {self.noun} {name} cannot be imported from {target} ({first_line(error)})") from error
         return found  # type: ignore[return-value]
 
     def _installed(self) -> Mapping[str, EntryPoint]:

@@ -6,10 +6,10 @@ import pytest
 
 from lorasweep.compose.composition import load
 from lorasweep.compose.overrides import variants
-from lorasweep.compose.typed import parsed, readable
+from lorasweep.compose.typed import readable
 from lorasweep.errors import UserError
 from lorasweep.schema import schema_keys, value_at
-from lorasweep.text.grammar import quoted
+from lorasweep.text.grammar import parsed, quoted
 
 pytestmark = pytest.mark.usefixtures("composed_configs", "elsewhere")
 

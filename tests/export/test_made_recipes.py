@@ -15,10 +15,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from lorasweep.checks import check
 from lorasweep.compose.composition import CONF, composing, load
-from lorasweep.compose.typed import parsed
 from lorasweep.export.recipe import recipe_from_file
 from lorasweep.export.weights import write_weights
 from lorasweep.schema import Config
+from lorasweep.text.grammar import parsed
 
 from . import made_metadata
 

@@ -433,6 +433,6 @@ def test_errors_in_a_line() -> None:
     trace = "Job failed with trace:\n----\nTraceback (most ...):\n  File 'a.py'\nOSError: disk full\n----\nSee a.err"
     assert in_a_line(RuntimeError(trace)) == "RuntimeError: Job failed with trace: OSError: disk full"
     assert in_a_line(KeyError()) == "KeyError"
-    assert in_a_line(UserError(["a", "b"], "No")) == "No (2 problems): - a - b"
+    assert in_a_line(UserError(["a", "b"], "No")) == "a; b"
     assert in_a_line(CompactHydraException("Bad\n  - rank")) == "Bad - rank"
     assert len(in_a_line(ValueError("x" * 9999))) == 500

@@ -8,7 +8,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from lorasweep.search.stored import dotted, stored, stored_text
-from lorasweep.text.grammar import element, parsed
+from lorasweep.text.grammar import element, parse, parsed
 
 VALUES = [
     None,
@@ -88,9 +88,11 @@ def test_plain_words_stay_without_quotes() -> None:
 
 
 def test_what_is_no_grammar_is_said_in_one_line() -> None:
-    assert isinstance(parsed("key"), str)
-    assert "empty choice is not legal" in str(parsed("key=choice()"))
-    assert "\n" not in str(parsed("key=choice(a b, (c)"))
+    for text, wrong in (("key", ""), ("key=choice()", "empty choice is not legal"), ("key=choice(a b, (c)", "")):
+        assert parsed(text) is None
+        with pytest.raises(ValueError, match=wrong) as refused:
+            parse(text)
+        assert "\n" not in str(refused.value)
 
 
 def test_params_within_params_are_those_of_a_dotted_key() -> None:

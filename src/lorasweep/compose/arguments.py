@@ -13,7 +13,8 @@ from pathlib import Path
 
 from hydra._internal.utils import get_args_parser
 
-from lorasweep.compose.typed import parsed, readable
+from lorasweep.compose.typed import readable
+from lorasweep.text.grammar import parsed
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,12 @@ from lorasweep import program
 from lorasweep.checks import check
 from lorasweep.compose import hydra_settings, overrides, precedence
 from lorasweep.compose.resuming import resumed
-from lorasweep.compose.typed import parsed, readable
+from lorasweep.compose.typed import readable
 from lorasweep.errors import Problem, UserError
 from lorasweep.schema import Config, schema_keys, slug
 from lorasweep.schema.limits import ill_typed
 from lorasweep.schema.measures import METRICS
+from lorasweep.text.grammar import parsed
 from lorasweep.text.names import did_you_mean
 
 CONF = program.conf()

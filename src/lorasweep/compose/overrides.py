@@ -15,11 +15,10 @@ from lorasweep.compose import suggestions
 from lorasweep.compose.arguments import Foreign
 from lorasweep.compose.groups import Groups
 from lorasweep.compose.suggestions import Meant
-from lorasweep.compose.typed import parsed
 from lorasweep.errors import Problem
 from lorasweep.schema import Config, schema_keys
 from lorasweep.schema.limits import beyond_limits
-from lorasweep.text.grammar import quoted
+from lorasweep.text.grammar import parsed, quoted
 from lorasweep.text.names import stands_for
 from lorasweep.text.shell import shell_quoted
 

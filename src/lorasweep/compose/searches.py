@@ -12,14 +12,13 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from lorasweep import program
 from lorasweep.compose.composition import COMPOSING_ERRORS
-from lorasweep.compose.typed import parsed
 from lorasweep.errors import Problem
 from lorasweep.lanes import settings as launchers
 from lorasweep.schema.keys import keys_of
 from lorasweep.schema.measures import METRICS
 from lorasweep.search.settings import PREFIX, Settings, settle
 from lorasweep.search.stored import dotted
-from lorasweep.text.grammar import quoted
+from lorasweep.text.grammar import parsed, quoted
 from lorasweep.text.names import did_you_mean
 from lorasweep.text.shell import shell_quoted
 from lorasweep.text.values import written

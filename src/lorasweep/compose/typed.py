@@ -11,27 +11,15 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
-
 from lorasweep.schema import Key, schema_keys
 from lorasweep.schema.keys import keys_of
 from lorasweep.search.settings import PREFIX, Settings
-from lorasweep.text.grammar import quoted
+from lorasweep.text.grammar import parsed, quoted
 
 _QUOTES = ("'", '"')
 _OPENING = {"[": "]", "(": ")", "{": "}"}
 _CALL = re.compile(r"\w+\(")  # choice(, range(, ...
 _ESCAPED = re.compile(r"\\[\\,=\s:()\[\]{}]")  # Hydra's own way to write such characters without quotes
-
-
-def parsed(text: str) -> Override | None:
-    """Return an override as Hydra reads it; None if it cannot be read."""
-    try:
-        return OverridesParser.create().parse_override(text)
-    except (HydraException, ValueError):
-        return None
 
 
 def readable(line: Sequence[str], several: bool = False) -> list[str]:

@@ -13,8 +13,8 @@ from lorasweep.runs.record import Record, Seconds
 from lorasweep.runs.stopwatch import PHASES
 from lorasweep.schema.measures import DECIMALS, MARGINS, METRICS, verdict
 from lorasweep.text.durations import duration
+from lorasweep.text.lines import STATE_COLOURS
 
-STATUS_COLOURS = {"complete": "green", "pruned": "yellow", "interrupted": "yellow", "failed": "red"}
 VERDICT_COLOURS = {"better": "green", "worse": "red", "same": "dim"}
 
 Column = tuple[str, Mapping[str, float | None]]
@@ -39,7 +39,7 @@ def closing_table(
     console = console or terminal()
     say(console=console)
     head = Text.assemble(
-        (f"{record.name} v{record.version}", "bold"), "  ", (record.status, STATUS_COLOURS.get(record.status, ""))
+        (f"{record.name} v{record.version}", "bold"), "  ", (record.status, STATE_COLOURS.get(record.status, ""))
     )
     say(head, console=console)
     if record.reason:

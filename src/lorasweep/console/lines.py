@@ -28,7 +28,7 @@ from rich.text import Text
 from lorasweep.schema.measures import METRICS
 from lorasweep.text.durations import clock_time, duration
 from lorasweep.text.encoding import readable
-from lorasweep.text.lines import WARNING
+from lorasweep.text.lines import WARNING, print_line
 
 REFRESH = 4  # times a second that bars are redrawn: more would slow a training of 40 ms a step
 WINDOW = 50  # steps over which the bar's loss and seconds per step are taken
@@ -74,8 +74,7 @@ def say(line: str | Text = "", *, console: Console | None = None) -> None:
     text = line.copy() if isinstance(line, Text) else Text(line, "yellow" if line.startswith(WARNING) else "")
     text.plain = readable(text.plain)
     keep(text.plain)
-    text.plain = text.plain.encode(console.encoding, "replace").decode(console.encoding)
-    console.print(text, soft_wrap=True, highlight=False, crop=False)
+    print_line(text, console)
 
 
 def keep(lines: str) -> None:

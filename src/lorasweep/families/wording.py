@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from lorasweep.errors import UserError
+from lorasweep.text.exceptions import first_line
 
 
 @contextmanager
@@ -16,7 +17,4 @@ def refusing(given: str, expected: str) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(
-            f"{given} cannot be loaded ({type(error).__name__}: {first_line}): expected {expected}"
-        ) from error
+        raise UserError(f"{given} cannot be loaded ({first_line(error)}): expected {expected}") from error

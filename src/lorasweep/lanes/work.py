@@ -17,8 +17,9 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from lorasweep.errors import UserError
+from lorasweep.errors import UserError, one_line
 from lorasweep.lanes.tracebacks import formatted
+from lorasweep.text.exceptions import message
 
 LONGEST_ERROR = 500  # characters
 RAISED = re.compile(r"[\w.]+(Error|Exception|Interrupt|Exit)\b")
@@ -104,10 +105,12 @@ def in_a_line(error: BaseException) -> str:
 
     Messages written for the user are kept whole; of others, whose further lines are detail, the first line is.
     """
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if isinstance(error, (HydraException, UserError, OmegaConfBaseException)):
-        text = " ".join(lines) or type(error).__name__
+    if isinstance(error, UserError):
+        text = one_line(error)
+    elif isinstance(error, HydraException | OmegaConfBaseException):
+        text = message(error) or type(error).__name__
     else:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         told = lines[:1]
         if told and told[0].endswith(":"):  # a report of another exception, such as submitit's with its traceback
             told += [line for line in lines if RAISED.match(line)][-1:]

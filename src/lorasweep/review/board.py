@@ -28,10 +28,10 @@ from lorasweep.search.stored import readable_text
 from lorasweep.search.traces import file_of
 from lorasweep.search.wording import settings, trial_name
 from lorasweep.text.durations import duration, roughly
+from lorasweep.text.lines import STATE_COLOURS, print_line
 from lorasweep.text.names import short_names
 from lorasweep.text.values import score
 
-COLOURS = {"complete": "green", "pruned": "yellow", "failed": "red", "running": "cyan"}
 READ_EVERY = 1.0  # seconds between two looks into the storage
 
 
@@ -158,9 +158,7 @@ class Board:
 
     def say(self, line: str | Text) -> None:
         """Print one line, above the table if there is one; no markup, no wrapping."""
-        text = line.copy() if isinstance(line, Text) else Text(line)
-        text.plain = text.plain.encode(self._console.encoding, "replace").decode(self._console.encoding)
-        self._console.print(text, soft_wrap=True, highlight=False, crop=False)
+        print_line(line if isinstance(line, Text) else Text(line), self._console)
 
     def finished(self, trial: FrozenTrial) -> None:
         """Print the line of a trial that has ended: what came out, why, how far the study is."""
@@ -170,7 +168,7 @@ class Board:
         is_best = now is not None and now.number == trial.number and (before is None or before.number != now.number)
         state = STATES[trial.state]
         what = Text(_name(trial) + ": ")
-        what.append(state, style=COLOURS.get(state, ""))
+        what.append(state, style=STATE_COLOURS.get(state, ""))
         if trial.state == TrialState.COMPLETE:
             what.append(" " + ", ".join(map(score, trial.values)))
             if is_best:
@@ -201,7 +199,7 @@ class Board:
             step = trial.last_step
             last = "" if step is None else f"{score(trial.intermediate_values[step])} at step {step}"
             table.add_row(
-                Text(_name(trial), COLOURS["running"]),
+                Text(_name(trial), STATE_COLOURS["running"]),
                 duration(self._age(trial)),
                 last,
                 Text(settings(trial.params, self._names)),

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.cm import ScalarMappable
 
-INK, FAINT, LINE = "#1f2430", "#6b7280", "#e3e6eb"
 # By state, as Optuna's timeline has them.
 COLOURS = {"complete": "#1f77b4", "pruned": "#ff7f0e", "failed": "#d62728", "running": "#2ca02c"}
 REACH = 3.0  # times the distance of the median from the best that an axis or a scale shows at least

@@ -19,6 +19,7 @@ from lorasweep.search.ranking import Row, best, remarks, rows
 from lorasweep.search.stored import readable
 from lorasweep.search.wording import overrides, parameter, settings
 from lorasweep.text.durations import duration
+from lorasweep.text.lines import STATE_COLOURS, print_line
 from lorasweep.text.names import short_names
 from lorasweep.text.values import score
 
@@ -36,7 +37,6 @@ __all__ = [
     "summary",
 ]
 
-COLOURS = {"complete": "green", "pruned": "yellow", "failed": "red", "running": "cyan"}
 INDENT = " " * 6
 ENDLESS = 1 << 20  # columns of what is no terminal: a pipe, a file
 
@@ -109,20 +109,20 @@ def show(study: optuna.Study, ranked: Sequence[Row], console: Console | None = N
     console = console or Console()
     width = console.width if console.file.isatty() else ENDLESS
     for line in lines(study, ranked[:top], width):
-        _print(line, console)
+        print_line(line, console)
     if top is not None and len(ranked) > top:
-        _print(Text(f"… and {len(ranked) - top} more", style="dim"), console)
+        print_line(Text(f"… and {len(ranked) - top} more", style="dim"), console)
     for remark in remarks(study, ranked):
-        _print(Text(remark), console)
+        print_line(Text(remark), console)
 
 
 def show_pairs(title: str, pairs: Mapping[str, str], console: Console | None = None) -> None:
     """Print a title and below it lines of name and value."""
     console = console or Console()
-    _print(Text(title, style="bold"), console)
+    print_line(Text(title, style="bold"), console)
     width = max(map(len, pairs), default=0)
     for name, value in pairs.items():
-        _print(Text.assemble("  ", (name.ljust(width), "dim"), "  ", value), console)
+        print_line(Text.assemble("  ", (name.ljust(width), "dim"), "  ", value), console)
 
 
 def next_steps(ranked: Sequence[Row]) -> dict[str, str]:
@@ -200,7 +200,7 @@ def _table(study: optuna.Study, ranked: Sequence[Row], names: Mapping[str, str])
     ]
     result = [Text("".join(texts[0]) + "  ", "dim")]
     for row, parts in zip(ranked, texts[1:], strict=True):
-        colour = COLOURS.get(row.state, "")
+        colour = STATE_COLOURS.get(row.state, "")
         line = Text().join(Text(part, colour if index == max(left) else "") for index, part in enumerate(parts))
         result.append(line.append("  "))
     return result
@@ -212,7 +212,9 @@ def _stacked(ranked: Sequence[Row], names: Mapping[str, str]) -> list[Text]:
         values = ", ".join(value for value in _values(row, max(1, len(row.values))) if value)
         values += f" (n {row.n})" if row.n > 1 else ""
         head = [f"{_mark(place, row):>2}", f"trial {row.number}", row.version or ""]
-        result.append(Text("  ").join([*map(Text, filter(None, head)), Text(row.state, COLOURS.get(row.state, ""))]))
+        result.append(
+            Text("  ").join([*map(Text, filter(None, head)), Text(row.state, STATE_COLOURS.get(row.state, ""))])
+        )
         result[-1].append(f"  {values}" if values else "")
         result[-1].append(f"  {duration(row.seconds)}" if row.seconds is not None else "")
         result += [Text(INDENT + text) for text in (settings(row.params, names), row.reason) if text]
@@ -232,12 +234,6 @@ def _values(row: Row, count: int) -> list[str]:
         return [last, *[""] * (count - 1)]
     spreads = [f" ± {spread:.2g}" for spread in row.spread] or [""] * len(row.values)
     return [score(value) + spread for value, spread in zip(row.values, spreads, strict=True)]
-
-
-def _print(line: Text, console: Console) -> None:
-    line = line.copy()
-    line.plain = line.plain.encode(console.encoding, "replace").decode(console.encoding)
-    console.print(line, soft_wrap=True, highlight=False, crop=False)
 
 
 def _plain(value: Any) -> Any:

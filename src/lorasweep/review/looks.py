@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from optuna.trial import FrozenTrial
 
-from lorasweep.review.colours import COLOURS, FAINT, INK, LINE, Scale, better_is_dark
+from lorasweep.pictures.canvas import FAINT, INK, LINE
+from lorasweep.review.colours import COLOURS, Scale, better_is_dark
 from lorasweep.review.progress_plot import NAMED
 from lorasweep.search.ranking import STATES
 from lorasweep.text.values import number

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from lorasweep.review.colours import COLOURS, FAINT, INK, usual
+from lorasweep.pictures.canvas import FAINT, INK
+from lorasweep.review.colours import COLOURS, usual
 from lorasweep.text.values import score
 
 if TYPE_CHECKING:

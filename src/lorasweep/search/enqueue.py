@@ -14,6 +14,7 @@ from lorasweep.errors import UserError
 from lorasweep.search.distributions import contains
 from lorasweep.search.settings import Settings, function
 from lorasweep.search.space import Space
+from lorasweep.text.exceptions import message
 
 
 def wanted(settings: Settings, config: DictConfig, space: Space) -> tuple[list[dict[str, Any]], list[str]]:
@@ -57,7 +58,7 @@ def _given(settings: Settings, config: DictConfig, space: Space) -> tuple[list[d
         try:
             given = OmegaConf.to_container(OmegaConf.load(path))
         except (OSError, OmegaConfBaseException, ValueError) as error:
-            raise UserError(f"hydra.sweeper.enqueue={path}: {' '.join(str(error).split())}") from error
+            raise UserError(f"hydra.sweeper.enqueue={path}: {message(error)}") from error
     if not isinstance(given, list) or not all(isinstance(params, Mapping) for params in given):
         raise UserError("hydra.sweeper.enqueue: expected a list of parameters, such as [{network.rank: 8}]")
     return [dict(params) for params in given], []

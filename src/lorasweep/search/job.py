@@ -18,7 +18,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from lorasweep.errors import UserError
+from lorasweep.errors import one_line
 from lorasweep.interruption import EXIT_CODES
 from lorasweep.lanes.tracebacks import formatted
 from lorasweep.search import choices
@@ -72,14 +72,6 @@ def opened() -> Iterator[Trial | None]:
         raise
     finally:
         trial.close()
-
-
-def one_line(error: BaseException) -> str:
-    """Return an exception as one line: its kind and its text; of an error meant for the user, what is wrong."""
-    if isinstance(error, UserError):
-        return "; ".join(error.problems)
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 class Trial:

@@ -20,6 +20,7 @@ from lorasweep.search.settings import PREFIX, Settings, function, hook, settle
 from lorasweep.search.space import TITLE, Space, check_space, parse_space
 from lorasweep.search.storage import resolved
 from lorasweep.search.stored import dotted
+from lorasweep.text.exceptions import message
 from lorasweep.text.names import did_you_mean
 
 Compose = Callable[[list[str]], DictConfig]
@@ -188,8 +189,7 @@ def _unconfirmable(settings: Settings, space: Space, config: DictConfig, compose
             try:
                 compose([*space.fixed, *overrides])
             except Exception as error:  # whatever an app's checks raise
-                said = " ".join(str(error).split())
-                yield Problem(f"{PREFIX}{name}={','.join(overrides)}: {said}", PREFIX + name)
+                yield Problem(f"{PREFIX}{name}={','.join(overrides)}: {message(error)}", PREFIX + name)
 
 
 def _unmeasured(settings: Settings, config: DictConfig) -> Iterator[Problem]:

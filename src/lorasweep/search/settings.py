@@ -12,7 +12,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from lorasweep.errors import Problem, UserError
+from lorasweep.errors import Problem, UserError, one_line
 from lorasweep.schema.keys import keys_of
 from lorasweep.schema.nodes import held
 from lorasweep.schema.option import option
@@ -118,9 +118,8 @@ def _module(name: str, given: str, expected: str) -> Any:
     try:
         return importlib.import_module(name)
     except Exception as error:  # whatever a module of the app's raises as it is imported
-        said = f"{type(error).__name__}: {' '.join(str(error).split())}"
         key = PREFIX + given.partition("=")[0]
-        raise UserError(Problem(f"{PREFIX}{given}: expected {expected} ({said})", key)) from error
+        raise UserError(Problem(f"{PREFIX}{given}: expected {expected} ({one_line(error)})", key)) from error
 
 
 def _together(settings: Settings, given: Collection[str]) -> Iterator[Problem]:

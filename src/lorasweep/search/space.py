@@ -23,7 +23,7 @@ from lorasweep.search.distributions import (
     values,
 )
 from lorasweep.search.stored import readable_text, stored_text
-from lorasweep.text.grammar import element, parsed
+from lorasweep.text.grammar import element, parse, parsed
 from lorasweep.text.names import nearest
 
 TITLE = "This search cannot start"
@@ -134,9 +134,10 @@ def _from_arguments(
     fixed: list[str] = []
     seen: dict[str, bool] = {}
     for text in arguments:
-        override = parsed(text)
-        if isinstance(override, str):
-            problems.append(Problem(f"{text}: {override}", text.partition("=")[0].lstrip("+~")))
+        try:
+            override = parse(text)
+        except ValueError as error:
+            problems.append(Problem(f"{text}: {error}", text.partition("=")[0].lstrip("+~")))
             continue
         name, sweep = _name(override), override.is_sweep_override()
         if name in seen and (sweep or seen[name]):
@@ -216,13 +217,11 @@ def _param(key: str, value: Any, resolve: Callable[[str], Any] | None, remarks: 
     if not isinstance(value, str):
         return f"{key}={element(value)}"
     override = parsed(f"{key}={value}")
-    if isinstance(override, str) and value.startswith("choice(") and value.endswith(")"):
+    if override is None and value.startswith("choice(") and value.endswith(")"):
         # Hydra's choice() takes no null, a list with commas does.
-        simple = parsed(f"{key}={value.removeprefix('choice(').removesuffix(')')}")
-        override = override if isinstance(simple, str) else simple
-    if isinstance(override, str):
-        raise ValueError(f"{value}: {override}")
+        override = parsed(f"{key}={value.removeprefix('choice(').removesuffix(')')}")
     try:
+        override = override or parse(f"{key}={value}")
         return _swept(override, remarks) if override.is_sweep_override() else f"{key}={value}"
     except ValueError as error:
         raise ValueError(f"{value}: {error}") from error
@@ -234,8 +233,8 @@ def _is_whole_only_resolved(key: str, value: Any) -> bool:
 
 
 def _is_sweep(key: str, value: Any) -> bool:
-    override = parsed(f"{key}={value}") if isinstance(value, str) else ""
-    return isinstance(override, Override) and override.is_sweep_override()
+    override = parsed(f"{key}={value}") if isinstance(value, str) else None
+    return override is not None and override.is_sweep_override()
 
 
 def _few(distribution: BaseDistribution) -> str:

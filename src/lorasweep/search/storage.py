@@ -32,6 +32,7 @@ from optuna.storages import (
 from lorasweep.errors import UserError
 from lorasweep.search.journal import JournalFile
 from lorasweep.search.optuna_internals import Database
+from lorasweep.text.exceptions import message
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -276,4 +277,4 @@ def _need_grpc() -> None:
 
 def _line(error: BaseException) -> str:
     """Return what an error says on one line, with no URL's password in it."""
-    return shown(" ".join(str(error).split()))
+    return shown(message(error))

@@ -67,7 +67,7 @@ def readable(value: Any) -> Any:
         return value
     if value.startswith(MARK):
         override = parsed(f"k={value[len(MARK) :]}")
-        return value[len(MARK) :] if isinstance(override, str) else plain_value(override)
+        return value[len(MARK) :] if override is None else plain_value(override)
     return readable_text(value)
 
 

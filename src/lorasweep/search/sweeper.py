@@ -22,7 +22,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
-from lorasweep.errors import UserError, exit_with_message
+from lorasweep.errors import UserError, exit_with_message, one_line
 from lorasweep.interruption import leave, listening
 from lorasweep.lanes.opening import open_lanes
 from lorasweep.lanes.tracebacks import tracing
@@ -32,7 +32,6 @@ from lorasweep.search import study as studies
 from lorasweep.search.budget import counted, tried
 from lorasweep.search.enqueue import enqueue
 from lorasweep.search.identity import keep_out_of_logs
-from lorasweep.search.job import one_line
 from lorasweep.search.loop import Search
 from lorasweep.search.optuna_internals import storage_of, suggest, trial_id_of
 from lorasweep.search.place import Place

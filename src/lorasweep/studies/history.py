@@ -11,7 +11,6 @@ from typing import Any
 import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
@@ -21,6 +20,7 @@ from lorasweep.compose.groups import repository
 from lorasweep.schema import Config, schema_keys
 from lorasweep.search.distributions import contains
 from lorasweep.search.space import Space
+from lorasweep.text.grammar import parse
 from lorasweep.text.values import written
 
 
@@ -121,7 +121,7 @@ def _gives(version: DictConfig, name: str, choice: Any, value: Any) -> bool:
     changed = version.copy()
     try:
         for text in Space({}).overrides({name: choice}):
-            OmegaConf.update(changed, name, OverridesParser.create().parse_override(text).value())
+            OmegaConf.update(changed, name, parse(text).value())
         return _same(_plain(changed, name), value)
     except OmegaConfBaseException:  # a choice of another type, which no version has
         return False
@@ -133,7 +133,7 @@ def _beyond(
     """Return what a version had that its trial in our study will not have, among what the versions differ in."""
     trial = ours.copy()
     for text in space.overrides({key: value for key, value in params.items() if key in schema_keys()}):
-        override = OverridesParser.create().parse_override(text)
+        override = parse(text)
         OmegaConf.update(trial, override.key_or_group, override.value())
     groups = tuple(f"{key}." for key in params if key not in schema_keys())
     return [

@@ -16,6 +16,7 @@ from lorasweep.runs import ledger, paths, retention
 from lorasweep.schema import Config
 from lorasweep.studies.results import next_steps
 from lorasweep.studies.trials import thrifty
+from lorasweep.text.exceptions import first_line
 from lorasweep.text.values import size
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def _disk(config: DictConfig) -> list[str]:
     try:
         trial = disk.of_trial(_trial_config(config))
     except Exception as error:  # a forecast must not keep a search from starting
-        return [f"disk: could not be estimated ({type(error).__name__}: {error})"]
+        return [f"disk: could not be estimated ({first_line(error)})"]
     if trial is None:
         return []
     root, study = Path(str(config.output_root)), str(config.hydra.sweeper.study_name)

@@ -10,14 +10,28 @@ from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException
 
 
-def parsed(text: str) -> Override | str:
-    """Return the override that a text is, or what is wrong with it."""
+def parse(text: str) -> Override:
+    """Return the override that a text is.
+
+    Raises:
+        ValueError: it is none; the message says what is wrong with it.
+    """
     try:
         return OverridesParser.create().parse_override(text)
     except (HydraException, ValueError) as error:
         lines = [line for line in str(error).splitlines() if line.strip()]
-        told = lines[0].partition("' : ")[2] or lines[0] if lines else "expected key=value"
-        return f"this is not Hydra's grammar ({told.strip()}); text with commas or spaces is quoted: 'a, b'"
+        wrong = lines[0].partition("' : ")[2] or lines[0] if lines else "expected key=value"
+        raise ValueError(
+            f"this is not Hydra's grammar ({wrong.strip()}); text with commas or spaces is quoted: 'a, b'"
+        ) from error
+
+
+def parsed(text: str) -> Override | None:
+    """Return the override that a text is, None if it is none."""
+    try:
+        return parse(text)
+    except ValueError:
+        return None
 
 
 def element(value: Any) -> str:
@@ -52,12 +66,7 @@ def _reads_as(text: str) -> bool:
     if not text or text != text.strip():
         return False
     alone, among = parsed(f"k={text}"), parsed(f"k=[{text},0]")
-    return (
-        isinstance(alone, Override)
-        and isinstance(among, Override)
-        and alone.value() == text
-        and among.value() == [text, 0]
-    )
+    return alone is not None and among is not None and alone.value() == text and among.value() == [text, 0]
 
 
 def quoted(text: str) -> str:

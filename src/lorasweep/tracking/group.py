@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lorasweep.runs import paths
+from lorasweep.text.exceptions import first_line
 from lorasweep.tracking.jsonl import JsonLines
 from lorasweep.tracking.tracker import Say, Tracked, Tracker, kinds, split_key
 
@@ -79,7 +80,7 @@ class Trackers:
                 call(tracker)
             except Exception as error:
                 del self._others[name]
-                self._say(f"{name} stopped logging, the training goes on: {_reason(error)}")
+                self._say(f"{name} stopped logging, the training goes on: {first_line(error)}")
 
 
 def open_trackers(tracked: Tracked) -> Trackers:
@@ -102,7 +103,7 @@ def open_trackers(tracked: Tracked) -> Trackers:
         try:
             tracker = kind.open(tracked)
         except Exception as error:
-            tracked.say(f"{kind.title} is off, the training goes on without it: {_reason(error)}")
+            tracked.say(f"{kind.title} is off, the training goes on without it: {first_line(error)}")
         else:
             if tracker is not None:
                 others[kind.title] = tracker
@@ -119,8 +120,3 @@ def mark_best(folder: Path, others: Sequence[str] = (), *, say: Say = lambda lin
     """
     for kind in kinds(others).values():
         kind.mark_best(folder, say)
-
-
-def _reason(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

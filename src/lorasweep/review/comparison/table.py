@@ -8,11 +8,11 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from lorasweep.console.closing import STATUS_COLOURS
 from lorasweep.console.lines import say, terminal
 from lorasweep.review.comparison.groups import Comparison, Entry, order
 from lorasweep.schema.measures import DECIMALS, MARGINS
 from lorasweep.text.durations import duration
+from lorasweep.text.lines import STATE_COLOURS
 from lorasweep.text.names import short_names
 from lorasweep.text.values import number
 
@@ -66,7 +66,7 @@ def lines(comparison: Comparison, entries: Sequence[Entry], width: int) -> list[
     for row, entry in zip(rows, [None, *entries], strict=True):
         pairs = enumerate(zip(row, widths, strict=True))
         cells = [cell.rjust(wide) if index in right else cell.ljust(wide) for index, (cell, wide) in pairs]
-        status = STATUS_COLOURS.get(entry.version.status, "") if entry is not None else "dim"
+        status = STATE_COLOURS.get(entry.version.status, "") if entry is not None else "dim"
         plain = "" if entry is not None else "dim"
         line = Text("  ").join(Text(cell, status if index == 2 else plain) for index, cell in enumerate(cells))
         line.rstrip()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.optim.optimizers.kind import optimizer_kind
 from lorasweep.schema import Config, schema_keys
+from lorasweep.text.exceptions import first_line
 from lorasweep.training.memory.estimate import estimate, gib
 
 
@@ -46,7 +47,7 @@ def forecast(config: Config, base: SDXL, available: int) -> str:
     try:
         expected = estimate(config, base)
     except Exception as error:  # a forecast must not keep a training from starting
-        return f"GPU memory: could not be estimated ({type(error).__name__}: {error})"
+        return f"GPU memory: could not be estimated ({first_line(error)})"
     line = f"GPU memory: {expected.explain()}; {gib(available)} are free"
     if expected.total <= available:
         return line
