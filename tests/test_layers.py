@@ -2,45 +2,16 @@
 
 import ast
 import graphlib
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "lorasweep"
 
-# From the ground up: a room imports from itself and from those above it in this list.
-ROOMS = [
-    "transfer",
-    "text",
-    "program",
-    "errors",
-    "registry",
-    "randomness",
-    "interruption",
-    "files",
-    "schema",
-    "runs",
-    "console",
-    "pictures",
-    "tracking",
-    "optim",
-    "process",
-    "families",
-    "adapters",
-    "data",
-    "checks",
-    "lanes",
-    "search",
-    "compose",
-    "metrics",
-    "export",
-    "training",
-    "review",
-    "studies",
-    "app",
-    "commands",
-    "toy",
-]
+PLAN = (SOURCE.parents[1] / "docs" / "architecture.md").read_text()
+ROOMS = re.findall(r"^\| `(\w+)` \| ", PLAN, re.MULTILINE)
+"""From the ground up: a room imports from itself and from those above it in the document's table."""
 FLOOR = {room: number for number, room in enumerate(ROOMS)}
 
 
