@@ -15,6 +15,8 @@ from PIL import Image
 from lorasweep.pictures.canvas import ACCENT
 from lorasweep.pictures.curves import TRAIN, series, smoothed, write_curves
 
+PARTS = {"unet": "UNet", "text_encoder": "text encoder 1", "text_encoder_2": "text encoder 2"}
+
 
 def rows(epochs: int = 4, steps: int = 10) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [{"step": 0, "epoch": 0, "val/loss_ratio": 1.0, "val/loss_ratio_bin_0": 1.0}]
@@ -56,12 +58,12 @@ def test_smoothing_by_hand():
 
 def test_the_selected_epoch_is_marked_in_the_picture(tmp_path):
     out = tmp_path / "curves.png"
-    write_curves(rows(), out, title="FuzzyBear v6", selected_epoch=3, bin_edges=[0, 250, 500, 750, 1000])
+    write_curves(rows(), out, title="FuzzyBear v6", parts=PARTS, selected_epoch=3, bin_edges=[0, 250, 500, 750, 1000])
     with Image.open(out) as image:
         assert image.size == (1375, 792)
     assert has(out, TRAIN) > 200
     marked = has(out, ACCENT)
-    write_curves(rows(), out, title="FuzzyBear v6", bin_edges=[0, 250, 500, 750, 1000])
+    write_curves(rows(), out, title="FuzzyBear v6", parts=PARTS, bin_edges=[0, 250, 500, 750, 1000])
     assert has(out, ACCENT) == 0 < marked
     assert [path.name for path in tmp_path.iterdir()] == ["curves.png"]
 
@@ -82,7 +84,7 @@ def test_the_selected_epoch_is_marked_in_the_picture(tmp_path):
 def test_whatever_was_logged_gives_a_picture_without_warnings(tmp_path, logged):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        write_curves(logged, tmp_path / "curves.png", title="FuzzyBear v6", selected_epoch=1)
+        write_curves(logged, tmp_path / "curves.png", title="FuzzyBear v6", parts=PARTS, selected_epoch=1)
     with Image.open(tmp_path / "curves.png") as image:
         assert min(image.size) >= 600
 
@@ -90,7 +92,7 @@ def test_whatever_was_logged_gives_a_picture_without_warnings(tmp_path, logged):
 def test_pyplot_is_left_alone(tmp_path):
     code = (
         "import sys; from pathlib import Path; from lorasweep.pictures.curves import write_curves;"
-        f"write_curves([{{'step': 1, 'train/loss': 1.0}}], Path({str(tmp_path / 'a.png')!r}), title='t');"
+        f"write_curves([{{'step': 1, 'train/loss': 1.0}}], Path({str(tmp_path / 'a.png')!r}), title='t', parts={{}});"
         "print('matplotlib.pyplot' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -110,7 +112,7 @@ def drawn(tmp_path, monkeypatch):
 
     def draw(logged: list[dict[str, Any]], **options: Any) -> dict[str, Any]:
         monkeypatch.setattr(Figure, "savefig", saved)
-        write_curves(logged, tmp_path / "curves.png", title="FuzzyBear v6", **options)
+        write_curves(logged, tmp_path / "curves.png", title="FuzzyBear v6", parts=PARTS, **options)
         headings = ("training", "learning", "held-out", "the same")
         return {h: a for a in figures[-1].get_axes() for h in headings if a.get_title("left").startswith(h)}
 

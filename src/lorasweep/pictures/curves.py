@@ -20,7 +20,6 @@ Series = tuple[list[float], list[float]]
 
 TRAIN, ORANGE, VIOLET = "#3b6fb6", "#c2571a", "#7c3aed"
 LABEL = 0.05  # height of a label as a share of its panel
-RATES = {"unet": "UNet", "text_encoder": "text encoder 1", "text_encoder_2": "text encoder 2"}
 
 
 def write_curves(
@@ -28,6 +27,7 @@ def write_curves(
     path: Path,
     *,
     title: str,
+    parts: Mapping[str, str],
     selected_epoch: int | None = None,
     bin_edges: Sequence[int] | None = None,
 ) -> None:
@@ -39,6 +39,7 @@ def write_curves(
         rows: rows of metrics.jsonl: `step`, `epoch` where known, and metrics by name.
         path: the PNG to write.
         title: the line above, such as `FuzzyBear v6`.
+        parts: what may be trained -> what it is called; the denoiser first, then encoders of captions.
         selected_epoch: the epoch to mark.
         bin_edges: edges of the timestep bins, ascending, one more than there are bins; they name the bins.
 
@@ -51,7 +52,7 @@ def write_curves(
 
     loss, ratio = series(rows, "train/loss"), series(rows, "val/loss_ratio")
     bins = [series(rows, name) for name in _bin_names(rows)]
-    rates = {label: series(rows, f"train/lr_{part}") for part, label in RATES.items()}
+    rates = {label: series(rows, f"train/lr_{part}") for part, label in parts.items()}
     figure = Figure(figsize=(12.5, 7.2) if ratio[0] else (8, 6.2), dpi=110)
     figure.set_layout_engine(ConstrainedLayoutEngine(rect=(0.01, 0.01, 0.98, 0.92), h_pad=0.06))
     FigureCanvasAgg(figure)
@@ -172,12 +173,12 @@ def _merged(rates: Mapping[str, Series]) -> dict[str, Series]:
     same: dict[str, list[str]] = {}
     for label, points in rates.items():
         same.setdefault(repr(points), []).append(label)
-    return {_together(labels): rates[labels[0]] for labels in same.values()}
+    return {_together(labels, next(iter(rates))): rates[labels[0]] for labels in same.values()}
 
 
-def _together(labels: Sequence[str]) -> str:
+def _together(labels: Sequence[str], denoiser: str) -> str:
     """Return one name for several: `text encoders` for both of them."""
-    encoders = [label for label in labels if label != RATES["unet"]]
+    encoders = [label for label in labels if label != denoiser]
     several = ["text encoders"] if len(encoders) > 1 else encoders
     return ", ".join([label for label in labels if label not in encoders] + several)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lorasweep.schema import LossConfig
 
 DENSITIES = ("uniform", "logit_normal")
-TINY = 1e-9  # of probability: a normal draw so far out has no place on the line but its ends
+TINY = 1e-15  # of probability: a normal draw so far out has no place on the line but its ends
 _NO_SNR = (
     "is defined by the signal-to-noise ratio of a diffusion model that predicts noise; a rectified flow predicts the "
     "direction from image to noise, which is as large at every timestep"
@@ -65,7 +65,7 @@ class RectifiedFlow:
         low, high = (_below(edge / self._timesteps) for edge in (start, stop))
         probability = low + (high - low) * draws.random()
         normal = NormalDist().inv_cdf(min(max(probability, TINY), 1 - TINY))
-        return self._timesteps / (1 + math.exp(-normal))
+        return min(max(self._timesteps / (1 + math.exp(-normal)), start), stop)
 
     def draw_evenly(self, draws: random.Random, start: int, stop: int) -> float:
         """Return a timestep from `start` to `stop`, all as likely."""

@@ -376,6 +376,7 @@ class Member:
             read_rows(paths.metrics(self.folder)),
             paths.curves(self.folder),
             title=f"{self.config.name} v{self.version.number}",
+            parts={part.name: part.label for part in self.version.base.family.parts},
             selected_epoch=self.record.selected_epoch,
             bin_edges=[round(timesteps * edge / bins) for edge in range(bins + 1)],
         )
