@@ -42,6 +42,7 @@ def counted() -> dict[str, dict[str, float]]:
     from lorasweep.families.load import load_base
     from lorasweep.schema import BaseModelConfig
     from lorasweep.training.device import open_accelerator
+    from lorasweep.training.loop import train_step
     from lorasweep.training.setup import read_data
     from lorasweep.training.version import Version
     from tests.cuda_stand_in.card import card
@@ -58,10 +59,10 @@ def counted() -> dict[str, dict[str, float]]:
             base = small(toy, config)
             data, text = read_data(config, base)
             version = Version(config, 6, base, data, text, open_accelerator(config.training))
-            version.train_step()
+            train_step(version)
             gpu.waits.clear()
             gpu.launches = 0
-            version.train_step()
+            train_step(version)
             reads = gpu.waits["read"] + gpu.waits["to CPU"]
             found[name] = {"launches": gpu.launches, "copies": gpu.waits["from CPU"], "reads": reads}
             version.remove()

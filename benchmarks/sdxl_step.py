@@ -4,7 +4,7 @@
     .venv/bin/python benchmarks/sdxl_step.py --size small            the same at small size: what a CPU gets
 
 LoRA of rank 16, bf16, latents and text embeddings ready, no gradient checkpointing; eager, and with
-training.compile=true. Each line is measured in a process of its own, through the trainer's own `Version.train_step`.
+training.compile=true. Each line is measured in a process of its own, through the trainer's own `loop.train_step`.
 TFLOP are counted by torch (two per multiplication and addition, forward and backward); the rate beside it is a large
 matrix product of the same precision on the same device. Published for comparison: 0.606 s and 13.0 GiB at batch 1
 (SimpleTuner, LoKr, H100). Goal on an H200: 45 % of the matrix rate at batch 4, at most 60 ms at batch 1; the floor
@@ -37,6 +37,7 @@ from lorasweep.families.base import ImageFacts
 from lorasweep.families.conditioning import Conditioning
 from lorasweep.training.cohort import load as load_base
 from lorasweep.training.device import open_accelerator
+from lorasweep.training.loop import train_step
 from lorasweep.training.version import Version
 
 SIZES = {"full": (FULL, 128, 1280), "small": (SMALL, 32, 64)}  # UNet, latents' side, width of the pooled text
@@ -116,7 +117,7 @@ def _tflop(size: str, batch: int, folder: str) -> float:
     """Count one eager step; what compiles cannot be counted."""
     version = version_of(size, batch, False, folder)
     with FlopCounterMode(display=False) as counter:
-        version.train_step()
+        train_step(version)
     version.remove()
     return float(counter.get_total_flops()) / 1e12
 
@@ -125,7 +126,7 @@ def _timed(version: Version, steps: int) -> list[float]:
     seconds = []
     for _ in range(steps):
         started = time.perf_counter()
-        version.train_step()
+        train_step(version)
         _wait(version.accelerator.device)
         seconds.append(time.perf_counter() - started)
     return seconds
@@ -138,7 +139,7 @@ def _profile(version: Version, device: torch.device) -> dict[str, Any]:
     with profile(activities=activities) as found:
         started = time.perf_counter()
         for _ in range(PROFILED):
-            version.train_step()
+            train_step(version)
         _wait(device)
         wall = (time.perf_counter() - started) / PROFILED
     averages = found.key_averages()

@@ -22,8 +22,9 @@ from common import publish
 from lorasweep.compose.composition import composing, load
 from lorasweep.runs.stopwatch import Stopwatch
 from lorasweep.training.cohort import load as load_base
-from lorasweep.training.member import Job, Member
-from lorasweep.training.opening import set_up
+from lorasweep.training.job import Job
+from lorasweep.training.loop import Member, advance
+from lorasweep.training.opening import open_session
 from lorasweep.training.setup import prepare
 
 WARMUP, STEPS = 30, 300
@@ -48,7 +49,7 @@ def instrument(member: Member) -> dict[str, float]:
     version.model.embed = timed(seconds, "forward", version.model.embed)  # type: ignore[method-assign]
     version.base.predict = timed(seconds, "forward", version.base.predict)  # type: ignore[method-assign]
     version.accelerator.backward = timed(seconds, "backward", version.accelerator.backward)
-    version.scaled_optimizer.step = timed(seconds, "optimizer", version.scaled_optimizer.step)
+    version.state.scaled_optimizer.step = timed(seconds, "optimizer", version.state.scaled_optimizer.step)
     return seconds
 
 
@@ -65,20 +66,23 @@ def main() -> None:
             *sys.argv[1:],
         ]
         config = load(overrides)
-        member = set_up(prepare(Job(config), load_base(config), Stopwatch()))
-        member.begin()
+        prepared = prepare(Job(config), load_base(config), Stopwatch())
+        session = open_session(prepared)
+        member = Member(prepared.version, session)
+        session.begin()
         for _ in range(WARMUP):
-            member.step()
+            advance(member)
         parts = instrument(member)
         totals = []
         for _ in range(STEPS):
             if member.version.step + 1 in member.version.plan.epoch_ends:
                 break  # what an epoch's end costs is no part of a step
             started = time.perf_counter()
-            member.step()
+            advance(member)
             totals.append(time.perf_counter() - started)
-        member.close("interrupted", "benchmark")
-        member.leave()
+        session.close("interrupted", "benchmark")
+        session.release()
+        prepared.version.remove()
     whole = sum(totals)
     rows = [["part", "ms/step", "share"]]
     for name, value in [*parts.items(), ("outside", whole - sum(parts.values())), ("whole step", whole)]:

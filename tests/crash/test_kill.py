@@ -29,9 +29,11 @@ from lorasweep.families.sdxl.model import SDXL
 from lorasweep.randomness import random_for
 from lorasweep.runs.state import latest
 from lorasweep.schema import Config
+from lorasweep.training import loop
 from lorasweep.training.cohort import run
-from lorasweep.training.member import Member
-from lorasweep.training.version import StepReport, Version
+from lorasweep.training.loop import Member
+from lorasweep.training.train_state import StepReport
+from lorasweep.training.version import Version
 
 
 def forked(action: Callable[[], object]) -> int:
@@ -63,14 +65,14 @@ def die() -> None:
 
 def die_at_step(number: int) -> None:
     """Arrange that this process dies as soon as step `number` has been taken."""
-    step = Member.step
+    step = loop.advance
 
     def dying(self: Member) -> None:
         step(self)
         if self.version.step == number:
             die()
 
-    Member.step = dying  # type: ignore[method-assign]  # in the child only
+    loop.advance = dying  # type: ignore[method-assign]  # in the child only
 
 
 def die_in_save(number: int) -> None:
@@ -187,7 +189,7 @@ def test_a_lost_connection_and_a_batch_systems_warning_save_the_state_too(
 def test_a_second_ctrl_c_does_not_wait_for_the_step(
     short_config: Config, toy_base: SDXL, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    step = Version.train_step
+    step = loop.train_step
 
     def interrupted(version: Version) -> StepReport:
         if version.step == 5:  # an epoch has 4 steps
@@ -196,7 +198,7 @@ def test_a_second_ctrl_c_does_not_wait_for_the_step(
         return step(version)
 
     with monkeypatch.context() as patched, pytest.raises(SystemExit) as left:
-        patched.setattr(Version, "train_step", interrupted)
+        patched.setattr(loop, "train_step", interrupted)
         run(short_config, base=toy_base)
     assert left.value.code == 130
     found = record(short_config)
@@ -236,7 +238,7 @@ def test_a_full_disk_stops_cleanly(
     command = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(disk)]
     if os.geteuid() != 0 or subprocess.run(command, capture_output=True).returncode:
         pytest.skip("needs the right to mount a small tmpfs")
-    step = Member.step
+    step = loop.advance
 
     def beside_a_hungry_program(self: Member) -> None:
         """Take a step; in the second epoch something else fills the disk, which the forecast cannot know."""
@@ -245,7 +247,7 @@ def test_a_full_disk_stops_cleanly(
             with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
                 (disk / "other").write_bytes(bytes(16 << 20))
 
-    monkeypatch.setattr(Member, "step", beside_a_hungry_program)
+    monkeypatch.setattr(loop, "advance", beside_a_hungry_program)
     try:
         short_config.output_root = str(disk)
         short_config.dataset.cache = str(tmp_path / "cache")

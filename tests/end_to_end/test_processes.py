@@ -99,18 +99,18 @@ def test_two_processes_go_on_where_one_stopped(runs: dict[int, Any], tmp_path: P
 
 FAULTY = f"""
 import os, runpy, sys, torch
-from lorasweep.training.version import Version
+from lorasweep.training.objectives.denoising import Denoising
 
-losses = Version.losses
+noise = Denoising.noise
 
 
-def failing(self, batch, index):
-    if self.step == 3 and self.processes.rank == int(os.environ["FAULTY"]):
+def failing(self, batch, step, index):
+    if step == 3 and os.environ.get("RANK", "0") == os.environ["FAULTY"]:
         {{}}
-    return losses(self, batch, index)
+    return noise(self, batch, step, index)
 
 
-Version.losses = failing
+Denoising.noise = failing
 sys.argv[0] = "{ROOT / "train.py"}"
 runpy.run_path(sys.argv[0], run_name="__main__")
 """

@@ -13,6 +13,7 @@ from lorasweep.optim.average import WeightsAverage
 from lorasweep.schema import Config
 from lorasweep.training.cohort import run
 from lorasweep.training.device import open_accelerator
+from lorasweep.training.loop import train_step
 from lorasweep.training.setup import read_data
 from lorasweep.training.version import Version
 
@@ -36,7 +37,7 @@ def stepped(config: Config, base: SDXL, steps: int) -> Version:
     dataset, text = read_data(config, base)
     version = Version(config, 1, base, dataset, text, open_accelerator(config.training))
     for _ in range(steps):
-        version.train_step()
+        train_step(version)
     return version
 
 
@@ -44,23 +45,23 @@ def test_a_version_measures_and_keeps_its_average(short_config: Config, toy_base
     short_config.training.ema_decay = 0.9
     version = stepped(short_config, toy_base, 3)
     last = version.adapter.state()
-    with version.averaged():
+    with version.state.averaged():
         mean = version.adapter.state()
     name = "unet.mid_block.attentions.0.proj_in.lora_B"
     assert not torch.equal(mean[name], last[name])
-    version.save_state(tmp_path)
+    version.state.save(tmp_path)
     version.remove()
 
     again = stepped(short_config, toy_base, 0)
-    again.load_state(tmp_path)
-    with again.averaged():
+    again.state.load(tmp_path)
+    with again.state.averaged():
         assert all(torch.equal(value, mean[key]) for key, value in again.adapter.state().items())
-    again.train_step()
-    with again.averaged():
+    train_step(again)
+    with again.state.averaged():
         resumed = again.adapter.state()
     again.remove()
     whole = stepped(short_config, toy_base, 4)
-    with whole.averaged():
+    with whole.state.averaged():
         assert all(torch.equal(resumed[key], value) for key, value in whole.adapter.state().items())
     whole.remove()
 

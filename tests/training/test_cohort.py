@@ -18,9 +18,11 @@ from lorasweep.export.weights import import_tensors
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.schema import Config
 from lorasweep.tracking.group import Trackers
-from lorasweep.training import setup
+from lorasweep.training import loop, setup
 from lorasweep.training.cohort import run, run_cohort
-from lorasweep.training.member import Job, Member
+from lorasweep.training.job import Job
+from lorasweep.training.loop import Member
+from lorasweep.training.objectives.denoising import Denoising
 from lorasweep.training.version import Version
 
 
@@ -83,7 +85,7 @@ def test_a_resumed_run_is_bit_equal_to_a_straight_one(
     broken = copy.deepcopy(short_config)
     broken.output_root = str(tmp_path / "broken")
     broken.training.state_every_steps, broken.tracker.every_steps = 3, 1
-    step = Member.step
+    step = loop.advance
 
     def stumbling(self: Member) -> None:
         if self.version.step == stops.pop(0) if stops and self.version.step == stops[0] else False:
@@ -91,7 +93,7 @@ def test_a_resumed_run_is_bit_equal_to_a_straight_one(
         step(self)
 
     stops = [5, 7, 10]
-    monkeypatch.setattr(Member, "step", stumbling)
+    monkeypatch.setattr(loop, "advance", stumbling)
     with pytest.raises(Killed):
         run(broken, base=toy_base)
     for _ in range(2):
@@ -188,13 +190,13 @@ def test_versions_of_a_cohort_are_what_they_are_alone(short_config: Config, toy_
 def test_a_non_finite_loss_stops_this_version_only_and_saves_nothing_of_it(
     short_config: Config, toy_base: SDXL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    losses = Version.losses
+    loss = Denoising.loss
 
-    def exploding(self: Version, batch: Any, index: int) -> torch.Tensor:
-        loss = losses(self, batch, index)
-        return loss * float("nan") if self.number == 6 and self.step == 5 else loss
+    def exploding(self: Denoising, predicted: Any, noisy: Any) -> torch.Tensor:
+        values = loss(self, predicted, noisy)
+        return values * float("nan") if self.config is short_config and noisy.step == 5 else values
 
-    monkeypatch.setattr(Version, "losses", exploding)
+    monkeypatch.setattr(Denoising, "loss", exploding)
     outcomes = run_cohort([Job(short_config), Job(copy.deepcopy(short_config))], base=toy_base)
     assert [outcome.status for outcome in outcomes] == ["failed", "complete"]
     message = str(outcomes[0].error)
@@ -283,7 +285,7 @@ def test_the_outcome_of_a_failed_version_says_how_far_it_came(
     def broken(self: Version) -> None:
         raise RuntimeError("the dog ate it")
 
-    monkeypatch.setattr(Version, "train_step", broken)
+    monkeypatch.setattr(loop, "train_step", broken)
     (outcome,) = run_cohort([Job(short_config)], base=toy_base)
     assert (outcome.status, outcome.reason, outcome.steps) == ("failed", "the dog ate it", 0)
     assert outcome.metrics == {} and outcome.epoch is None and outcome.value is None

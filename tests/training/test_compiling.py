@@ -12,6 +12,7 @@ from lorasweep.families.sdxl.model import SDXL
 from lorasweep.schema import Config
 from lorasweep.training import compiling
 from lorasweep.training.device import open_accelerator
+from lorasweep.training.loop import train_step
 from lorasweep.training.model import Model
 from lorasweep.training.setup import read_data
 from lorasweep.training.version import Version
@@ -38,11 +39,12 @@ def losses_of(config: Config, base: SDXL, steps: int = 3) -> list[float]:
     dataset, text = read_data(config, base)
     version = Version(config, 1, base, dataset, text, open_accelerator(config.training))
     try:
-        found = [version.train_step().loss for _ in range(steps)]
+        found = [train_step(version).loss for _ in range(steps)]
         with version.adapter.disabled(), torch.no_grad():
             before = graphs()
             batch = dataset.batch(version.plan.batches(0)[0])
-            found.append(version.objective.losses(batch, version.step, 0).mean().item())
+            noisy = version.objective.noise(batch, version.step, 0)
+            found.append(version.objective.loss(version.objective.predict(noisy), noisy).mean().item())
             assert graphs() == before, "what is measured runs as written"
         return found
     finally:

@@ -17,9 +17,10 @@ from safetensors.torch import load_file
 from lorasweep.export.weights import read_weights
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.schema import Config
-from lorasweep.training import continuation
+from lorasweep.training import continuation, loop
 from lorasweep.training.cohort import run
-from lorasweep.training.member import Member
+from lorasweep.training.loop import Member
+from lorasweep.training.session import Session
 
 
 class Killed(BaseException):
@@ -57,19 +58,19 @@ def straight(config: Config, toy_base: SDXL, shared: Path) -> Path:
 def killed_at(monkeypatch: pytest.MonkeyPatch, toy_base: SDXL) -> Callable[..., Path]:
     """Train a version until it is killed, at a step of its own or where `place` says; return its folder."""
 
-    def train(config: Config, number: int, place: str = "step", version: int = 6, **options: Any) -> Path:
-        method = {"step": Member.step, "finish_epoch": Member.finish_epoch}[place]
+    def train(config: Config, number: int, place: str = "advance", version: int = 6, **options: Any) -> Path:
+        function = getattr(loop, place)
 
-        def dying(self: Member) -> None:
-            if place == "step":
-                method(self)
-            if self.version.step == number:
+        def dying(trained: Member | Session) -> None:
+            if place == "advance":
+                function(trained)
+            if trained.version.step == number:
                 raise Killed
-            if place == "finish_epoch":
-                method(self)
+            if place == "end_epoch":
+                function(trained)
 
         with monkeypatch.context() as patch:
-            patch.setattr(Member, place, dying)
+            patch.setattr(loop, place, dying)
             with pytest.raises(Killed):
                 run(config, base=toy_base, **options)
         return folder_of(config, version)
@@ -126,7 +127,7 @@ def assert_alike(straight: Path, continued: Path) -> None:
     ("number", "place", "step"),
     [
         (5, "step", 4),  # between two saved states
-        (4, "finish_epoch", 3),  # before anything of the epoch's end is written
+        (4, "end_epoch", 3),  # before anything of the epoch's end is written
         (6, "step", 6),  # all steps done, only the ending is missing
     ],
 )

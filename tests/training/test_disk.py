@@ -19,9 +19,11 @@ from lorasweep.errors import UserError
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.schema import Config
 from lorasweep.tracking.group import Trackers
-from lorasweep.training import disk
-from lorasweep.training.cohort import Job, run, run_cohort
-from lorasweep.training.member import Member
+from lorasweep.training import disk, loop
+from lorasweep.training.cohort import run, run_cohort
+from lorasweep.training.job import Job
+from lorasweep.training.loop import Member
+from lorasweep.training.session import Session
 
 
 class Usage(NamedTuple):
@@ -93,7 +95,7 @@ def test_killed_while_files_go_it_goes_on_and_ends_as_if_nothing_had_been(
     run(config, base=toy_base)
     straight = folder_of(config)
     config = replace(config, output_root=str(tmp_path / "broken"))
-    thin_out = Member._thin_out
+    thin_out = Session.thin_out
 
     def killed(self: Member) -> None:
         if self.version.epoch < 3:  # then the second epoch's file is to go
@@ -106,7 +108,7 @@ def test_killed_while_files_go_it_goes_on_and_ends_as_if_nothing_had_been(
         die()
 
     with monkeypatch.context() as patch:
-        patch.setattr(Member, "_thin_out", killed)
+        patch.setattr(Session, "thin_out", killed)
         with pytest.raises(Killed):
             run(config, base=toy_base)
     broken = folder_of(config)
@@ -127,7 +129,7 @@ def test_a_state_that_is_not_wanted_goes_when_the_version_has_ended_and_not_befo
     config.training.keep_state = False
     stopped = run_cohort([Job(config, report=lambda step, metrics: "enough")], base=toy_base)[0]
     assert stopped.status == "pruned" and not states_in(stopped.folder)
-    step = Member.step
+    step = loop.advance
 
     def failing(self: Member) -> None:
         if self.version.step == 4:
@@ -135,7 +137,7 @@ def test_a_state_that_is_not_wanted_goes_when_the_version_has_ended_and_not_befo
         step(self)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Member, "step", failing)
+        patch.setattr(loop, "advance", failing)
         failed = run_cohort([Job(config)], base=toy_base)[0]
     assert failed.status == "failed" and states_in(failed.folder), "it can be gone on with"
     run(replace(config, resume=failed.folder.name), base=toy_base)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -47,7 +48,8 @@ def record(tmp_path: Path) -> Record:
 
 
 def told(config: Config, record: Record, step: int, precision: str = "no") -> UserError:
-    return diverged("step 3: loss nan", config, record, step, precision)
+    version = SimpleNamespace(config=config, step=step, accelerator=SimpleNamespace(mixed_precision=precision))
+    return diverged("step 3: loss nan", version, record)  # type: ignore[arg-type]
 
 
 def test_the_last_file_leads_on(tmp_path: Path, short_config: Config, record: Record, composed_configs: None) -> None:

@@ -19,7 +19,7 @@ from lorasweep.families.sdxl.model import SDXL
 from lorasweep.schema import Config
 from lorasweep.training import starting_point
 from lorasweep.training.cohort import run, run_cohort
-from lorasweep.training.member import Job
+from lorasweep.training.job import Job
 
 
 @pytest.fixture

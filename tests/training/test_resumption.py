@@ -18,9 +18,9 @@ from lorasweep.errors import UserError
 from lorasweep.export.weights import read_weights
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.schema import Config
-from lorasweep.training import setup
+from lorasweep.training import loop, setup
 from lorasweep.training.cohort import run
-from lorasweep.training.member import Member
+from lorasweep.training.loop import Member
 
 
 class Killed(BaseException):
@@ -43,7 +43,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, toy_base: SDXL) -> Callabl
 
 
 def _train(config: Config, killed_after: int | None, base: SDXL) -> None:
-    step = Member.step
+    step = loop.advance
 
     def dying(self: Member) -> None:
         step(self)
@@ -51,7 +51,7 @@ def _train(config: Config, killed_after: int | None, base: SDXL) -> None:
             raise Killed
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Member, "step", dying)
+        patch.setattr(loop, "advance", dying)
         if killed_after is None:
             run(config, overrides=[f"training.epochs={config.training.epochs}"], base=base)
         else:

@@ -18,6 +18,7 @@ from lorasweep.optim.average import WeightsAverage
 from lorasweep.optim.optimizer import build_optimizer
 from lorasweep.schema import Config, OptimizerConfig
 from lorasweep.training.device import open_accelerator
+from lorasweep.training.loop import train_step
 from lorasweep.training.setup import read_data
 from lorasweep.training.version import Version
 
@@ -41,7 +42,7 @@ def test_inputs_that_are_not_cast_twice(changes: dict[str, object], short_config
         for layer in half_base.unet.modules():
             if cast and hasattr(layer, "cast_input_dtype_enabled"):
                 layer.cast_input_dtype_enabled = True
-        reports = [version.train_step() for _ in range(2)]
+        reports = [train_step(version) for _ in range(2)]
         state = version.adapter.state()
         version.remove()
         return [report.grad_norm for report in reports] + [report.loss for report in reports], state

@@ -20,7 +20,7 @@ from torch import Tensor
 from lorasweep.data.dataset import HeldoutImage
 from lorasweep.families.base import Base
 from lorasweep.families.conditioning import Conditioning
-from lorasweep.process.denoising import denoising_losses
+from lorasweep.process.losses import per_sample
 from lorasweep.process.noise import with_noise
 from lorasweep.process.process import Process
 from lorasweep.randomness import generator, permutation, random_for
@@ -143,7 +143,9 @@ class HeldoutLoss:
         conditioning = self._base.with_facts(text.to(device), [image.facts for image in images])
         process = self._base.process
         noised = with_noise(process, latents, noise, timesteps)
-        return denoising_losses(predict, noised, conditioning, MEASURED, process).tolist()
+        prediction = predict(noised.noisy, noised.timesteps, conditioning)
+        equal = torch.ones(len(draws), device=device)
+        return per_sample(prediction, noised.target, MEASURED, noised.timesteps, process, equal).tolist()
 
     def _noise(self, draw: _Draw, shape: torch.Size) -> Tensor:
         return torch.randn(shape, generator=generator(self._seed, "held-out noise", draw.image, draw.stratum))

@@ -9,20 +9,20 @@ from lorasweep.runs.record import Record
 from lorasweep.schema import Config, value_at
 from lorasweep.schema.optimizer import RATES
 from lorasweep.text.values import written
+from lorasweep.training.version import Version
 
 
-def diverged(what: str, config: Config, record: Record, step: int, precision: str) -> UserError:
+def diverged(what: str, version: Version, record: Record) -> UserError:
     """Return the words for a step that was not taken, or weights that were not written.
 
     To go on from the last state would lead to the same step with the same numbers, so that is not among the ways on.
 
     Args:
         what: what is not finite, and where.
-        config: of the version.
+        version: what is trained, after the steps that it has taken.
         record: its record.
-        step: the optimizer steps that it has taken.
-        precision: `no`, `fp16` or `bf16`, what the run came to.
     """
+    config, step, precision = version.config, version.step, version.accelerator.mixed_precision
     last, changes = record.folder / str(record.saved[-1].file) if record.saved else None, {}
     if step == 0 and config.network.start_from is None:
         cure = "nothing was learnt yet, so it comes from the base, its VAE or an image"

@@ -55,7 +55,7 @@ class Evaluator:
             sample: draw samples, and measure these.
         """
         self.version.adapter.activate()
-        with self.version.averaged():
+        with self.version.state.averaged():
             metrics = self._measure(lambda measuring: measuring.model()) if measure else {}
             return metrics | (self._look(epoch, draw=True) if sample else {})
 

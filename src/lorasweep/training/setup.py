@@ -23,7 +23,7 @@ from lorasweep.schema import Config
 from lorasweep.training import disk, starting_point
 from lorasweep.training.continuation import Unfit, reading
 from lorasweep.training.device import open_accelerator
-from lorasweep.training.member import Job
+from lorasweep.training.job import Job
 from lorasweep.training.memory.host import check_host_memory
 from lorasweep.training.resumption import Resumption, resumption
 from lorasweep.training.subject import Subject
@@ -53,15 +53,22 @@ class Prepared:
     resumption: Resumption | None
 
 
-def prepare(job: Job, base: SDXL, stopwatch: Stopwatch) -> Prepared:
+def prepare(job: Job, base: SDXL, stopwatch: Stopwatch, *, main: bool = True) -> Prepared:
     """Read the data and build the adapter of one version, which takes no number and writes no file yet.
+
+    Args:
+        job: what it is asked to be.
+        base: the frozen model.
+        stopwatch: gets the seconds that it takes.
+        main: whether this is the first process of its launch, which alone measures and writes.
 
     Raises:
         UserError: bad data, settings that the base or the adapter refuse, a version that cannot be resumed.
     """
     if not job.config.resume and job.start_from is None:
         starting_point.examine(job.config, base.naming)
-    check_host_memory(job.config, base)
+    if main:
+        check_host_memory(job.config, base)
     with stopwatch("cache"):
         dataset, text_cache = read_data(job.config, base, job.seen)
     subject = Subject.of(replace(job.config, resume=None), base, dataset)
@@ -74,7 +81,8 @@ def prepare(job: Job, base: SDXL, stopwatch: Stopwatch) -> Prepared:
     begun = job.start_from is not None or (resumed is not None and state.latest(resumed.folder) is not None)
     version = Version(job.config, 0, base, dataset, text_cache, open_accelerator(job.config.training), begun=begun)
     try:
-        return Prepared(job, version, subject, stopwatch, prepared(job.config), _room(job, version, resumed), resumed)
+        measuring, room = (prepared(job.config), _room(job, version, resumed)) if main else ([], "")
+        return Prepared(job, version, subject, stopwatch, measuring, room, resumed)
     except BaseException:
         version.remove()
         raise
@@ -100,7 +108,7 @@ def _room(job: Job, version: Version, resumed: Resumption | None) -> str:
     """Return what a version takes of the disk, in a line; refuse what does not fit."""
     config = job.config
     folder = resumed.folder if resumed is not None and resumed.in_place else Path(config.output_root)
-    needed = disk.footprint(config, version.parameters, version.base.modules, version.plan.total_epochs)
+    needed = disk.footprint(config, version.state.parameters, version.base.modules, version.plan.total_epochs)
     return disk.check(needed, config, folder, job.overrides)
 
 

@@ -1,69 +1,35 @@
-"""One version in training: its adapter, optimizer, data and the step that ties them together.
-
-The state of a version is its step number, its adapter and its optimizer; everything else is a function of these and
-of the config. A cohort holds several versions on one base; nothing here knows of the others.
-"""
+"""One version in training: its model, its state, its data and its objective, as every process of a launch has them."""
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
+from torch import nn
 
 from lorasweep.adapters.adapter import build_adapter
-from lorasweep.data.dataset import Dataset
+from lorasweep.data.dataset import Batch, Dataset
 from lorasweep.data.text import TextCache
 from lorasweep.families.parts import learning_rates
 from lorasweep.families.sdxl.model import SDXL
-from lorasweep.optim.average import WeightsAverage
-from lorasweep.optim.optimizer import build_optimizer
-from lorasweep.optim.optimizers.kind import optimizer_kind
-from lorasweep.optim.rates import current_rates
-from lorasweep.optim.schedule import build_schedule
-from lorasweep.optim.schedule_free import averaged, everywhere
-from lorasweep.optim.state import load_optimizer_state, optimizer_state
 from lorasweep.process import losses
-from lorasweep.runs import state
 from lorasweep.schema import Config, slug
 from lorasweep.training.compiling import CompiledBlocks
+from lorasweep.training.distributed import Processes
 from lorasweep.training.idle import idle_parts
 from lorasweep.training.model import Model
 from lorasweep.training.objectives.denoising import Denoising
 from lorasweep.training.objectives.objective import Objective
-from lorasweep.training.processes import Processes
 from lorasweep.training.starting_point import begin_from
-
-OVERFLOWS = 25
-"""Steps in a row that fp16 may skip. Its scale begins at 65,536 and is halved by each: by then it is 1/512, and what
-still overflows is no matter of scale."""
-
-
-class NonFiniteError(Exception):
-    """The loss or the gradient of a step is not a finite number; the adapter is as it was before the step."""
-
-
-@dataclass(frozen=True)
-class StepReport:
-    """What one optimizer step measured: the loss that it took, as `losses.group_sizes` weighs its images (their mean,
-    as a rule), and the gradient's norm before clipping. `skipped`: fp16 overflowed, and the step was not taken."""
-
-    loss: float
-    grad_norm: float
-    skipped: bool = False
+from lorasweep.training.train_state import TrainState
 
 
 class Version:
-    """The trainable side of one version.
+    """One version, put on its base. A cohort holds several; nothing here knows of the others.
 
     Args:
         config: the whole config.
@@ -75,12 +41,15 @@ class Version:
         begun: whether it goes on from a saved state, which holds all that `network.start_from` gave.
 
     Attributes:
+        adapter: what it adds to the base.
         model: the base with the adapter on it, for who asks for predictions.
         objective: what it is trained for.
+        state: what training changes.
+        processes: those that step it together.
         started_from: SHA-256 of the file that `network.start_from` named, or None.
 
     Raises:
-        UserError: the settings do not suit the base or the file to start from.
+        UserError: the settings do not suit the base or the file to start from; nothing of it stays on the base.
     """
 
     def __init__(
@@ -95,39 +64,28 @@ class Version:
         begun: bool = False,
     ) -> None:
         self.config, self.number, self.base, self.dataset = config, number, base, dataset
-        self.accelerator, self.plan = accelerator, dataset.plan
+        self.accelerator, self.plan, self.begun = accelerator, dataset.plan, begun
         self.processes = Processes(accelerator)
         self.blocks: CompiledBlocks | None = None
-        self._rates = learning_rates(base.family.parts, config.optimizer)
-        self.components = tuple(self._rates)
+        self.started_from: str | None = None
+        rates = learning_rates(base.family.parts, config.optimizer)
+        self.components = tuple(rates)
         base.placement.offload(idle_parts(config, base.family))
         # The number may come later; of all that is on the base at one time, this tells it apart.
         name = f"{slug(config.name)} {id(self)}"
         self.adapter = build_adapter(base, config.network, components=self.components, seed=config.seed, name=name)
-        self.model = Model(config, base, self.adapter, text_cache, accelerator)
-        self.objective: Objective = Denoising(config, self.model)
         try:
-            self._prepare(begun)
-        except BaseException:  # nothing of a version that cannot start stays on the base
+            self.model = Model(config, base, self.adapter, text_cache, accelerator)
+            self.objective: Objective = Denoising(config, self.model)
+            if not begun:
+                self.start()
+            self.state = TrainState(config, self.adapter, accelerator, rates, self.plan.total_steps)
+            self._checkpointing(True)
+            if config.training.compile:
+                self.blocks = CompiledBlocks(base.repeated_blocks())
+        except BaseException:
             self.remove()
             raise
-
-    def _prepare(self, begun: bool) -> None:
-        """Give the new adapter its start, its optimizer and all that is switched on around it."""
-        config, base = self.config, self.base
-        self.parameters = self.adapter.named_parameters()
-        self.started_from: str | None = None
-        if not begun:
-            self.start()
-        self.optimizer = build_optimizer(config.optimizer, self.parameters, self._rates)
-        self.step = self.overflows = 0
-        self.schedule = self._schedule()  # first, as it counts the optimizer's steps and accelerate keeps what it finds
-        self.scaled_optimizer = self.accelerator.prepare_optimizer(self.optimizer)
-        decay = config.training.ema_decay
-        self.average = None if decay is None else WeightsAverage(self.parameters, decay)
-        self._checkpointing(True)
-        if config.training.compile:
-            self.blocks = CompiledBlocks(base.repeated_blocks())
 
     def start(self) -> None:
         """Give the new adapter the values of the file that `network.start_from` names, if there is one.
@@ -136,6 +94,28 @@ class Version:
             UserError: the file does not suit the settings.
         """
         self.started_from = begin_from(self.adapter, self.config.network, self.base.naming)
+
+    @property
+    def step(self) -> int:
+        """Optimizer steps taken."""
+        return self.state.step
+
+    def join(self, number: int, folder: Path | None, step: int) -> None:
+        """Stand where the first process's version does.
+
+        Args:
+            number: N of vN.
+            folder: its folder.
+            step: optimizer steps that its state has; 0 without one.
+
+        Raises:
+            UserError: the state cannot be read here.
+        """
+        self.number = number
+        if step and folder is not None:
+            self.state.load(folder)
+        elif self.begun:  # there was a state, but not one to go on from
+            self.start()
 
     @property
     def epoch(self) -> int:
@@ -147,84 +127,25 @@ class Version:
         return bisect_right(self.plan.epoch_ends, step)
 
     @property
+    def epoch_ends(self) -> bool:
+        """Whether the last step was the last of an epoch."""
+        return self.step in self.plan.epoch_ends
+
+    @property
     def finished(self) -> bool:
         """Whether every planned step is done."""
         return self.step >= self.plan.total_steps
 
-    def rates(self) -> dict[str, float]:
-        """Return the learning rate of each component at the current step."""
-        return current_rates(self.optimizer)
+    def batches(self) -> Iterator[tuple[int, Batch, int]]:
+        """Yield the batches of the next step: index, this process's share of it, and what its losses are divided by.
 
-    def train_step(self) -> StepReport:
-        """Take one optimizer step.
-
-        Raises:
-            NonFiniteError: the loss or the gradient is not finite, in fp16 in `OVERFLOWS` steps in a row; nothing was
-                changed.
-            PeerError, LostProcessError: another process of a launch failed, or is gone.
+        A share may have no rows, where there are more processes than images in a batch.
         """
-        try:
-            return self._step()
-        except BaseException:  # out of memory, say: the gradients so far would be held, or be part of the next step
-            self.optimizer.zero_grad()
-            raise
-
-    def _step(self) -> StepReport:
-        self.adapter.activate()
-        batches = self.plan.batches(self.step)
+        rows = self.plan.batches(self.step)
         accumulation, by_batch = self.config.training.gradient_accumulation, self.config.compat.mean_of_batches
-        sizes = losses.group_sizes([len(rows) for rows in batches], accumulation, mean_of_batches=by_batch)
-        loss = torch.zeros((), device=self.accelerator.device)
-        with self.processes.together(), self.training_mode():
-            for index, rows in enumerate(batches):
-                batch = self.dataset.batch(rows).share(self.processes.rank, self.processes.count)
-                if batch.rows:
-                    part = losses.reduce(self.objective.losses(batch, self.step, index), sizes[index])
-                    self.accelerator.backward(part)
-                    loss += part.detach()
-        self.processes.add_up_gradients(list(self.parameters.values()))
-        value, grad_norm = self.update(self.processes.total(loss))
-        self.step += 1
-        return StepReport(value, grad_norm, skipped=self.overflows > 0)
-
-    def update(self, loss: Tensor) -> tuple[float, float]:
-        """Clip, step the optimizer and the schedule, clear the gradients; return loss and gradient's norm as numbers.
-
-        They are read together and once: each reading waits for all that the GPU has to do.
-        """
-        parameters = list(self.parameters.values())
-        limit = self.config.training.max_grad_norm or math.inf
-        clipped = self.accelerator.clip_grad_norm_(parameters, limit)
-        value, norm = torch.stack([loss, clipped.to(loss)]).tolist()
-        # In fp16 an overflowing gradient is routine: the scaler has the step skipped and lowers its scale.
-        overflows = not math.isfinite(norm)
-        if not math.isfinite(value) or (overflows and self.accelerator.scaler is None):
-            raise NonFiniteError(f"loss {value}, gradient norm {norm}")
-        self.scaled_optimizer.step()
-        self._count(overflows)
-        self.scaled_optimizer.zero_grad()
-        if self.config.network.max_norm is not None:
-            everywhere(self.optimizer, self.adapter.limit_norms)
-        if self.average is not None:
-            self.average.step()
-        self.schedule.step()
-        return value, norm
-
-    def _count(self, overflows: bool) -> None:
-        self.overflows = self.overflows + 1 if overflows else 0
-        if self.overflows >= min(OVERFLOWS, self.plan.total_steps):
-            raise NonFiniteError(f"steps skipped in a row because fp16 overflowed: {self.overflows}")
-
-    @contextmanager
-    def averaged(self) -> Iterator[None]:
-        """Give the weights that are measured, sampled and saved: the moving average, or the optimizer's, if any.
-
-        The cap on norms holds for them too: the product of averaged factors may be larger than every product averaged.
-        """
-        with self.average.swapped_in() if self.average is not None else averaged(self.optimizer):
-            if self.average is not None and self.config.network.max_norm is not None:
-                self.adapter.limit_norms()
-            yield
+        sizes = losses.group_sizes([len(each) for each in rows], accumulation, mean_of_batches=by_batch)
+        for index, (each, size) in enumerate(zip(rows, sizes, strict=True)):
+            yield index, self.dataset.batch(each).share(self.processes.rank, self.processes.count), size
 
     @contextmanager
     def training_mode(self) -> Iterator[None]:
@@ -243,45 +164,6 @@ class Version:
             return []
         return [module for part in self.components for module in self.base.modules[part].modules()]
 
-    def save_state(self, folder: Path, beside: Mapping[str, Any] | None = None) -> None:
-        """Write the resumable state of the current step.
-
-        Args:
-            folder: the version folder.
-            beside: JSON values of whoever steps this version, which `load_state` gives back.
-        """
-        tensors, plain = optimizer_state(
-            self.optimizer, self.parameters, optimizer_kind(self.config.optimizer.name).group_state
-        )
-        tensors = {f"optimizer.{name}": tensor for name, tensor in tensors.items()}
-        tensors |= {f"adapter.{name}": tensor for name, tensor in self.adapter.state().items()}
-        if self.average is not None:
-            tensors |= {f"average.{name}": tensor for name, tensor in self.average.state().items()}
-        scaler = self.accelerator.scaler
-        scale = scaler.state_dict() if scaler is not None else None
-        numbers = {"optimizer": plain, "scaler": scale, "overflows": self.overflows}
-        state.save_state(folder, self.step, tensors, numbers | dict(beside or {}))
-
-    def load_state(self, folder: Path) -> dict[str, Any]:
-        """Continue from the latest state in `folder`, if there is one; otherwise start at step 0.
-
-        Returns:
-            All plain values of the state, those that `save_state` was given beside its own included; {} without one.
-        """
-        found = state.load_state(folder)
-        if found is None:
-            return {}
-        tensors, plain = found
-        self.adapter.load(_under("adapter.", tensors))
-        load_optimizer_state(self.optimizer, self.parameters, _under("optimizer.", tensors), plain["optimizer"])
-        if self.accelerator.scaler is not None and plain["scaler"]:
-            self.accelerator.scaler.load_state_dict(plain["scaler"])
-        self.step, self.overflows = plain["step"], plain.get("overflows", 0)
-        if self.average is not None:
-            self.average.load(_under("average.", tensors), self.step)
-        self.schedule = self._schedule()
-        return plain
-
     def remove(self) -> None:
         """Leave the base as it was before this version."""
         if self.blocks is not None:
@@ -294,16 +176,8 @@ class Version:
         if self.config.training.gradient_checkpointing:
             self.base.set_checkpointing(self.components, on=on)
 
-    def _schedule(self) -> LambdaLR:
-        """Build the learning rates from the current step on; they are a function of the step alone."""
-        return build_schedule(self.config.scheduler, self.optimizer, self.plan.total_steps, self.step)
-
 
 def _switch(modules: Sequence[nn.Module], *, training: bool) -> None:
     """Do what `train` and `eval` do, of whose time nearly all goes into finding the 9,000 modules of SDXL's UNet."""
     for module in modules:
         vars(module)["training"] = training
-
-
-def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

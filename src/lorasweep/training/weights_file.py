@@ -70,7 +70,7 @@ def write_epoch_weights(path: Path, version: Version, record: Record, finished: 
         overrides=record.overrides,
         program_version=package_version("lorasweep"),
     )
-    with version.averaged():
+    with version.state.averaged():
         if config.network.type == "full":
             write_checkpoint(path, version.base.file_tensors(), metadata(config, facts))
         else:

@@ -16,7 +16,8 @@ from lorasweep.families.sdxl.model import SDXL
 from lorasweep.runs import ledger
 from lorasweep.runs.record import Record
 from lorasweep.schema import Config
-from lorasweep.training.cohort import Job, run, run_cohort
+from lorasweep.training.cohort import run, run_cohort
+from lorasweep.training.job import Job
 
 from ..card import Card, OnCard
 from .conftest import Begin, small, with_changes

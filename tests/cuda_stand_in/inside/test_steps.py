@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import torch
 
+from lorasweep.training.loop import train_step
+
 from ..card import Card, OnCard
 from .conftest import Begin
 
@@ -28,15 +30,17 @@ NETWORKS: dict[str, dict[str, Any]] = {
 def trained(begin: Begin, changes: dict[str, Any], steps: int = 2) -> list[float]:
     """Take steps, look at what they leave, and return their losses."""
     with begin(changes) as version:
-        before = {name: parameter.detach().clone() for name, parameter in version.parameters.items()}
-        losses = [version.train_step().loss for _ in range(steps)]
+        before = {name: parameter.detach().clone() for name, parameter in version.state.parameters.items()}
+        losses = [train_step(version).loss for _ in range(steps)]
         assert all(map(math.isfinite, losses)), losses
-        assert all(isinstance(parameter, OnCard) for parameter in version.parameters.values())
-        assert all(parameter.dtype == torch.float32 for parameter in version.parameters.values())
-        moved = [name for name, parameter in version.parameters.items() if not torch.equal(parameter, before[name])]
+        assert all(isinstance(parameter, OnCard) for parameter in version.state.parameters.values())
+        assert all(parameter.dtype == torch.float32 for parameter in version.state.parameters.values())
+        moved = [
+            name for name, parameter in version.state.parameters.items() if not torch.equal(parameter, before[name])
+        ]
         parts = {name.partition(".")[0] for name in moved}
         assert parts == set(version.components), f"only {parts} learnt"
-        for state in version.optimizer.state.values():
+        for state in version.state.optimizer.state.values():
             values = [value for value in state.values() if isinstance(value, torch.Tensor) and value.dim() > 0]
             assert all(isinstance(value, OnCard) for value in values)
         return losses
@@ -49,9 +53,9 @@ def trained(begin: Begin, changes: dict[str, Any], steps: int = 2) -> list[float
 )
 def test_a_step_waits_for_the_gpu_once(changes: dict[str, Any], begin: Begin, gpu: Card) -> None:
     with begin(changes) as version:
-        version.train_step()
+        train_step(version)
         gpu.waits.clear()
-        version.train_step()
+        train_step(version)
         assert gpu.waits == Counter({"to CPU": 1}), "loss and gradient's norm, read together"
 
 

@@ -17,14 +17,15 @@ from lorasweep.families.sdxl.model import SDXL
 from lorasweep.metrics.heldout import HeldoutLoss
 from lorasweep.runs.record import Record
 from lorasweep.schema import Config
-from lorasweep.training import cohort
+from lorasweep.training import cohort, loop
 from lorasweep.training.cohort import run
-from lorasweep.training.member import Member
+from lorasweep.training.loop import Member
 from lorasweep.training.memory import forecast
 from lorasweep.training.memory.estimate import GIB, estimate
 from lorasweep.training.memory.shortage import out_of_memory
 from lorasweep.training.memory.spill import SpillWatch
 from lorasweep.training.samples import Samples
+from lorasweep.training.session import Session
 from lorasweep.training.version import Version
 
 ASKED = (
@@ -72,14 +73,14 @@ def test_other_errors_are_others(error: Exception) -> None:
 def test_every_cure_of_an_overflow_is_taken_by_the_program(
     line: list[str], toy_base: SDXL, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    step = Version.train_step
+    step = loop.train_step
 
     def tight(self: Version) -> object:
         if self.step == 1 and not self.config.training.gradient_checkpointing:
             overflow()
         return step(self)
 
-    monkeypatch.setattr(Version, "train_step", tight)
+    monkeypatch.setattr(loop, "train_step", tight)
     config = load(line)
     with pytest.raises(UserError) as stopped:
         run(config, overrides=line, base=toy_base)
@@ -98,7 +99,7 @@ def test_every_cure_of_an_overflow_is_taken_by_the_program(
 def test_the_closing_table_goes_on_with_the_cure(
     line: list[str], toy_base: SDXL, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(Version, "train_step", overflow)
+    monkeypatch.setattr(loop, "train_step", overflow)
     with pytest.raises(UserError) as stopped:
         run(load(line), overrides=line, base=toy_base)
     (on,) = ways(stopped.value, "go on with training.gradient_checkpointing=true (saves about ")
@@ -154,9 +155,9 @@ def test_an_error_is_told_whatever_else_fails(
     def broken(*_: object) -> None:
         raise RuntimeError("no estimate, no curves")
 
-    monkeypatch.setattr(Version, "train_step", overflow)
+    monkeypatch.setattr(loop, "train_step", overflow)
     monkeypatch.setattr(forecast, "estimate", broken)
-    monkeypatch.setattr(Member, "close", broken)
+    monkeypatch.setattr(Session, "close", broken)
     with pytest.raises(UserError, match="out of GPU memory in step 1"):
         run(short_config, base=toy_base)
 
@@ -164,7 +165,7 @@ def test_an_error_is_told_whatever_else_fails(
 def test_a_trial_is_told_settings_and_no_commands(
     short_config: Config, toy_base: SDXL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Version, "train_step", overflow)
+    monkeypatch.setattr(loop, "train_step", overflow)
     trial: dict[str, object] = {"study": "rates", "number": 3}
     with pytest.raises(UserError) as stopped:
         run(copy.deepcopy(short_config), trial=trial, base=toy_base)
@@ -193,14 +194,14 @@ def test_a_spill_comes_with_commands(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    begin: Callable[[Member], None] = Member.begin
+    begin: Callable[[Member], None] = Session.begin
 
     def crowded(self: Member) -> None:
         self.spill = SpillWatch(available=12 * GIB)
         self.spill.look(0, 1e-9)  # the fastest steps of all
         begin(self)
 
-    monkeypatch.setattr(Member, "begin", crowded)
+    monkeypatch.setattr(Session, "begin", crowded)
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda: 12 * GIB)
     run(load(line), overrides=line, base=toy_base)
     text = capsys.readouterr().out

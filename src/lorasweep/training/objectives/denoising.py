@@ -3,17 +3,52 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 
 from torch import Tensor
 
 from lorasweep.data.dataset import Batch
-from lorasweep.process.denoising import denoising_losses
+from lorasweep.process.losses import per_sample
 from lorasweep.process.noise import Noised, noised
 from lorasweep.randomness import global_draws
 from lorasweep.schema import Config
 from lorasweep.training.model import Model
 from lorasweep.training.objectives.preservation import preservation_losses
 from lorasweep.transfer import sent
+
+
+@dataclass(frozen=True)
+class NoisyBatch:
+    """A batch with its noise.
+
+    Attributes:
+        batch: B images, on the CPU.
+        noised: noisy latents, timesteps and targets, on the device.
+        weights: (B,) of the images, likewise.
+        masks: (B, 1, h, w) which pixels count, likewise; None without masks.
+        step: the optimizer step.
+        index: which batch of the step it is.
+    """
+
+    batch: Batch
+    noised: Noised
+    weights: Tensor
+    masks: Tensor | None
+    step: int
+    index: int
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model says of a noisy batch.
+
+    Attributes:
+        noise: (B, C, h, w) what its process asks for.
+        drift: (B,) how far the class has moved from the base's, with `loss.preservation_class`; else None.
+    """
+
+    noise: Tensor
+    drift: Tensor | None
 
 
 class Denoising:
@@ -27,37 +62,40 @@ class Denoising:
     def __init__(self, config: Config, model: Model) -> None:
         self.config, self.model = config, model
 
-    def losses(self, batch: Batch, step: int, index: int) -> Tensor:
-        """Return the weighted loss of each image, (B,) in fp32, ready for backward.
-
-        Args:
-            batch: latents, captions, facts, masks; maybe a rank's share of one.
-            step: the optimizer step, 0-based. With `index` it decides what dropout drops.
-            index: which batch of the step it is.
-        """
-        config, model, device = self.config, self.model, self.model.device
-        drawn = self.noised(batch)
-        # All that the loss needs goes there before the forward, and nothing waits for it.
-        weights = sent(batch.weights, device)
+    def noise(self, batch: Batch, step: int, index: int) -> NoisyBatch:
+        """Draw noise and timesteps; all that the loss needs goes to the device before the forward."""
+        device = self.model.device
+        drawn = self._drawn(batch)
         masks = None if batch.masks is None else sent(batch.masks, device)
-        kept = None
-        if config.loss.preservation_class:  # first, as leaving the adapter off may change weights in place
-            with self._dropout("preservation dropout", step, index):
-                kept = preservation_losses(model, batch, drawn, config.dataset.trigger, config.loss.preservation_class)
-        with self._dropout("dropout", step, index):
-            values = denoising_losses(
-                model.predict,
-                drawn,
-                model.condition(batch.captions, batch.facts, batch.pad_to),
-                config.loss,
-                model.process,
-                weights=weights,
-                masks=masks,
-                undivided_masks=config.compat.undivided_masks,
-            )
-        return values if kept is None else values + config.loss.preservation_weight * kept
+        return NoisyBatch(batch, drawn, sent(batch.weights, device), masks, step, index)
 
-    def noised(self, batch: Batch) -> Noised:
+    def predict(self, noisy: NoisyBatch) -> Prediction:
+        """Predict with the adapter, and the class of the trigger with and without it, if that is kept."""
+        batch, drawn, loss, drift = noisy.batch, noisy.noised, self.config.loss, None
+        if loss.preservation_class:  # first, as leaving the adapter off may change weights in place
+            with self._dropout("preservation dropout", noisy.step, noisy.index):
+                trigger = self.config.dataset.trigger
+                drift = preservation_losses(self.model, batch, drawn, trigger, loss.preservation_class)
+        with self._dropout("dropout", noisy.step, noisy.index):
+            conditioning = self.model.condition(batch.captions, batch.facts, batch.pad_to)
+            return Prediction(self.model.predict(drawn.noisy, drawn.timesteps, conditioning), drift)
+
+    def loss(self, predicted: Prediction, noisy: NoisyBatch) -> Tensor:
+        """Return the weighted loss of each image, (B,) in fp32."""
+        config, drawn = self.config, noisy.noised
+        values = per_sample(
+            predicted.noise,
+            drawn.target,
+            config.loss,
+            drawn.timesteps,
+            self.model.process,
+            noisy.weights,
+            noisy.masks,
+            undivided_masks=config.compat.undivided_masks,
+        )
+        return values if predicted.drift is None else values + config.loss.preservation_weight * predicted.drift
+
+    def _drawn(self, batch: Batch) -> Noised:
         """Draw the batch's noise: of each row for itself, or of the whole batch of which this may be a share."""
         loss, seed = self.config.loss, self.config.seed
         process, device = self.model.process, self.model.device

@@ -15,16 +15,16 @@ from torch import nn
 
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.schema import Config, TrainingConfig
-from lorasweep.training import processes
+from lorasweep.training import distributed
 from lorasweep.training.device import open_accelerator
-from lorasweep.training.processes import LostProcessError, Processes
+from lorasweep.training.distributed import LostProcessError, Processes
 from lorasweep.training.setup import read_data
 
 
 def test_gradients_travel_in_chunks_of_every_parameter_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "CHUNK", 10)
+    monkeypatch.setattr(distributed, "CHUNK", 10)
     parameters = [nn.Parameter(torch.zeros(size)) for size in (4, 4, 4, 25, 1, 9, 1)]
-    groups = list(processes._chunks(parameters))
+    groups = list(distributed._chunks(parameters))
     assert [parameter for group in groups for parameter in group] == parameters
     assert [sum(parameter.numel() for parameter in group) for group in groups] == [8, 4, 25, 10, 1]
 
@@ -110,13 +110,13 @@ def test_a_step_is_done_by_all_or_fails_on_all(tmp_path: Path) -> None:
     assert gone == "gone" and lost.startswith("LostProcessError") and lost.endswith("apart: True")
 
 
-def test_after_a_loss_nothing_is_told_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_a_loss_each_process_goes_on_with_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     def closed(_: list[object]) -> None:
         raise RuntimeError("Connection closed by peer")
 
-    monkeypatch.setattr(processes, "broadcast_object_list", closed)
+    monkeypatch.setattr(distributed, "broadcast_object_list", closed)
     one = Processes(SimpleNamespace(process_index=0, num_processes=2))  # type: ignore[arg-type]
     with pytest.raises(LostProcessError):
-        one.tell("a step")
+        one.broadcast("a step")
     assert one.apart
-    one.tell(None)
+    assert one.broadcast("mine") == "mine"

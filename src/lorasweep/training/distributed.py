@@ -1,8 +1,8 @@
 """Several processes on one version, one per GPU: `accelerate launch --multi_gpu --num_processes 2 train.py ...`.
 
 A batch is dealt out, row by row; the gradients are added up before the optimizer's step, so every process takes the
-same step and the weights are those of a single process, up to the order of the additions. The first process alone
-owns the version: its folder, record, trackers, samples and measures. The others only help with its steps.
+same step and the weights are those of a single process, up to the order of the additions. All run the same code; the
+first process alone measures, samples and writes the version's folder.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from traceback import clear_frames
-from typing import Any
+from typing import TypeVar
 
 import torch
 import torch.distributed
@@ -20,6 +20,8 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from lorasweep.training.memory.shortage import out_of_memory
+
+T = TypeVar("T")
 
 CHUNK = 1 << 24
 """Gradient elements that are sent at once (64 MiB): few messages for an adapter, no second copy of a whole UNet."""
@@ -40,7 +42,7 @@ class Processes:
         accelerator: has connected them.
 
     Attributes:
-        rank: this process's number, 0 for the one that owns the version.
+        rank: this process's number, 0 for the one that writes.
         count: how many there are.
         apart: whether they have lost each other.
     """
@@ -50,26 +52,48 @@ class Processes:
         self.rank, self.count = accelerator.process_index, accelerator.num_processes
         self.apart = False
 
-    def tell(self, value: Any) -> None:
-        """Tell the others something (the first process only); nothing, once they have lost each other.
+    @property
+    def main(self) -> bool:
+        """Whether this is the first process, which measures and writes."""
+        return self.rank == 0
+
+    def broadcast(self, value: T) -> T:
+        """Return the first process's value on every process, however long it takes to come.
+
+        Once the processes have lost each other, each goes on with its own.
+
+        Args:
+            value: of the first process, which can be pickled; what the others give is only their type.
 
         Raises:
             LostProcessError: another process is gone.
         """
-        if self.count > 1 and not self.apart:
-            with self._exchange():
-                broadcast_object_list([value])
-
-    def hear(self) -> Any:
-        """Wait for what the first process tells, however long it is measuring or sampling (all but the first).
-
-        Raises:
-            LostProcessError: another process is gone.
-        """
-        heard = [None]
+        if self.count == 1 or self.apart:
+            return value
+        shared = [value]
         with self._exchange():
-            broadcast_object_list(heard)
-        return heard[0]
+            broadcast_object_list(shared)
+        return shared[0]
+
+    @contextmanager
+    def main_first(self) -> Iterator[None]:
+        """Let the first process do what is inside before the others, who then find it done: what is cached, say.
+
+        Inside of `together`.
+
+        Raises:
+            PeerError: the first process failed.
+            LostProcessError: another process is gone.
+        """
+        if not self.main and not self.broadcast(False):
+            raise PeerError("process 0 failed")
+        done = False
+        try:
+            yield
+            done = True
+        finally:
+            if self.main:
+                self.broadcast(done)
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -96,15 +120,6 @@ class Processes:
             reasons = self._reasons(mine) if self._accelerator.reduce(failed, "sum").item() else []
         if mine or reasons:
             raise mine or reasons[0]
-
-    def meet(self) -> None:
-        """Wait until every process is here.
-
-        Raises:
-            PeerError, torch.OutOfMemoryError, LostProcessError: as `together` raises them.
-        """
-        with self.together():
-            pass
 
     def total(self, value: Tensor) -> Tensor:
         """Return the sum of a tensor over all processes.
