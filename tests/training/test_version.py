@@ -118,6 +118,7 @@ def test_a_step_of_short_batches_weighs_them_as_it_is_told(version: Version, mon
     rows = version.plan.batches(0)[0] + version.plan.batches(1)[0]
     batches = [rows[:2], rows[2:3]]
     monkeypatch.setattr(version.plan, "batches", lambda step: batches)
+    monkeypatch.setattr(version.state.schedule, "step", lambda: None)
     version.config.training.gradient_accumulation = 4
     by_hand = [losses_of(version, version.dataset.batch(batch), 0).detach() for batch in batches]
     assert [len(values) for values in by_hand] == sizes
