@@ -1,10 +1,12 @@
-"""What the trainer asks of an adapter, and the kinds there are."""
+"""What the trainer asks of an adapter, whatever its kind."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
+
+from lorasweep.adapters.kinds.kind import adapter_kind
 
 if TYPE_CHECKING:
     import torch
@@ -56,13 +58,6 @@ def build_adapter(base: Base, network: NetworkConfig, *, components: Sequence[st
     Raises:
         UserError: no module of a component is chosen by `network`.
     """
-    return _kinds()[network.type](base, network, components=components, seed=seed, name=name)
-
-
-def _kinds() -> dict[str, Callable[..., Adapter]]:
-    """The kinds of adapter by `network.type`: a new kind is one more file here and one more line below."""
-    from lorasweep.adapters.full import FullAdapter
-    from lorasweep.adapters.lora import LoraAdapter
-    from lorasweep.adapters.lycoris import LohaAdapter, LokrAdapter
-
-    return {"full": FullAdapter, "lora": LoraAdapter, "loha": LohaAdapter, "lokr": LokrAdapter}
+    kind = adapter_kind(network.type)
+    adapter: Adapter = kind.build(base, network, components=components, seed=seed, name=name)
+    return adapter

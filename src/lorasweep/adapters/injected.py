@@ -26,26 +26,11 @@ from lorasweep.schema import NetworkConfig
 if TYPE_CHECKING:
     from lorasweep.families.base import Base
 
-# How parameters start: 0, or the standard deviation of a normal distribution (LyCORIS' for its Hadamard factors). All
-# others are kaiming_uniform(a=sqrt(5)), that is U(-1/sqrt(fan_in), 1/sqrt(fan_in)). With one factor 0, a new adapter
-# changes nothing.
-STARTS = {
-    "lora_B": 0.0,
-    "lokr_w2": 0.0,
-    "lokr_w2_b": 0.0,
-    "hada_w1_a": 0.1,
-    "hada_w1_b": 1.0,
-    "hada_w2_a": 0.0,
-    "hada_w2_b": 1.0,
-    "hada_t1": 0.1,
-    "hada_t2": 0.1,
-}
-
 
 class InjectedAdapter(ABC):
     """An update scale * f(factors) of the weight at every adapted layer, with its factors trained in fp32.
 
-    Factors start as STARTS says, drawn per layer from `(seed, "adapter init", layer's name)`: the same seed and rank
+    Factors start as `starts` says, drawn per layer from `(seed, "adapter init", layer's name)`: the same seed and rank
     give the same start whatever else is on the base. scale is the layer's alpha / rank (`ranks.layer_rank`).
 
     Dropouts act while the component's module is in training mode (`module.train()`), and draw from torch's global
@@ -54,6 +39,11 @@ class InjectedAdapter(ABC):
 
     layer_type: ClassVar[type[BaseTunerLayer]]
     """PEFT's layer of this kind."""
+
+    starts: ClassVar[Mapping[str, float]]
+    """How parameters start: 0, or the standard deviation of a normal distribution. All others are
+    kaiming_uniform(a=sqrt(5)), that is U(-1/sqrt(fan_in), 1/sqrt(fan_in)). With one factor 0, a new adapter changes
+    nothing."""
 
     def __init__(self, base: Base, network: NetworkConfig, *, components: Sequence[str], seed: int, name: str) -> None:
         """Put a new adapter on `base` and make it the active one; the base's own weights are frozen.
@@ -174,9 +164,9 @@ class InjectedAdapter(ABC):
     def _initial(self, name: str, parameter: nn.Parameter, layer: Any, draws: torch.Generator) -> Tensor:
         """Return the first values of one parameter in fp32, on any device."""
         start = torch.empty(parameter.shape)
-        if name not in STARTS:
+        if name not in self.starts:
             return nn.init.kaiming_uniform_(start, a=math.sqrt(5), generator=draws)
-        return nn.init.normal_(start, std=STARTS[name], generator=draws) if STARTS[name] else start.zero_()
+        return nn.init.normal_(start, std=std, generator=draws) if (std := self.starts[name]) else start.zero_()
 
     def _factors(self, layer: Any) -> dict[str, nn.Parameter]:
         """Return the parameters whose product is the update, by name."""
@@ -247,6 +237,11 @@ class InjectedAdapter(ABC):
                 for path, module in self._base.modules[part.name].named_modules():
                     if isinstance(module, BaseTunerLayer):
                         yield part.name, path, module
+
+
+def peft_factors(layer: Any, key: str) -> dict[str, tuple[nn.Module, str]]:
+    """Return a layer's factors, by name: PEFT keeps each in a dict of its own, by adapter."""
+    return {name: (getattr(layer, name), key) for name in layer.adapter_layer_names if key in getattr(layer, name)}
 
 
 def _freeze(module: nn.Module) -> None:

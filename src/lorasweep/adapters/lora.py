@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 from peft import LoraConfig
@@ -23,6 +24,7 @@ class LoraAdapter(InjectedAdapter):
     """
 
     layer_type = LoraLayer
+    starts: ClassVar[Mapping[str, float]] = {"lora_B": 0.0}
 
     def _config(self, pattern: str, ranks: dict[str, int]) -> LoraConfig:
         return LoraConfig(
@@ -73,7 +75,7 @@ class _Magnitude(nn.Module):
 
 
 class _Variant(LoraVariant):
-    """What a LoRA layer computes with DoRA, or with dropouts that PEFT has not."""
+    """What a LoRA layer computes with DoRA, or with dropouts that PEFT lacks."""
 
     def __init__(self, rank_dropout: float, module_dropout: float, dora: bool) -> None:
         self.rank_dropout, self.module_dropout, self.dora = rank_dropout, module_dropout, dora

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import cache
 
+from lorasweep.adapters.kinds.kind import adapter_kind
 from lorasweep.families.parts import Part
 from lorasweep.schema import NetworkConfig
+from lorasweep.schema.network import ADAPTERS
 
 NOTHING = "(?!)"
 
@@ -35,4 +38,10 @@ def chosen_parts(parts: Sequence[Part], names: Collection[str]) -> tuple[Part, .
 
 def is_adapter_weight(name: str) -> bool:
     """Return whether a parameter of an adapted base, by its path, is an adapter's and not the base's own."""
-    return any(f".{kind}_" in name for kind in ("lora", "lokr", "hada"))
+    return any(f".{prefix}" in name for prefix in _prefixes())
+
+
+@cache
+def _prefixes() -> tuple[str, ...]:
+    """Return how the parameters of each kind of adapter begin in a layer."""
+    return tuple(prefix for name in ADAPTERS if (prefix := adapter_kind(name).prefix))

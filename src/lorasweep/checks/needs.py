@@ -73,10 +73,13 @@ def _because(config: Config, need: Need) -> str:
         return f"while {condition.key} is {value}"
     if condition.values == (None,):
         return f"while {condition.key}={value} is set: leave it out, or set {condition.key}=null"
-    if condition.values:
+    will_do = condition.values or [
+        choice for choice in schema_keys()[condition.key].limits.get("choices", ()) if choice not in condition.but
+    ]
+    if condition.values or condition.but:
         group, _, leaf = condition.key.rpartition(".")
         name = group if leaf in ("name", "type") else condition.key
-        return f"with {name}={value}; it is for {', '.join(map(written, condition.values))}"
+        return f"with {name}={value}; it is for {', '.join(map(written, will_do))}"
     return f"without {_wanted(condition)}"
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
+from lorasweep.adapters.kinds.kind import adapter_kind
 from lorasweep.adapters.ranks import layer_rank
 from lorasweep.families.naming import Naming
 from lorasweep.schema import NetworkConfig
@@ -25,7 +26,7 @@ def alphas_in_file(network: NetworkConfig, layers: Iterable[str], naming: Naming
         naming: of the base that they are of.
     """
     alphas = {layer: layer_rank(network, layer).alpha for layer in layers}
-    return written(alphas, naming) if network.type == "lora" else alphas  # diffusers loads no other kind
+    return written(alphas, naming) if adapter_kind(network.type).uniform_alpha else alphas
 
 
 def written(alphas: Mapping[str, float], naming: Naming) -> dict[str, float]:

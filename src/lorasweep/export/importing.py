@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
+from lorasweep.adapters.kinds.kind import adapter_kind
 from lorasweep.adapters.ranks import layer_rank
 from lorasweep.errors import UserError
 from lorasweep.export.alphas import alphas_in_file
 from lorasweep.export.layer_sizes import Size, rank_settings
-from lorasweep.export.layers import ALPHA, DORA, ENDS, PEFT_DORA, FileLayers, kind_of_end, rank_of
+from lorasweep.export.layers import ALPHA, DORA, PEFT_DORA, FileLayers, kind_of_end, rank_of
 from lorasweep.families.naming import Naming
 from lorasweep.schema import NetworkConfig
 from lorasweep.text.shell import shell_quoted
@@ -21,7 +22,6 @@ Problems = dict[tuple[str, str], list[str]]
 """What is wrong and the cure -> the names in the file that it is wrong with."""
 
 OTHER_DORA = ": the DoRA that is trained here has lengths of input columns; start from a LoRA without DoRA"
-KINDS = {"lora": "LoRA in kohya's format", "loha": "LoHa in LyCORIS' format", "lokr": "LoKr in LyCORIS' format"}
 
 
 def adapter_state(layers: FileLayers, network: NetworkConfig) -> dict[str, Tensor]:
@@ -61,14 +61,15 @@ def _parameters(
     name: str, tensors: Mapping[str, Tensor], network: NetworkConfig, problems: Problems
 ) -> dict[str, Tensor]:
     """Return a layer's parameters by the adapter's names for them, and note what is too much or too little."""
-    ends = {end: own for own, end in ENDS[network.type].items() if own != "dora_scale" or network.dora}
+    kind = adapter_kind(network.type)
+    ends = {end: own for own, end in kind.ends.items() if kind.optional(own, network)}
     if others := [end for end in tensors if end not in ends and end != ALPHA]:
         for end in others:
             problems[f"is no tensor of a {_format(network)}", _cure(end)].append(name + end)
         return {}
     if DORA in tensors and DORA in ends and tensors[DORA].shape[0] != 1:
         problems["has lengths of output rows", OTHER_DORA].append(name)
-    if missing := _missing(tensors, network):
+    if missing := kind.missing(tensors.keys(), network):
         problems[f"lacks {missing}", ""].append(name)
     return {own: tensors[end] for end, own in ends.items() if end in tensors}
 
@@ -124,7 +125,7 @@ def _count(names: Sequence[str]) -> str:
 
 
 def _format(network: NetworkConfig) -> str:
-    return KINDS[network.type] + (" with DoRA" if network.dora else "")
+    return adapter_kind(network.type).title + (" with DoRA" if network.dora else "")
 
 
 def _cure(end: str) -> str:
@@ -135,18 +136,3 @@ def _cure(end: str) -> str:
         return ": set network.dora=true"
     kind = kind_of_end(end)
     return f": set network={kind}" if kind else ""
-
-
-def _missing(tensors: Mapping[str, Tensor], network: NetworkConfig) -> str:
-    """What a layer must have, in words, if it lacks that."""
-    if network.type == "lora":
-        needed = [end for own, end in ENDS["lora"].items() if own != "dora_scale" or network.dora]
-        return " or ".join(end[1:] for end in needed) if any(end not in tensors for end in needed) else ""
-    if network.type == "loha":
-        needed = [f".hada_{part}" for part in ("w1_a", "w1_b", "w2_a", "w2_b")]
-        return ", ".join(end[1:] for end in needed if end not in tensors)
-    return ", ".join(
-        f"lokr_{part}"
-        for part in ("w1", "w2")
-        if f".lokr_{part}" not in tensors and not {f".lokr_{part}_a", f".lokr_{part}_b"} <= tensors.keys()
-    )

@@ -20,30 +20,22 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from lorasweep.adapters.kinds import lora
+from lorasweep.adapters.kinds.kind import AdapterKind, adapter_kind
 from lorasweep.families.naming import Naming
+from lorasweep.schema.network import ADAPTERS
 
-DOWN, UP, ALPHA, DORA = ".lora_down.weight", ".lora_up.weight", ".alpha", ".dora_scale"
+ALPHA = ".alpha"
+DOWN, UP, DORA = lora.ENDS["lora_A"], lora.ENDS["lora_B"], lora.ENDS["dora_scale"]
 PEFT_DORA = ".lora_magnitude_vector"
 
-# The tensors of a layer by the names of the adapter's parameters, for each kind of adapter.
-ENDS = {
-    "lora": {"lora_A": DOWN, "lora_B": UP, "dora_scale": DORA},
-    "loha": {name: f".{name}" for name in ("hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b", "hada_t1", "hada_t2")},
-    "lokr": {name: f".{name}" for name in ("lokr_w1", "lokr_w1_a", "lokr_w1_b", "lokr_w2", "lokr_w2_a", "lokr_w2_b")},
-}
-RANKED = (DOWN, ".hada_w1_b", ".lokr_w2_b", ".lokr_w1_b")
-"""Tensors whose first side is the rank, in the order in which loaders ask them."""
-
-_ENDS = re.compile(
-    r"(?P<layer>.+?)"
-    r"(?P<end>\.(lora_(down|up|mid)\.weight|alpha|dora_scale|hada_(w[12]_[ab]|t[12])|lokr_(w[12](_[ab])?|t[12])))"
-)
 _PEFT_ENDS = (
     (re.compile(r"(?P<layer>.+?)\.lora_A(\.\w+)?\.weight"), DOWN),  # with or without the adapter's name
     (re.compile(r"(?P<layer>.+?)\.lora_B(\.\w+)?\.weight"), UP),
@@ -102,12 +94,13 @@ def rank_of(tensors: Mapping[str, Tensor]) -> int:
     Args:
         tensors: of the layer, by end.
     """
-    return next((tensors[end].shape[0] for end in RANKED if end in tensors), 0)
+    ranked = (end for kind in _kinds().values() for end in kind.ranked)
+    return next((tensors[end].shape[0] for end in ranked if end in tensors), 0)
 
 
 def kind_of_end(end: str) -> str | None:
     """Return which kind of adapter has tensors of this end; None of an alpha, or one that is not known."""
-    return next((kind for kind, ends in ENDS.items() if end in ends.values()), None)
+    return next((name for name, kind in _kinds().items() if end in kind.ends.values()), None)
 
 
 def peft_settings(file: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
@@ -127,9 +120,20 @@ def peft_settings(file: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
     return settings if isinstance(settings, dict) else {}
 
 
+def _kinds() -> dict[str, AdapterKind]:
+    return {name: adapter_kind(name) for name in ADAPTERS}
+
+
+@cache
+def _ends() -> re.Pattern[str]:
+    """Return what matches a name in kohya's and LyCORIS' formats: a layer, and the end of one of its tensors."""
+    known = [end for kind in _kinds().values() for end in (*kind.ends.values(), *kind.unused_ends)]
+    return re.compile(rf"(?P<layer>.+?)(?P<end>{'|'.join(map(re.escape, [ALPHA, *known]))})")
+
+
 def _split(name: str) -> tuple[str, str]:
     """Return the layer and the end of a tensor's name of today's formats."""
-    if match := _ENDS.fullmatch(name):
+    if match := _ends().fullmatch(name):
         return match["layer"], match["end"]
     for pattern, end in _PEFT_ENDS:
         if match := pattern.fullmatch(name):

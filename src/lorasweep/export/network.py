@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from lorasweep.adapters.kinds.kind import adapter_kind
 from lorasweep.schema import NetworkConfig
 
 KOHYA, LYCORIS = "networks.lora", "lycoris.kohya"
@@ -15,21 +16,17 @@ def network_metadata(network: NetworkConfig) -> dict[str, Any]:
     `ss_network_args` is a dict of strings. What sd-scripts' own LoRA cannot do has LyCORIS' module and names there:
     LoHa, LoKr, DoRA, rank-stabilised scaling.
     """
-    if network.type == "full":
+    kind = adapter_kind(network.type)
+    if not kind.ends:
         return {}
-    lycoris = network.type != "lora" or network.dora or network.rslora
+    lycoris = kind.has_lycoris_module(network)
     arguments: dict[str, Any] = {
         "conv_dim": network.rank if network.convolutions else None,
         "conv_alpha": network.alpha if network.convolutions else None,
         "rank_dropout": network.rank_dropout or None,
         "module_dropout": network.module_dropout or None,
         "algo": network.type if lycoris else None,
-        "factor": network.factor if network.type == "lokr" else None,
-        "decompose_both": network.decompose_both or None,
-        "use_tucker": network.tucker or None,
-        "rs_lora": network.rslora or None,
-        "dora_wd": network.dora or None,
-        "wd_on_output": False if network.dora else None,
+        **kind.arguments(network),
     }
     return {
         "ss_network_module": LYCORIS if lycoris else KOHYA,

@@ -32,11 +32,12 @@ from safetensors.torch import load
 from torch import Tensor
 
 from lorasweep import files
+from lorasweep.adapters.kinds.kind import adapter_kind
 from lorasweep.adapters.ranks import layer_rank
 from lorasweep.errors import UserError
 from lorasweep.export.alphas import alphas_in_file
 from lorasweep.export.importing import adapter_state, misfit
-from lorasweep.export.layers import ALPHA, DORA, ENDS, rank_of, read_layers
+from lorasweep.export.layers import ALPHA, DORA, rank_of, read_layers
 from lorasweep.export.metadata import hashes
 from lorasweep.families.finite import require_finite
 from lorasweep.families.naming import Naming
@@ -55,7 +56,7 @@ def export_tensors(adapter_state: Mapping[str, Tensor], network: NetworkConfig, 
     Returns:
         fp16 tensors by the names that loaders know: kohya's. alpha is fp16 too, or fp32 where fp16 would round it.
     """
-    ends = ENDS[network.type]
+    ends = adapter_kind(network.type).ends
     tensors: dict[str, Tensor] = {}
     modules = _by_module(adapter_state)
     alphas = alphas_in_file(network, modules, naming)

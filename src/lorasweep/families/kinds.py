@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from lorasweep.families.weights_files import PICKLES, safetensors_problem, shapes_in, tensors_command
 from lorasweep.schema.base_model import FAMILIES
+from lorasweep.schema.network import ADAPTERS
 
 VAE, LORA = "a VAE", "a LoRA"
 UNKNOWN = "no model that is known here"
@@ -20,7 +22,12 @@ _ADVICE = {
     "a UNet in diffusers' layout": "give the folder with model_index.json instead of one of its files",
 }
 
-_ADAPTER = re.compile(r"^(lora|lycoris)_|[._]lora[._]|\.(hada_w|lokr_w|oft_|dora_scale)")
+
+@cache
+def _adapter() -> re.Pattern[str]:
+    """Return what is found in the names of an adapter's tensors."""
+    prefixes = [prefix for name in ADAPTERS if (prefix := ADAPTERS[name].prefix)]
+    return re.compile(rf"^(lora|lycoris)_|[._]lora[._]|\.({'|'.join(prefixes)}|oft_|dora_scale)")
 
 
 def kind_of(shapes: Mapping[str, Sequence[int]]) -> str:
@@ -33,7 +40,7 @@ def kind_of(shapes: Mapping[str, Sequence[int]]) -> str:
     def has(*starts: str) -> bool:
         return any(name.startswith(starts) for name in shapes)
 
-    if any(_ADAPTER.search(name) for name in shapes):
+    if any(_adapter().search(name) for name in shapes):
         return LORA
     if has("control_model.", "controlnet_cond_embedding."):
         return "a ControlNet"

@@ -1,7 +1,7 @@
 """What a key needs in order to change anything: values of other keys, in a notation close to the command line's.
 
 `dataset.path`: it is set (not null, false, 0 or empty). `network.type=lora|loha`: it has one of these values.
-`training.batch_size>1`: it is more than that. `A or B`: one of them is enough.
+`network.type!=full`: it has any other. `training.batch_size>1`: it is more than that. `A or B`: one of them is enough.
 """
 
 from __future__ import annotations
@@ -34,11 +34,13 @@ class Condition:
     Attributes:
         key: its dotted name.
         values: the values that will do; empty where any that is on will do.
+        but: the values that will not do, where all others will; empty where `values` or `above` say it.
         above: the number that it must exceed; None without one.
     """
 
     key: str
     values: tuple[Any, ...] = ()
+    but: tuple[Any, ...] = ()
     above: float | None = None
 
     def holds(self, config: object) -> bool:
@@ -46,6 +48,8 @@ class Condition:
         value = value_at(config, self.key)
         if self.above is not None:
             return bool(value > self.above)
+        if self.but:
+            return value not in self.but
         return value in self.values if self.values else is_on(value)
 
 
@@ -79,12 +83,14 @@ class Need:
 
 
 def _condition(text: str) -> Condition:
-    match = re.fullmatch(r"([\w.]+)(?:=([^=\s]+)|>(\d+))?", text.strip())
+    match = re.fullmatch(r"([\w.]+)(?:(!?=)([^=\s]+)|>(\d+))?", text.strip())
     if match is None:
-        raise ValueError(f"{text}: expected KEY, KEY=VALUE|VALUE or KEY>NUMBER")
-    key, values, above = match.groups()
+        raise ValueError(f"{text}: expected KEY, KEY=VALUE|VALUE, KEY!=VALUE or KEY>NUMBER")
+    key, sign, listed, above = match.groups()
+    values = tuple(_WORDS.get(value, value) for value in listed.split("|")) if listed else ()
     return Condition(
         key,
-        tuple(_WORDS.get(value, value) for value in values.split("|")) if values else (),
-        float(above) if above else None,
+        values=values if sign == "=" else (),
+        but=values if sign == "!=" else (),
+        above=float(above) if above else None,
     )

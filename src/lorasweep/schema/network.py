@@ -3,8 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+from lorasweep.registry import Registry
 from lorasweep.schema.option import option
+
+ADAPTERS: Registry[Any] = Registry(
+    "kind of adapter",
+    "lorasweep.adapters",
+    {
+        "lora": "lorasweep.adapters.kinds.lora:ADAPTER",
+        "loha": "lorasweep.adapters.kinds.loha:ADAPTER",
+        "lokr": "lorasweep.adapters.kinds.lokr:ADAPTER",
+        "full": "lorasweep.adapters.kinds.full:ADAPTER",
+    },
+)
+"""What each name stands for (`adapters.kinds.kind`); packages of a user's own add names by entry points."""
 
 
 @dataclass
@@ -15,7 +29,7 @@ class NetworkConfig:
         "lora",
         "lora: B A, low-rank factors. loha: the elementwise product of two such. lokr: a Kronecker product. full: no "
         "adapter, all weights",
-        choices=("lora", "loha", "lokr", "full"),
+        choices=ADAPTERS,
         kohya=("network_module", "algo"),
     )
     rank: int = option(
@@ -25,7 +39,7 @@ class NetworkConfig:
         at_least=1,
         kohya="network_dim",
         aliases=("dim", "lora_dim", "lora_rank", "r"),
-        needs="network.type=lora|loha|lokr",
+        needs="network.type!=full",
         brought=True,
     )
     alpha: float = option(
@@ -34,21 +48,21 @@ class NetworkConfig:
         above=0,
         kohya="network_alpha",
         aliases="lora_alpha",
-        needs="network.type=lora|loha|lokr",
+        needs="network.type!=full",
         brought=True,
     )
     ranks: list[str] = option(
         [],
         "ranks of some layers, [PATTERN:RANK,...]: the first whose regular expression is found in the layer's name "
         "counts; PATTERN:RANK/ALPHA sets alpha too, else alpha / rank stays",
-        needs="network.type=lora|loha|lokr",
+        needs="network.type!=full",
     )
     rslora: bool = option(
         False,
         "rank-stabilised: the update is scaled by alpha / sqrt(rank) instead",
         kohya="rs_lora",
         aliases="use_rslora",
-        needs="network.type=lora|loha|lokr",
+        needs="network.type!=full",
     )
     dropout: float = option(
         0.0,
@@ -64,21 +78,21 @@ class NetworkConfig:
         "share of an image's ranks that sit out a step, the others scaled up; of loha and lokr: of the update's rows",
         at_least=0,
         below=1,
-        needs="network.type=lora|loha|lokr",
+        needs="network.type!=full",
     )
     module_dropout: float = option(
         0.0,
         "share of layers whose update sits out a step (a forward), not scaled up",
         at_least=0,
         below=1,
-        needs="network.type=lora|loha|lokr",
+        needs="network.type!=full",
     )
     max_norm: float | None = option(
         None,
         "cap on the Frobenius norm of each layer's update after every step",
         above=0,
         kohya="scale_weight_norms",
-        needs="network.type=lora|loha|lokr",
+        needs="network.type!=full",
     )
     dora: bool = option(
         False,
@@ -106,19 +120,15 @@ class NetworkConfig:
         "LoRA's .safetensors file, of any program, that training starts from; null: the adapter starts at zero",
         kohya="network_weights",
         path=True,
-        needs="network.type=lora|loha|lokr",
+        needs="network.type!=full",
     )
-    attention: bool = option(
-        True, "adapt the UNet's attention (to_q, to_k, to_v, to_out)", needs="network.type=lora|loha|lokr"
-    )
+    attention: bool = option(True, "adapt the UNet's attention (to_q, to_k, to_v, to_out)", needs="network.type!=full")
     feed_forward: bool = option(
-        True, "adapt the feed-forward layers of its transformer blocks", needs="network.type=lora|loha|lokr"
+        True, "adapt the feed-forward layers of its transformer blocks", needs="network.type!=full"
     )
-    projections: bool = option(
-        True, "adapt proj_in and proj_out of its transformer blocks", needs="network.type=lora|loha|lokr"
-    )
+    projections: bool = option(True, "adapt proj_in and proj_out of its transformer blocks", needs="network.type!=full")
     convolutions: bool = option(
-        False, "adapt the convolutions of its ResNet blocks and resamplers", needs="network.type=lora|loha|lokr"
+        False, "adapt the convolutions of its ResNet blocks and resamplers", needs="network.type!=full"
     )
 
     @property
@@ -130,8 +140,9 @@ class NetworkConfig:
     def quantizations(self) -> tuple[str, ...]:
         """The values of `base_model.quantization` with which this adapter can be trained.
 
-        DoRA and a full fine-tune need the base's own weights; PEFT's LoHa and LoKr their shape, which 4 bit has not.
+        DoRA and a full fine-tune need the base's own weights.
         """
-        if self.type == "full" or self.dora:
+        if self.dora:
             return ()
-        return ("int8", "nf4") if self.type == "lora" else ("int8",)
+        found: tuple[str, ...] = ADAPTERS[self.type].quantizations
+        return found

@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
+from lorasweep.adapters.kinds.kind import adapter_kind
 from lorasweep.export.layer_sizes import Size, rank_settings
 from lorasweep.export.layers import ALPHA, DORA, FileLayers, kind_of_end, rank_of
 from lorasweep.export.network import KOHYA, LYCORIS
@@ -23,14 +24,8 @@ NUMBERS = {
     "rank_dropout": "network.rank_dropout",
     "module_dropout": "network.module_dropout",
 }
-FLAGS = {  # theirs: ours, and the kinds that have it here
-    "rs_lora": ("network.rslora", ("lora", "loha", "lokr")),
-    "decompose_both": ("network.decompose_both", ("lokr",)),
-    "use_tucker": ("network.tucker", ("loha",)),
-    "use_cp": ("network.tucker", ("loha",)),
-}
 # Arguments that the tensors tell, or that change nothing of what they are.
-TOLD = ("conv_dim", "conv_alpha", "dora_wd", "wd_on_output", "algo", "preset")
+TOLD = ("factor", "conv_dim", "conv_alpha", "dora_wd", "wd_on_output", "algo", "preset")
 
 
 def kind_of(tensors: Mapping[str, Tensor]) -> str | None:
@@ -83,11 +78,12 @@ def _read_arguments(about: About, arguments: dict[str, Any], kind: str) -> None:
                 about.settings.setdefault(ours, number)
         except (ValueError, TypeError):
             about.notes.append(f"ss_network_args {theirs} could not be read")
-    factor = str(arguments.pop("factor", None) or -1)
-    if kind == "lokr":
-        about.settings["network.factor"] = int(factor) if re.fullmatch(r"-?\d+", factor) else -1
-    for theirs, (ours, kinds) in FLAGS.items():
-        if kind in kinds and str(arguments.pop(theirs, None)).lower() in ("true", "1"):
+    known = adapter_kind(kind)
+    for theirs, ours in known.integers.items():
+        text = str(arguments.pop(theirs, None) or -1)
+        about.settings[ours] = int(text) if re.fullmatch(r"-?\d+", text) else -1
+    for theirs, ours in known.flags.items():
+        if str(arguments.pop(theirs, None)).lower() in ("true", "1"):
             about.settings[ours] = True
     for name, value in arguments.items():
         if name not in TOLD and not name.startswith("loraplus_") and str(value) not in OFF:

@@ -1,40 +1,16 @@
-"""LoHa (FedPara, arXiv 2108.06098) and LoKr (2212.10650): more rank for as many weights, by other products."""
+"""LoKr (arXiv 2212.10650): more rank for as many weights, by a Kronecker product."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
-from peft import LoHaConfig, LoKrConfig
-from peft.tuners.loha.layer import LoHaLayer
+from peft import LoKrConfig
 from peft.tuners.lokr.layer import LoKrLayer
 from torch import Tensor, nn
 
-from lorasweep.adapters.injected import InjectedAdapter
-
-
-class LohaAdapter(InjectedAdapter):
-    """W + scale * (w1_a @ w1_b) o (w2_a @ w2_b), o the elementwise product.
-
-    `hada_w*_a` is (out, rank), `hada_w*_b` (rank, in * kernel). With `network.tucker` a convolution has cores
-    `hada_t*` (rank, rank, k, k) besides, between `hada_w*_a` (rank, out) and `hada_w*_b` (rank, in).
-    """
-
-    layer_type = LoHaLayer
-
-    def _config(self, pattern: str, ranks: dict[str, int]) -> LoHaConfig:
-        network = self.network
-        return LoHaConfig(
-            r=network.rank,
-            rank_dropout=network.rank_dropout,
-            module_dropout=network.module_dropout,
-            use_effective_conv2d=network.tucker,
-            target_modules=pattern,
-            rank_pattern=ranks,
-        )
-
-    def _slots(self, layer: Any) -> dict[str, tuple[nn.Module, str]]:
-        return _held(layer, self._key)
+from lorasweep.adapters.injected import InjectedAdapter, peft_factors
 
 
 class LokrAdapter(InjectedAdapter):
@@ -46,6 +22,7 @@ class LokrAdapter(InjectedAdapter):
     """
 
     layer_type = LoKrLayer
+    starts: ClassVar[Mapping[str, float]] = {"lokr_w2": 0.0, "lokr_w2_b": 0.0}
 
     def _config(self, pattern: str, ranks: dict[str, int]) -> LoKrConfig:
         network = self.network
@@ -61,10 +38,10 @@ class LokrAdapter(InjectedAdapter):
         )
 
     def _slots(self, layer: Any) -> dict[str, tuple[nn.Module, str]]:
-        return _held(layer, self._key)
+        return peft_factors(layer, self._key)
 
     def _prepare(self, layer: Any) -> None:
-        if {"lokr_w1", "lokr_w2"} <= _held(layer, self._key).keys():
+        if {"lokr_w1", "lokr_w2"} <= peft_factors(layer, self._key).keys():
             layer.scaling[self._key] = 1.0
 
     def _norm(self, layer: Any, factors: dict[str, nn.Parameter]) -> Tensor:
@@ -72,8 +49,3 @@ class LokrAdapter(InjectedAdapter):
         left = factors["lokr_w1"] if "lokr_w1" in factors else factors["lokr_w1_a"] @ factors["lokr_w1_b"]
         right = factors["lokr_w2"] if "lokr_w2" in factors else factors["lokr_w2_a"] @ factors["lokr_w2_b"]
         return layer.scaling[self._key] * torch.linalg.vector_norm(left) * torch.linalg.vector_norm(right)
-
-
-def _held(layer: Any, key: str) -> dict[str, tuple[nn.Module, str]]:
-    """A layer's factors: PEFT keeps each in a dict of its own, by adapter."""
-    return {name: (getattr(layer, name), key) for name in layer.adapter_layer_names if key in getattr(layer, name)}
