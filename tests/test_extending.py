@@ -17,6 +17,7 @@ from lorasweep.errors import UserError
 from lorasweep.export.recipe import recipe_from_file
 from lorasweep.export.weights import read_weights
 from lorasweep.tracking.group import mark_best
+from lorasweep.tracking.jsonl import read_rows
 from lorasweep.training.cohort import run
 
 OWN = Path(__file__).parent / "own"
@@ -36,6 +37,8 @@ def installed(own_parts: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     """The same as an installed package that declares entry points."""
     entries = [
         EntryPoint("sign", "own_parts:SIGN", "lorasweep.optimizers"),
+        EntryPoint("tiny", "own_parts:TINY", "lorasweep.adapters"),
+        EntryPoint("halving", "own_parts:HALVING", "lorasweep.schedules"),
         EntryPoint("notes", "own_parts:NOTES", "lorasweep.trackers"),
         EntryPoint("val/steadiness", "own_parts:STEADINESS", "lorasweep.metrics"),
     ]
@@ -119,3 +122,18 @@ def test_an_own_tracker_hears_of_everything(installed: None, tmp_path: Path) -> 
     assert "FuzzyBear_v6.safetensors" in lines and lines[-1] == "complete" and len(lines) > 3
     mark_best(folder, ["notes"])
     assert (folder / "notes.txt").read_text() == "the best"
+
+
+def test_an_own_adapter_trains(installed: None, tmp_path: Path) -> None:
+    trained(tmp_path, "network.type=tiny")
+    tensors, told = read_weights(tmp_path / "outputs" / "fuzzybear" / "v6" / "FuzzyBear_v6.safetensors")
+    downs = [tensor.abs().max().item() for name, tensor in tensors.items() if name.endswith(".lora_down.weight")]
+    assert downs and max(downs) < 0.02, "it started small"
+    assert json.loads(told["lorasweep.config"])["network"]["type"] == "tiny"
+
+
+def test_an_own_schedule_sets_the_rate(installed: None, tmp_path: Path) -> None:
+    trained(tmp_path, "scheduler.name=halving", "tracker.every_steps=1", "optimizer.lr=0.004")
+    rows = read_rows(tmp_path / "outputs" / "fuzzybear" / "v6" / "metrics.jsonl")
+    rates = [row["train/lr_unet"] for row in rows if "train/lr_unet" in row]
+    assert rates == [0.004, 0.002]

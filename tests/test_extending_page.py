@@ -1,4 +1,4 @@
-"""docs/extending.md: each section names a test that adds one; here are those of keys, schedules, adapters and verbs."""
+"""docs/extending.md: each section names a test that adds one; here are those of keys, families and verbs."""
 
 from __future__ import annotations
 
@@ -10,15 +10,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import torch
 
 from lorasweep.commands import cli
 from lorasweep.errors import UserError
-from lorasweep.schema import LossConfig, SchedulerConfig
+from lorasweep.schema import LossConfig
 from lorasweep.schema.base_model import FAMILIES
 from lorasweep.schema.keys import keys_of
 from lorasweep.schema.limits import beyond_limits
-from lorasweep.schema.optimizer import SCHEDULES
 from lorasweep.schema.option import option
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -51,35 +49,6 @@ def test_a_key_is_one_line() -> None:
     [problem] = beyond_limits(key, 2.0)
     assert str(problem).startswith("loss.sharpness=2: expected at least 0 and at most 1 (how sharp)")
     assert not list(beyond_limits(key, 0.5))
-
-
-def test_a_schedule_is_a_kind_and_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    from lorasweep.optim.schedules.kind import ScheduleKind, schedule_kind
-
-    def build(optimizer: Any, config: SchedulerConfig, *, warmup: int, total_steps: int, last: int) -> Any:
-        return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.5**step, last_epoch=last)
-
-    monkeypatch.setitem(SCHEDULES._found, "halving", ScheduleKind(build=build))
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    made = schedule_kind("halving").build(optimizer, SchedulerConfig(), warmup=0, total_steps=4, last=-1)
-    optimizer.step()
-    made.step()
-    assert made.get_last_lr() == [0.5]
-
-
-def test_an_adapter_kind_is_built_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    from lorasweep.adapters import adapter
-    from lorasweep.schema import NetworkConfig
-
-    made: list[str] = []
-
-    def mine(base: object, network: NetworkConfig, **_: object) -> Any:
-        made.append(network.type)
-        return SimpleNamespace()
-
-    monkeypatch.setattr(adapter, "_kinds", lambda: {"mine": mine})
-    adapter.build_adapter(SimpleNamespace(), NetworkConfig(type="mine"), components=["unet"], seed=0, name="a")
-    assert made == ["mine"]
 
 
 def test_a_family_is_found_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:

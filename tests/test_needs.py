@@ -37,6 +37,8 @@ def another(key: Key) -> Any:
 def fulfil(config: Config, condition: Condition) -> None:
     key = schema_keys()[condition.key]
     value = condition.values[0] if condition.values else True if key.kind is bool else OTHER[key.kind]
+    if condition.but:
+        value = next(choice for choice in key.limits["choices"] if choice not in condition.but)
     put(config, condition.key, 2 if condition.above is not None else value)
 
 
@@ -44,6 +46,8 @@ def break_(config: Config, condition: Condition) -> None:
     key = schema_keys()[condition.key]
     if condition.above is not None:
         value: Any = {"dataset.max_tokens": 75}.get(key.name, 1)
+    elif condition.but:
+        value = condition.but[0]
     elif condition.values:
         choices = key.limits.get(
             "choices", (True, False) if key.kind is bool else (7,) if key.kind is int else ("set",)

@@ -1,7 +1,12 @@
 """Parts of a user's own: descent along the gradient's sign, a metric of the model."""
 
+from dataclasses import replace
+from typing import ClassVar
+
+from lorasweep.adapters.kinds import lora
 from lorasweep.metrics.metric import Measuring, Metric
 from lorasweep.optim.optimizers.kind import OptimizerKind
+from lorasweep.optim.schedules.kind import ScheduleKind
 from lorasweep.tracking.tracker import TrackerKind
 
 
@@ -78,3 +83,24 @@ NOTES = TrackerKind(
     title="Notes", open=Notes, mark_best=lambda folder, say: (folder / "notes.txt").write_text("the best")
 )
 STEADINESS, DOTTED = steady("val/steadiness"), steady("own_parts:DOTTED")
+
+
+def build_tiny(*args, **options):
+    from lorasweep.adapters.lora import LoraAdapter
+
+    class Tiny(LoraAdapter):
+        starts: ClassVar = {"lora_A": 1e-3, "lora_B": 0.0}
+
+    return Tiny(*args, **options)
+
+
+TINY = replace(lora.ADAPTER, build=build_tiny, title="LoRA that starts small")
+
+
+def build_halving(optimizer, config, *, warmup, total_steps, last):
+    from torch.optim.lr_scheduler import LambdaLR
+
+    return LambdaLR(optimizer, lambda step: 0.5**step, last_epoch=last)
+
+
+HALVING = ScheduleKind(build=build_halving)
