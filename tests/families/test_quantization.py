@@ -22,6 +22,7 @@ from lorasweep.families.base import ImageFacts
 from lorasweep.families.load import load_base
 from lorasweep.families.quantization import Int8Linear, NF4Linear, packed_bytes, quantizable
 from lorasweep.families.sdxl.model import SDXL
+from lorasweep.families.sdxl.parts import PARTS
 from lorasweep.schema import BaseModelConfig, Config, NetworkConfig
 from lorasweep.training.cohort import run
 
@@ -82,7 +83,7 @@ def test_the_predictions_stay_near_the_whole_base(kind: str, packed: SDXL, toy_b
 def test_the_attention_blocks_are_as_small_as_computed_and_the_rest_is_whole(
     kind: str, packed: SDXL, toy_base: SDXL
 ) -> None:
-    layers, whole = quantizable(packed.unet), quantizable(toy_base.unet)
+    layers, whole = quantizable(packed.unet, PARTS[0]), quantizable(toy_base.unet, PARTS[0])
     assert layers.keys() == whole.keys() and all("attentions" in name for name in layers)
     for name, layer in layers.items():
         assert type(layer) is (Int8Linear if kind == "int8" else NF4Linear)
@@ -93,7 +94,9 @@ def test_the_attention_blocks_are_as_small_as_computed_and_the_rest_is_whole(
 
 
 def test_int8_rounds_to_the_nearest_of_255_levels_of_each_output(toy_base: SDXL) -> None:
-    layer = deepcopy(quantizable(toy_base.unet)["mid_block.attentions.0.proj_in"])  # the bias is taken over as it is
+    layer = deepcopy(
+        quantizable(toy_base.unet, PARTS[0])["mid_block.attentions.0.proj_in"]
+    )  # the bias is taken over as it is
     small = Int8Linear(layer)
     assert small.weight.abs().amax(dim=1).eq(127).all()
     assert ((unpacked(small) - layer.weight).abs() <= small.scale / 2 * 1.001).all()
@@ -157,7 +160,7 @@ def test_every_adapter_fits_learns_and_leaves(
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0]), "the same start as without packing"
     with torch.no_grad():
         assert torch.equal(predicted(packed), before)
-    assert all(type(layer) in (Int8Linear, NF4Linear) for layer in quantizable(packed.unet).values())
+    assert all(type(layer) in (Int8Linear, NF4Linear) for layer in quantizable(packed.unet, PARTS[0]).values())
 
 
 def test_what_is_cached_is_shared_and_the_files_are_the_same(packed: SDXL, toy_base: SDXL) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lorasweep.families.identity import Identity
     from lorasweep.families.naming import Naming
     from lorasweep.families.placement import Placement
+    from lorasweep.families.probe import Probe
     from lorasweep.process.process import Process
     from lorasweep.schema import BaseModelConfig, Config
 
@@ -91,6 +92,10 @@ class Family(Protocol):
     parts: tuple[Part, ...]
     image_parts: tuple[str, ...]
 
+    def __hash__(self) -> int:
+        """Return a number by which something can be remembered for a family, of which there is one object."""
+        return id(self)
+
     @property
     def encoders(self) -> tuple[str, ...]:
         """Names of the parts that encode captions."""
@@ -128,6 +133,10 @@ class Family(Protocol):
         Raises:
             UserError: it is not there, damaged, or of another family.
         """
+        ...
+
+    def probes(self, config: BaseModelConfig) -> Mapping[str, Probe] | None:
+        """Return every part of a base by name, without its weights; None if its configs are not on this machine."""
         ...
 
     def choice_of(self, metadata: Mapping[str, str]) -> str | None:
@@ -318,3 +327,8 @@ class Base(ImageEncoder, TextEncoder, Denoiser, Sampler, Trainable, Exportable, 
     path: str
     sha256: str
     file_hashes: dict[str, FileHashes]
+
+    @property
+    def probes(self) -> Mapping[str, Probe]:
+        """Every part by name, without its weights, for forecasts of memory."""
+        ...

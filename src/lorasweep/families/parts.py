@@ -20,6 +20,8 @@ class Part:
             network's settings that chooses them; those under "" are always chosen.
         prefix: beginning of its layers' names in a file of an adapter: `lora_unet`.
         denoiser: whether it predicts the noise; otherwise it encodes captions.
+        packed: a regular expression, found in the paths of the linear layers that `base_model.quantization` packs; None
+            of a part that stays as it is.
     """
 
     name: str
@@ -28,6 +30,7 @@ class Part:
     layers: Mapping[str, str]
     prefix: str
     denoiser: bool = False
+    packed: str | None = None
 
     def rate(self, optimizer: OptimizerConfig) -> float:
         """Return its learning rate; 0 where it is frozen."""

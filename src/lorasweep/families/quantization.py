@@ -1,12 +1,13 @@
-"""The frozen UNet in 8 or 4 bit: the linear layers of its attention blocks, 86 % of the weights of SDXL's UNet.
+"""The frozen denoiser in 8 or 4 bit: those of its linear layers that its family chooses.
 
 They are packed once, after loading, and unpacked one at a time where they are used, in the run's precision: what they
 compute is a product with the rounded weight, in the forward and in the backward pass. Text encoders stay as they are:
-frozen, they leave the GPU once their outputs are cached; trained, they are small beside the UNet.
+frozen, they leave the GPU once their outputs are cached; trained, they are small beside the denoiser.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from math import ceil
 from typing import Any
@@ -16,6 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from lorasweep.families.parts import Part
+
 NF4_BLOCK = 64
 """Weights in 4 bit that share a scale; the scales are kept in 8 bit."""
 NF4_SCALES = 256
@@ -23,27 +26,33 @@ NF4_SCALES = 256
 FP32 = 4  # bytes
 
 
-def quantize(unet: nn.Module, kind: str, device: str) -> None:
-    """Pack the UNet's layers of `quantizable` on a device, one by one, so that it never has to hold all of them whole.
+def quantize(module: nn.Module, part: Part, kind: str, device: str) -> None:
+    """Pack the layers of `quantizable` on a device, one by one, so that it never has to hold all of them whole.
 
     Args:
-        unet: without adapters. kind: one of KINDS. device: where the packed layers are left.
+        module: without adapters.
+        part: what it is of its base.
+        kind: one of KINDS.
+        device: where the packed layers are left.
     """
-    for name, layer in quantizable(unet).items():
-        unet.set_submodule(name, KINDS[kind](layer.to(device)))
+    for path, layer in quantizable(module, part).items():
+        module.set_submodule(path, KINDS[kind](layer.to(device)))
     # PEFT has a LoRA layer of its own for bitsandbytes' layers, and asks the model whether to use it.
-    setattr(unet, "is_loaded_in_4bit", kind == "nf4")  # noqa: B010  nn.Module is not declared to have it
+    setattr(module, "is_loaded_in_4bit", kind == "nf4")  # noqa: B010  nn.Module is not declared to have it
 
 
-def quantizable(unet: nn.Module) -> dict[str, nn.Linear]:
-    """Return the linear layers of the attention blocks of a UNet without adapters, by path.
+def quantizable(module: nn.Module, part: Part) -> dict[str, nn.Linear]:
+    """Return the linear layers that are packed, by path.
 
-    The time and size embeddings are left out: they are small, and every block depends on them.
+    Args:
+        module: without adapters.
+        part: what it is of its base.
     """
+    if part.packed is None:
+        return {}
+    chosen = re.compile(part.packed)
     return {
-        name: layer
-        for name, layer in unet.named_modules()
-        if isinstance(layer, nn.Linear) and ".attentions." in f".{name}"
+        path: layer for path, layer in module.named_modules() if isinstance(layer, nn.Linear) and chosen.search(path)
     }
 
 

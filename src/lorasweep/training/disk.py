@@ -6,26 +6,21 @@ the optimizer keeps. Samples and logs are small beside them and not counted.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
-from diffusers import AutoencoderKL
 from torch import Tensor, nn
-from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 from lorasweep.errors import UserError
 from lorasweep.families.known import family_of
 from lorasweep.families.parts import learning_rates
-from lorasweep.families.sdxl.layout import PARTS, config_source
 from lorasweep.runs import command_lines as commands
 from lorasweep.runs import paths
 from lorasweep.schema import Config
 from lorasweep.text.values import size
-from lorasweep.training.memory.activations import hollow_adapter, hollow_encoder, hollow_unet, key
+from lorasweep.training.memory.activations import meta_adapter, network_key
 from lorasweep.training.memory.estimate import state_per_weight
 
 HALF, FULL = 2, 4  # bytes of a weight in a file for use, and in a state
@@ -129,34 +124,18 @@ def of_trial(config: Config) -> Footprint | None:
     Returns:
         None where the base is not on this machine yet.
     """
-    modules = _hollow(config)
-    if modules is None:
+    family = family_of(config.base_model)
+    probes = family.probes(config.base_model)
+    if probes is None:
         return None
-    trained = tuple(learning_rates(family_of(config.base_model).parts, config.optimizer))
+    modules: dict[str, nn.Module] = {part: probe.build() for part, probe in probes.items()}
+    trained = {part: modules[part] for part in learning_rates(family.parts, config.optimizer)}
     if config.network.type == "full":
-        parameters = {f"{part}.{name}": value for part in trained for name, value in modules[part].named_parameters()}
+        named = [(f"{part}.{name}", it) for part in trained for name, it in trained[part].named_parameters()]
+        parameters: dict[str, Tensor] = dict(named)
     else:
-        network = key(asdict(replace(config.network, start_from=None)))
-        parameters = dict(
-            hollow_adapter(
-                {part: modules[part] for part in modules if part != "vae"}, network, trained
-            ).named_parameters()
-        )
+        parameters = dict(meta_adapter(trained, family, network_key(config.network)).named_parameters())
     return footprint(config, parameters, modules, config.training.epochs)
-
-
-def _hollow(config: Config) -> dict[str, nn.Module] | None:
-    """Return the parts of a base without weights."""
-    source = Path(config_source(config.base_model))
-    try:
-        texts = {part: (source / part / "config.json").read_text() for part in PARTS}
-    except OSError:
-        return None
-    kinds = {"text_encoder": CLIPTextModel, "text_encoder_2": CLIPTextModelWithProjection}
-    with torch.device("meta"):
-        vae: nn.Module = AutoencoderKL.from_config(json.loads(texts["vae"]))
-    encoders = {part: hollow_encoder(kind, texts[part]) for part, kind in kinds.items()}
-    return {"unet": hollow_unet(texts["unet"]), "vae": vae, **encoders}
 
 
 def free_at(folder: Path) -> int:

@@ -98,7 +98,7 @@ def small(toy: SDXL, config: Config, device: str = "cuda") -> SDXL:
     dtype = torch.float32 if config.network.type == "full" else precisions[config.training.mixed_precision]
     if config.base_model.quantization is not None:
         base.unet.to(dtype)
-        quantize(base.unet, config.base_model.quantization, device)
+        quantize(base.unet, base.family.parts[0], config.base_model.quantization, device)
     return base.to(device, dtype)
 
 

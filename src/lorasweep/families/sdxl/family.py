@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lorasweep.errors import Problem
@@ -10,9 +11,10 @@ from lorasweep.families.base import Family
 from lorasweep.families.files import Files
 from lorasweep.families.naming import Naming
 from lorasweep.families.parts import Part
+from lorasweep.families.probe import Probe
 from lorasweep.families.sdxl import files
 from lorasweep.families.sdxl.identity import choice_of
-from lorasweep.families.sdxl.layout import NOUN
+from lorasweep.families.sdxl.layout import LATENT_FACTOR, NOUN, config_source
 from lorasweep.families.sdxl.naming import USUAL
 from lorasweep.families.sdxl.parts import PARTS
 from lorasweep.families.sdxl.vocabulary import CLIPVocabulary
@@ -83,6 +85,12 @@ class SDXLFamily(Family):
         from lorasweep.families.sdxl.load import load
 
         return load(self, config, device, dtype)
+
+    def probes(self, config: BaseModelConfig) -> Mapping[str, Probe] | None:
+        """Return every part of a base by name, without its weights; None if its configs are not on this machine."""
+        from lorasweep.families.sdxl.probes import probes_in
+
+        return probes_in(Path(config_source(config)), files.pixels_per_latent(config) or LATENT_FACTOR)
 
     def choice_of(self, metadata: Mapping[str, str]) -> str | None:
         """Return "sdxl" or "toy" for an adapter's file of one of them, by its metadata; None for any other."""

@@ -75,7 +75,7 @@ def load(family: Family, config: BaseModelConfig, device: str, dtype: torch.dtyp
     if config.quantization is not None:
         from lorasweep.families.quantization import quantize
 
-        quantize(base.unet, config.quantization, device)
+        quantize(base.unet, family.parts[0], config.quantization, device)
     return base.to(device, dtype)
 
 

@@ -17,10 +17,12 @@ from lorasweep.families.checkpointing import set_checkpointing
 from lorasweep.families.conditioning import Conditioning
 from lorasweep.families.identity import Identity
 from lorasweep.families.placement import Placement
+from lorasweep.families.probe import Probe
 from lorasweep.families.sdxl.checkpoint import sgm_tensors, write_diffusers
 from lorasweep.families.sdxl.identity import identity
 from lorasweep.families.sdxl.naming import SDXLNaming
 from lorasweep.families.sdxl.parts import PARTS
+from lorasweep.families.sdxl.probes import probes_of
 from lorasweep.families.sdxl.tokens import CHUNK, chunk_ids, count_tokens, join_chunks
 from lorasweep.process.ddpm import DDPM
 from lorasweep.transfer import sent
@@ -225,6 +227,11 @@ class SDXL:
     def naming(self) -> SDXLNaming:
         """The names that layers of this base's UNet and text encoders have in files."""
         return SDXLNaming.of(self.unet.config)
+
+    @property
+    def probes(self) -> dict[str, Probe]:
+        """Every part by name, without its weights."""
+        return probes_of(self.modules, self.pixels_per_latent)
 
     @property
     def identity(self) -> Identity:

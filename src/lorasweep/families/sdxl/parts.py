@@ -14,8 +14,12 @@ _UNET_LAYERS = {
 }
 _TEXT_LAYERS = {"": r"\.layers\.\d+\.(self_attn\.(q_proj|k_proj|v_proj|out_proj)|mlp\.(fc1|fc2))"}
 
+# The linear layers of the attention blocks are 86 % of the weights of SDXL's UNet. Time and size embeddings are small,
+# and every block depends on them.
+_PACKED = r"(^|\.)attentions\."
+
 PARTS: tuple[Part, ...] = (
-    Part("unet", "UNet", ("lr",), _UNET_LAYERS, "lora_unet", denoiser=True),
+    Part("unet", "UNet", ("lr",), _UNET_LAYERS, "lora_unet", denoiser=True, packed=_PACKED),
     Part("text_encoder", "text encoder 1", ("text_encoder_lr",), _TEXT_LAYERS, "lora_te1"),
     Part("text_encoder_2", "text encoder 2", ("text_encoder_2_lr", "text_encoder_lr"), _TEXT_LAYERS, "lora_te2"),
 )

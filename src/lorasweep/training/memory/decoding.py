@@ -1,18 +1,18 @@
-"""The most memory that tensors take at any time while a VAE decodes an image: more than a frugal training does."""
+"""The most memory that tensors take at any time while an image is decoded: more than a frugal training does."""
 
 from __future__ import annotations
 
-import json
 import weakref
 from functools import lru_cache
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+from lorasweep.families.probe import Probe, Shape
+from lorasweep.training.memory.fakes import make_fake
 
 
 class LiveBytes(TorchDispatchMode):
@@ -39,15 +39,14 @@ class LiveBytes(TorchDispatchMode):
 
 
 @lru_cache(maxsize=16)
-def decoding_bytes(settings: str, side: int) -> int:
-    """Return what decoding one image takes in 32 bit beside the VAE's weights; encoding one takes less.
+def decoding_bytes(probe: Probe, side: int) -> int:
+    """Return what decoding one image takes in 32 bit beside the weights of what decodes it; encoding one takes less.
 
     Args:
-        settings: the VAE's config as JSON. side: of its latents, which are square.
+        probe: the part that decodes.
+        side: of the image in pixels; it is square.
     """
-    with FakeTensorMode(), torch.no_grad():
-        vae = AutoencoderKL.from_config(json.loads(settings)).eval()
-        latents = torch.empty(1, vae.config.latent_channels, side, side)
-        with LiveBytes() as live:
-            vae.decode(latents)
+    module = probe.build().requires_grad_(False).eval()
+    with make_fake(module, torch.float32), torch.no_grad(), LiveBytes() as live:
+        probe.run(module, Shape(batch=1, side=side, tokens=0), torch.float32)
     return live.most

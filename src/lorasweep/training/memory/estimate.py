@@ -1,39 +1,29 @@
 """How much of the GPU's memory a training will take at its peak.
 
-`training/activations.py` says how the activations are found; everything else is counted from the shapes of the weights.
+`activations` says how the activations are found; everything else is counted from the shapes of the weights.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
+from lorasweep.families.base import Base, Family
 from lorasweep.families.parts import learning_rates
+from lorasweep.families.probe import Probe, Shape
 from lorasweep.families.quantization import packed_bytes, quantizable
-from lorasweep.families.sdxl.model import SDXL
-from lorasweep.families.sdxl.parts import PARTS
-from lorasweep.families.sdxl.tokens import CHUNK
 from lorasweep.optim.optimizer import build_optimizer
 from lorasweep.schema import Config, OptimizerConfig
 from lorasweep.schema.optimizer import RATES
 from lorasweep.training.idle import idle_parts
-from lorasweep.training.memory.activations import (
-    hollow_adapter,
-    hollow_encoder,
-    hollow_unet,
-    kept_by_encoder,
-    kept_by_unet,
-    key,
-)
+from lorasweep.training.memory.activations import meta_adapter, network_key, saved_activation_bytes
 from lorasweep.training.memory.decoding import decoding_bytes
 
 GIB = 2**30
-COMPONENTS = tuple(part.name for part in PARTS)
-TEXT_ENCODERS = COMPONENTS[1:]
 FP32 = 4  # bytes
 
 
@@ -82,7 +72,7 @@ def gib(count: float) -> str:
     return f"{count / GIB:.1f} GiB" if count >= GIB / 10 else f"{count / 2**20:.0f} MiB"
 
 
-def estimate(config: Config, base: SDXL) -> Memory:
+def estimate(config: Config, base: Base) -> Memory:
     """Return what a training of `config` on `base` will take; the base may be anywhere, adapters may be on it."""
     count = trained_count(config, base)
     weights = _resident(config, base)
@@ -97,62 +87,71 @@ def estimate(config: Config, base: SDXL) -> Memory:
     )
 
 
-def _activations(config: Config, base: SDXL) -> int:
+def _activations(config: Config, base: Base) -> int:
     """Return the bytes that autograd keeps of one batch in all parts that are trained."""
-    network, checkpointing = _network(config), config.training.gradient_checkpointing
-    side, chunks = config.dataset.resolution // base.pixels_per_latent, config.dataset.max_tokens // CHUNK
+    family, training = base.family, config.training
+    rates, network = learning_rates(family.parts, config.optimizer), network_key(config.network)
+    shape = Shape(training.batch_size, config.dataset.resolution, config.dataset.max_tokens)
     # On a GPU `auto` is 16 bit of one kind or the other.
-    batch, half = config.training.batch_size, config.training.mixed_precision != "no"
-    kept = kept_by_unet(key(dict(base.unet.config)), network, side, chunks, checkpointing, batch, half)
-    for part, encoder in zip(TEXT_ENCODERS, _encoders(base), strict=True):
-        if part in learning_rates(base.family.parts, config.optimizer):
-            kept += kept_by_encoder(part, *encoder, network, chunks, checkpointing, batch, half)
-    return 2 * kept if config.loss.preservation_class else kept  # the class is predicted beside the images
+    half = training.mixed_precision != "no"
+    # Gradients of what encodes captions come through the denoiser.
+    parts = [part.name for part in family.parts if part.denoiser or part.name in rates]
+    saved = 0
+    for part in parts:
+        checkpointing = training.gradient_checkpointing
+        saved += saved_activation_bytes(
+            base.probes[part], family, network, shape, checkpointing=checkpointing, half=half
+        )
+    return 2 * saved if config.loss.preservation_class else saved  # the class is predicted beside the images
 
 
-def _images(config: Config, base: SDXL) -> int:
-    resting = (
-        _own_bytes(base.modules["vae"]) if "vae" in idle_parts(config, base.family) else 0
-    )  # else it counts as resident
-    side = config.dataset.resolution // base.pixels_per_latent
-    return resting + decoding_bytes(key(dict(base.modules["vae"].config)), side)
+def _images(config: Config, base: Base) -> int:
+    """Return what decoding a sample takes; the weights for it count as resident unless they wait elsewhere."""
+    idle = idle_parts(config, base.family)
+    waiting = sum(_own_bytes(base.modules[part]) for part in base.family.image_parts if part in idle)
+    side = config.dataset.resolution
+    return waiting + sum(decoding_bytes(base.probes[part], side) for part in base.family.image_parts)
 
 
-def _resident(config: Config, base: SDXL) -> int:
+def _resident(config: Config, base: Base) -> int:
     """Return the size of the base's weights on the GPU while it trains; the base itself may be packed or not."""
-    others = base.modules.keys() - {"unet", *idle_parts(config, base.family)}
-    unet = _unet_bytes(key(dict(base.unet.config)), config.base_model.quantization, base.unet.dtype.itemsize)
-    return unet + sum(_own_bytes(base.modules[part]) for part in others)
+    denoiser = base.family.parts[0]
+    others = base.modules.keys() - {denoiser.name, *idle_parts(config, base.family)}
+    weights = base.modules[denoiser.name].parameters()
+    itemsize = next(weight.itemsize for weight in weights if weight.is_floating_point())  # packed ones are no floats
+    quantization = config.base_model.quantization
+    own = _denoiser_bytes(base.probes[denoiser.name], base.family, quantization, itemsize)
+    return own + sum(_own_bytes(base.modules[part]) for part in others)
 
 
 @lru_cache(maxsize=16)
-def _unet_bytes(settings: str, quantization: str | None, itemsize: int) -> int:
-    unet = hollow_unet(settings)
-    plain = itemsize * sum(parameter.numel() for parameter in unet.parameters())
+def _denoiser_bytes(probe: Probe, family: Family, quantization: str | None, itemsize: int) -> int:
+    module = probe.build()
+    plain = itemsize * sum(parameter.numel() for parameter in module.parameters())
     if quantization is None:
         return plain
-    layers = quantizable(unet).values()
+    layers = quantizable(module, family.parts[0]).values()
     return plain + sum(packed_bytes(layer, quantization) - itemsize * layer.weight.numel() for layer in layers)
 
 
-def trained_bytes(config: Config, base: SDXL) -> int:
+def trained_bytes(config: Config, base: Base) -> int:
     """Return what is trained takes with gradients, optimizer state and average."""
     copies = 2 + state_per_weight(config.optimizer) + (config.training.ema_decay is not None)  # weight and gradient
     return round(FP32 * trained_count(config, base) * copies)
 
 
-def trained_count(config: Config, base: SDXL) -> int:
+def trained_count(config: Config, base: Base) -> int:
     """Return how many weights are trained."""
     components = tuple(learning_rates(base.family.parts, config.optimizer))
     if config.network.type == "full":
         return sum(parameter.numel() for part in components for parameter in base.modules[part].parameters())
-    return _adapter_count(key(dict(base.unet.config)), tuple(_encoders(base)), _network(config), components)
+    probes = tuple(base.probes[component] for component in components)
+    return _adapter_count(probes, base.family, network_key(config.network))
 
 
 @lru_cache(maxsize=16)
-def _adapter_count(unet: str, encoders: tuple[tuple[type, str], ...], network: str, components: tuple[str, ...]) -> int:
-    parts = [hollow_unet(unet), *(hollow_encoder(*encoder) for encoder in encoders)]
-    adapter = hollow_adapter(dict(zip(COMPONENTS, parts, strict=True)), network, components)
+def _adapter_count(probes: tuple[Probe, ...], family: Family, network: str) -> int:
+    adapter = meta_adapter({probe.part: probe.build() for probe in probes}, family, network)
     return sum(parameter.numel() for parameter in adapter.named_parameters().values())
 
 
@@ -183,12 +182,3 @@ def _own_bytes(module: nn.Module) -> int:
         if not name.startswith("base_layer.")
     }
     return sum(parameter.nbytes for parameter in module.parameters() if id(parameter) not in adapters)
-
-
-def _encoders(base: SDXL) -> list[tuple[type, str]]:
-    """Return class and settings of the base's text encoders."""
-    return [(type(encoder), encoder.config.to_json_string()) for encoder in base.text_encoders]
-
-
-def _network(config: Config) -> str:
-    return key(asdict(replace(config.network, start_from=None)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from lorasweep.families.sdxl.model import SDXL
+from lorasweep.families.base import Base
 from lorasweep.optim.optimizers.kind import optimizer_kind
 from lorasweep.schema import Config, schema_keys
 from lorasweep.text.exceptions import first_line
@@ -36,7 +36,7 @@ class Saving:
         return all(name in keys and keys[name].resume == "free" for name in names)
 
 
-def forecast(config: Config, base: SDXL, available: int) -> str:
+def forecast(config: Config, base: Base, available: int) -> str:
     """Return the line that is printed before the first step: the estimate, and what to do where it will not fit.
 
     Args:
@@ -54,7 +54,7 @@ def forecast(config: Config, base: SDXL, available: int) -> str:
     return f"{line}: it may not fit. What helps most: {', '.join(saving.explain() for saving in best(config, base))}"
 
 
-def best(config: Config, base: SDXL, phase: str | None = None, most: int = 3) -> list[Saving]:
+def best(config: Config, base: Base, phase: str | None = None, most: int = 3) -> list[Saving]:
     """Return the `most` best of `savings`; none where they cannot be foretold, as who asks has an error to tell."""
     try:
         return savings(config, base, phase)[:most]
@@ -62,7 +62,7 @@ def best(config: Config, base: SDXL, phase: str | None = None, most: int = 3) ->
         return []
 
 
-def savings(config: Config, base: SDXL, phase: str | None = None) -> list[Saving]:
+def savings(config: Config, base: Base, phase: str | None = None) -> list[Saving]:
     """Return the settings that would lower the peak, the best first; only those that would.
 
     Args:

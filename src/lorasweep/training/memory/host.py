@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from lorasweep.errors import UserError
-from lorasweep.families.sdxl.model import SDXL
+from lorasweep.families.base import Base
 from lorasweep.schema import Config
 from lorasweep.training.memory.estimate import FP32, gib, trained_bytes, trained_count
 
@@ -18,7 +18,7 @@ CGROUP = Path("/sys/fs/cgroup")
 """Where a container's limit stands, below what the machine has."""
 
 
-def check_host_memory(config: Config, base: SDXL) -> None:
+def check_host_memory(config: Config, base: Base) -> None:
     """Refuse a training whose trained part alone is more than the computer's free memory.
 
     Args:
@@ -43,7 +43,7 @@ def check_host_memory(config: Config, base: SDXL) -> None:
     raise UserError(f"network.rank={network.rank} needs {told}: {cure}")
 
 
-def host_bytes(config: Config, base: SDXL) -> int:
+def host_bytes(config: Config, base: Base) -> int:
     """Return what a training takes of the computer's memory, beside the base: its trained part and a state's copy.
 
     On a GPU only the copy is there, and the weights that a full fine-tune gives back at its end.

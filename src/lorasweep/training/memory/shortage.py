@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from lorasweep.errors import UserError
-from lorasweep.families.sdxl.model import SDXL
+from lorasweep.families.base import Base
 from lorasweep.runs import command_lines as commands
 from lorasweep.schema import Config
 from lorasweep.training.memory.estimate import gib
@@ -64,7 +64,7 @@ def cures(config: Config, found: Sequence[Saving], overrides: Sequence[str], ver
     return ways
 
 
-def check_room(error: BaseException, config: Config, base: SDXL | None, overrides: Sequence[str], phase: str) -> None:
+def check_room(error: BaseException, config: Config, base: Base | None, overrides: Sequence[str], phase: str) -> None:
     """Say what would help, if an error before the first step is that there is no room.
 
     Args:
