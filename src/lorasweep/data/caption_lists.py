@@ -56,7 +56,8 @@ def read_list(path: Path, extension: str) -> CaptionList | None:
     file with a list of the same, or one as of sd-scripts' fine-tuning (image -> `caption` or `tags`), or image -> text.
 
     Args:
-        path: of the file. extension: of caption files.
+        path: of the file.
+        extension: of caption files.
     """
     try:
         rows, source = _rows(path)
@@ -79,7 +80,8 @@ def read_sidecar(path: Path, extension: str) -> CaptionList | None:
     """Return the caption that a JSON file such as `a.json` or `a.png.json` has of its image; None where it has none.
 
     Args:
-        path: of the file. extension: of caption files.
+        path: of the file.
+        extension: of caption files.
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8")) if path.stat().st_size <= MOST else None

@@ -11,7 +11,8 @@ def grouped(count: int, alike: Callable[[int, int], bool]) -> list[list[int]]:
     """Return 0 .. count - 1 in groups: whatever is alike, or linked by a chain of alike ones, is together.
 
     Args:
-        count: number of things. alike: says of two of them, the lower number first, whether they belong together.
+        count: number of things.
+        alike: says of two of them, the lower number first, whether they belong together.
 
     Returns:
         Ascending numbers in each group, the groups by their first.
@@ -33,8 +34,10 @@ def deal(groups: Sequence[Sequence[int]], digests: Sequence[str], folds: int, se
     folds' sizes differ by at most one.
 
     Args:
-        groups: as `grouped` returns them; at least `folds` of them. digests: pixel digest of each image.
-        folds: how many. seed: of the draw.
+        groups: as `grouped` returns them; at least `folds` of them.
+        digests: pixel digest of each image.
+        folds: how many.
+        seed: of the draw.
 
     Returns:
         For each fold the images held out in it, ascending; each image is in exactly one.

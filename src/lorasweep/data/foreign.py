@@ -45,7 +45,8 @@ def kind_of(path: Path, stems: Collection[str]) -> str:
     """Return what a file is that is neither image nor caption nor mask in use, as a noun in the plural.
 
     Args:
-        path: of the file. stems: of the images in its folder, as `pairing.loosely` has them.
+        path: of the file.
+        stems: of the images in its folder, as `pairing.loosely` has them.
     """
     suffix = path.suffix.lower()
     image = named(path.stem, stems)

@@ -48,7 +48,8 @@ class Facts:
     """What must be known of an image before it is used.
 
     Args:
-        width: pixels, after EXIF rotation. height: likewise.
+        width: pixels, after EXIF rotation.
+        height: likewise.
         digest: `pixel_digest` of the opened image.
         moving: whether it is the first of several frames or pages.
     """

@@ -40,7 +40,9 @@ def entry_path(folder: Path, parts: Mapping[str, object], suffix: str) -> tuple[
     """Return where the entry of a cache is that `parts` describe, and this description.
 
     Args:
-        folder: of the cache. parts: everything that the entry depends on, as JSON values. suffix: of its file.
+        folder: of the cache.
+        parts: everything that the entry depends on, as JSON values.
+        suffix: of its file.
     """
     description = json.dumps(parts, sort_keys=True)
     key = hashlib.sha256(description.encode()).hexdigest()
@@ -132,7 +134,8 @@ class Pictures:
         """Return what an image looks like from far away.
 
         Args:
-            path: the image, opened only where that is not known. digest: its pixel digest.
+            path: the image, opened only where that is not known.
+            digest: its pixel digest.
 
         Raises:
             UserError: as `open`.

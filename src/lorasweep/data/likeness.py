@@ -27,7 +27,8 @@ class Likeness:
     Attributes:
         bits: difference hash, 64 bits where the right patch is the brighter one and 64 where it is the darker one.
         mirrored: that of the mirror image.
-        colours: PATCHES * PATCHES * 3 levels, row by row. mirrored_colours: those of the mirror image.
+        colours: PATCHES * PATCHES * 3 levels, row by row.
+        mirrored_colours: those of the mirror image.
     """
 
     bits: int

@@ -25,7 +25,9 @@ class Label:
     """A folder's name as kohya reads it.
 
     Args:
-        folder: the folder. repeats: the number it begins with. words: what follows, the caption of images without one.
+        folder: the folder.
+        repeats: the number it begins with.
+        words: what follows, the caption of images without one.
     """
 
     folder: Path
@@ -63,7 +65,8 @@ class Listing:
         without: folders to leave out.
 
     Attributes:
-        images: sorted by their path below the folder. faults: files and folders that cannot be meant.
+        images: sorted by their path below the folder.
+        faults: files and folders that cannot be meant.
         unused: files that are neither image nor caption.
     """
 
@@ -86,8 +89,10 @@ class Listing:
         """List a folder and all below it.
 
         Args:
-            folder: to list. label: of the kohya folder around it.
-            above: the real folders on the way, against loops. lists: files in these that may list captions.
+            folder: to list.
+            label: of the kohya folder around it.
+            above: the real folders on the way, against loops.
+            lists: files in these that may list captions.
             beside: names of the images in the folder around it.
         """
         real = folder.resolve()

@@ -38,7 +38,8 @@ class MaskFacts:
     """What must be known of a mask before it is used.
 
     Args:
-        width: pixels, after EXIF rotation. height: likewise.
+        width: pixels, after EXIF rotation.
+        height: likewise.
         digest: `pixel_digest` of the opened mask.
     """
 
@@ -101,7 +102,9 @@ def mirrored(pictures: Collection[Path], images: Collection[Path], root: Path) -
     Such as `masks/a.png` and `images/a.png`.
 
     Args:
-        pictures: that have no caption file. images: all pictures. root: the folder that they are below.
+        pictures: that have no caption file.
+        images: all pictures.
+        root: the folder that they are below.
 
     Returns:
         For each its folder of masks and the folder of the images.

@@ -15,7 +15,8 @@ def pair(images: Sequence[Path], captions: Sequence[Path], extension: str) -> di
     the same file.
 
     Args:
-        images: files of one folder. captions: likewise.
+        images: files of one folder.
+        captions: likewise.
         extension: of captions, with its dot, in lower case.
     """
     paired: dict[Path, Path] = {}

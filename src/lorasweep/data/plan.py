@@ -30,7 +30,9 @@ class Row:
     """One draw of one image; it indexes every random decision about that draw.
 
     Args:
-        item: number of the image in the dataset. repeat: 0 .. repeats - 1. epoch: 0-based.
+        item: number of the image in the dataset.
+        repeat: 0 .. repeats - 1.
+        epoch: 0-based.
     """
 
     item: int

@@ -19,7 +19,8 @@ class Case:
     """One file, tag or folder that a finding is about.
 
     Args:
-        name: as people read it. measure: what was measured of it, such as `638 tokens`.
+        name: as people read it.
+        measure: what was measured of it, such as `638 tokens`.
     """
 
     name: str

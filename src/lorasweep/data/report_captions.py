@@ -24,7 +24,9 @@ def sources(gathered: Gathered, config: Config, name: Name) -> Iterator[Finding]
     """Yield where the captions are from, and the longest.
 
     Args:
-        gathered: the images. config: the run. name: how people read a path.
+        gathered: the images.
+        config: the run.
+        name: how people read a path.
     """
     items = [*gathered.images, *gathered.validation, *gathered.regularisation]
     from_files = [item for item in items if item.sample.source]
@@ -164,7 +166,8 @@ def prompts(texts: Sequence[tuple[str, int]], most: int) -> Iterator[Finding]:
     """Yield which prompts of samples are cut off, or mean something to other programs only.
 
     Args:
-        texts: each prompt, and how many tokens it has. most: tokens that are read.
+        texts: each prompt, and how many tokens it has.
+        most: tokens that are read.
     """
     syntax = tuple(Case(f'"{_shortened(text)}"', found) for text, _ in texts if (found := captions.prompt_syntax(text)))
     if syntax:

@@ -41,7 +41,10 @@ def images(gathered: Gathered, roles: Roles, config: Config, name: Name) -> Iter
     """Yield what images there are, by folder and role.
 
     Args:
-        gathered: all of them. roles: what is held out. config: the run. name: how people read a path.
+        gathered: all of them.
+        roles: what is held out.
+        config: the run.
+        name: how people read a path.
     """
     rules = config.dataset
     yield _folders("images", gathered.images, rules.repeats, "dataset.repeats")
@@ -152,7 +155,10 @@ def files(gathered: Gathered, root: Path, masked: bool, name: Name) -> Iterator[
     """Yield what was found and is not used.
 
     Args:
-        gathered: all of it. root: `dataset.path`. masked: whether the run has masks. name: how people read a path.
+        gathered: all of it.
+        root: `dataset.path`.
+        masked: whether the run has masks.
+        name: how people read a path.
     """
     kinds: dict[str, list[Path]] = defaultdict(list)
     folders: dict[str, tuple[Path, Path]] = {}

@@ -20,7 +20,8 @@ class Roles:
     """The images by what they are for.
 
     Attributes:
-        training, heldout: no picture is in both.
+        training: no picture is in both.
+        heldout: likewise.
         how: in words, what is held out.
         alike: groups of near-duplicates, which stay together in a fold.
     """
@@ -35,7 +36,9 @@ def divide(gathered: Gathered, config: Config, likeness: Callable[[Item], Likene
     """Decide what is held out.
 
     Args:
-        gathered: the images. config: the run. likeness: what an image looks like from far away, asked with folds only.
+        gathered: the images.
+        config: the run.
+        likeness: what an image looks like from far away, asked with folds only.
 
     Raises:
         UserError: fewer different images than folds, or fewer images left than a batch has.

@@ -35,7 +35,9 @@ class Survey:
     """The images of a run and what there is to say of them.
 
     Attributes:
-        training, heldout, regularisation: the items of each role; no picture is in two of them.
+        training: the items of each role; no picture is in two of them.
+        heldout: likewise.
+        regularisation: likewise.
         images: usable images in `dataset.path`.
         skipped: what was left out because of `dataset.on_bad_file=skip`, and why.
         report: facts and warnings.

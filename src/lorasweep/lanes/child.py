@@ -33,7 +33,8 @@ class App:
     """What a job needs beside its overrides: the task, and how Hydra was set up.
 
     Attributes:
-        task: what hydra.main decorated. context: the config loader and the callbacks.
+        task: what hydra.main decorated.
+        context: the config loader and the callbacks.
         config: the composed config of the whole multirun.
         singletons: Hydra's global state (config store, resolvers), from Singleton.get_state().
     """

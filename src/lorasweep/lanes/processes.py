@@ -31,8 +31,11 @@ class Lane:
     """A lane as the controller sees it.
 
     Attributes:
-        index: from 0. process: the child, leader of its own session. connection: to it.
-        log: the file that its output goes to. work: what it runs, or None.
+        index: from 0.
+        process: the child, leader of its own session.
+        connection: to it.
+        log: the file that its output goes to.
+        work: what it runs, or None.
     """
 
     index: int

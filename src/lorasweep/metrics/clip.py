@@ -31,7 +31,8 @@ class Clip:
 
     Args:
         model: the model, which is put in evaluation mode.
-        tokenizer: its tokenizer. processor: its image preprocessing.
+        tokenizer: its tokenizer.
+        processor: its image preprocessing.
     """
 
     def __init__(self, model: CLIPModel, tokenizer: Any, processor: CLIPImageProcessorPil) -> None:

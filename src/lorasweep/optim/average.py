@@ -17,7 +17,8 @@ class WeightsAverage:
     d = 0 at the first: the beginning, far from where the training ends, is soon forgotten.
 
     Args:
-        parameters: what is averaged, by name. decay: share of the average that a step keeps, 0 to 1.
+        parameters: what is averaged, by name.
+        decay: share of the average that a step keeps, 0 to 1.
     """
 
     def __init__(self, parameters: Mapping[str, nn.Parameter], decay: float) -> None:

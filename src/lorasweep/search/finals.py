@@ -23,7 +23,9 @@ class Extra:
     """One more training of a configuration of the search.
 
     Attributes:
-        of: the search trial's number. stage: `repeat`, `fold` or `refit`. index: which one, from 1.
+        of: the search trial's number.
+        stage: `repeat`, `fold` or `refit`.
+        index: which one, from 1.
         overrides: what differs from the search trial.
     """
 
@@ -47,7 +49,8 @@ def repeats(ranking: Sequence[int], settings: Settings, seed: int) -> list[Extra
     """Return the finalists under further seeds.
 
     Args:
-        ranking: numbers of the search's complete trials, best first. seed: the search's own seed.
+        ranking: numbers of the search's complete trials, best first.
+        seed: the search's own seed.
     """
     return [
         Extra(number, "repeat", index, (f"{settings.seed_key}={seed + index}",))

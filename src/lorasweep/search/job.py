@@ -78,7 +78,8 @@ class Trial:
     """One trial of a study, from inside its job. Made by `lorasweep.search.trial`.
 
     Args:
-        study: its study. identity: which trial.
+        study: its study.
+        identity: which trial.
     """
 
     def __init__(self, study: optuna.Study, identity: Identity) -> None:

@@ -49,7 +49,9 @@ def dead(trial: FrozenTrial, lease_s: float, now: float) -> str | None:
     """Return why a running trial is taken for dead, or None while there is hope.
 
     Args:
-        trial: in state RUNNING. lease_s: seconds that a lease lasts. now: seconds since 1970.
+        trial: in state RUNNING.
+        lease_s: seconds that a lease lasts.
+        now: seconds since 1970.
     """
     lease = trial.user_attrs.get(LEASE)
     if lease is None:  # its sweeper died between asking for it and signing
@@ -69,7 +71,8 @@ class LeaseKeeper:
     """Keeps signing for trials from a thread of its own, as long as this process lives.
 
     Args:
-        storage: where the trials are. lease_s: how long a signature is good for; it is renewed three times as often.
+        storage: where the trials are.
+        lease_s: how long a signature is good for; it is renewed three times as often.
     """
 
     def __init__(self, storage: BaseStorage, lease_s: float) -> None:

@@ -73,7 +73,8 @@ class Seen:
     """What is measured of one picture.
 
     Attributes:
-        colours: (16, 16, 3), 0 to 1: the mean colour of each part. likeness: what tells near copies.
+        colours: (16, 16, 3), 0 to 1: the mean colour of each part.
+        likeness: what tells near copies.
     """
 
     colours: NDArray[np.float64]
@@ -103,7 +104,8 @@ def space(dataset: Variety, rate: float) -> tuple[dict[str, str], list[str]]:
     """Return the sweeps by key, and in words why.
 
     Args:
-        dataset: what was measured. rate: the recipe's learning rate.
+        dataset: what was measured.
+        rate: the recipe's learning rate.
     """
     count = dataset.counted
     ranks = next((ranks for most, ranks in _RANKS if round(count) <= most), _MANY)

@@ -109,7 +109,10 @@ def closing(config: DictConfig, study: optuna.Study, rows: Sequence[Row], best: 
     """Let trackers know the best version, and return the last lines of a search: where it is, how to go on.
 
     Args:
-        config: the search's. study: ended. rows: its leaderboard. best: its best row; None with several objectives,
+        config: the search's.
+        study: ended.
+        rows: its leaderboard.
+        best: its best row; None with several objectives,
             or if no trial has completed.
     """
     if best is None:

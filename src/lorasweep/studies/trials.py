@@ -21,7 +21,10 @@ def train_trial(trial: Trial, config: Config, line: Sequence[str], choices: Mapp
     """Train the version that a trial asks for; tell the trial all there is to tell; return the objective.
 
     Args:
-        trial: of the study. config: checked. line: the overrides. choices: config group -> choice.
+        trial: of the study.
+        config: checked.
+        line: the overrides.
+        choices: config group -> choice.
 
     Raises:
         UserError: as `lorasweep.training.run`; the trial has then failed, with the reason.

@@ -1,8 +1,8 @@
 """Training of the toy base's UNet and two text encoders: a full fine-tune by the trainer itself, from random weights.
 
-Everything is `train.py lora=humanoid network=full ...`, so the toy base is made as its users fine-tune theirs. The loss
-is debiased: steps of much noise count more, where colours, pose and background are decided; with even weights the text
-had hardly any influence after a thousand steps.
+Everything is `lorasweep train lora=humanoid network=full ...`, so the toy base is made as its users fine-tune theirs.
+The loss is debiased: steps of much noise count more, where colours, pose and background are decided; with even weights
+the text had hardly any influence after a thousand steps.
 """
 
 from __future__ import annotations
@@ -26,8 +26,6 @@ from lorasweep.toy.captions import tokenizer_texts
 from lorasweep.toy.humanoids import HELD_OUT, draw_humanoid
 from lorasweep.toy.models import Denoiser, write_denoiser
 from lorasweep.toy.tokenizer import load_tokenizer, write_tokenizer
-
-TRAIN = Path(__file__).resolve().parents[3] / "train.py"
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 """What diffusers calls a model's weights."""
@@ -53,7 +51,8 @@ def train_unet(base: Path, cache: Path, *, seed: int, steps: int, batch: int = 1
     A run that was stopped goes on where it was; with other arguments it is another one.
 
     Args:
-        base: holds the finished VAE as `vae`. cache: for the drawings and the trainer's outputs.
+        base: holds the finished VAE as `vae`.
+        cache: for the drawings and the trainer's outputs.
         batch: rows per step, dealt out to `workers` processes.
         start: folder of a finished base with the same vocabulary, whose UNet and text encoders are begun from.
 
@@ -86,7 +85,7 @@ def train_unet(base: Path, cache: Path, *, seed: int, steps: int, batch: int = 1
     version = _latest(outputs / "humanoid")
     line = ["lora=humanoid", f"output_root={outputs}", "resume=latest"] if version else settings
     if version is None or Record.read(version).status != "complete":
-        subprocess.run([*_launcher(workers), str(TRAIN), *line], check=True)
+        subprocess.run([*_launcher(workers), "lorasweep", "train", *line], check=True)
     made = _latest(outputs / "humanoid")
     assert made is not None
     write_tokenizers(base, seed)
@@ -120,9 +119,9 @@ def size_of(number: int, seed: int) -> tuple[int, int]:
 
 def _launcher(workers: int) -> list[str]:
     if workers == 1:
-        return [sys.executable]
+        return [sys.executable, "-m"]
     return [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", f"--num_processes={workers}",
-            "--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no"]  # fmt: skip
+            "--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no", "--module"]  # fmt: skip
 
 
 def _latest(folder: Path) -> Path | None:
