@@ -8,6 +8,7 @@ from pathlib import Path
 from lorasweep.adapters.ranks import layer_rules
 from lorasweep.errors import Problem
 from lorasweep.families.kinds import lora_problem
+from lorasweep.families.known import family_of
 from lorasweep.schema import Config, value_at
 
 LAYERS = ("network.attention", "network.feed_forward", "network.projections", "network.convolutions")
@@ -16,9 +17,10 @@ LAYERS = ("network.attention", "network.feed_forward", "network.projections", "n
 def _network(config: Config) -> Iterator[Problem]:
     network = config.network
     if network.type != "full" and not any(value_at(config, key) for key in LAYERS):
+        denoiser = next(part.label for part in family_of(config.base_model).parts if part.denoiser)
         yield Problem(
             "network.attention=false, network.feed_forward=false, network.projections=false and "
-            "network.convolutions=false leave nothing of the UNet to train: set one of them to true",
+            f"network.convolutions=false leave nothing of the {denoiser} to train: set one of them to true",
             *LAYERS,
         )
     if network.factor == 0:

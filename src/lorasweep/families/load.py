@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from lorasweep.families.known import family_of
 from lorasweep.schema import BaseModelConfig
@@ -10,10 +10,10 @@ from lorasweep.schema import BaseModelConfig
 if TYPE_CHECKING:
     import torch
 
-    from lorasweep.families.sdxl.model import SDXL
+    from lorasweep.families.base import Base
 
 
-def load_base(config: BaseModelConfig, device: str, dtype: torch.dtype) -> SDXL:
+def load_base(config: BaseModelConfig, device: str, dtype: torch.dtype) -> Base:
     """Load a base from a folder, the hub, a single file, or (path null) the one that ships in the package.
 
     Args:
@@ -25,4 +25,4 @@ def load_base(config: BaseModelConfig, device: str, dtype: torch.dtype) -> SDXL:
         UserError: nothing there, parts missing, pickled or corrupt weights, weights that are no numbers, parts of
             another family, no network.
     """
-    return cast("SDXL", family_of(config).load(config, device, dtype))
+    return family_of(config).load(config, device, dtype)

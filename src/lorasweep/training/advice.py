@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from lorasweep.console.closing import closing_table
 from lorasweep.errors import UserError
-from lorasweep.families.sdxl.model import SDXL
+from lorasweep.families.base import Base
 from lorasweep.runs import command_lines as commands
 from lorasweep.runs import paths
 from lorasweep.runs.record import Record
@@ -28,7 +28,7 @@ class Advice:
     """
 
     config: Config
-    base: SDXL
+    base: Base
     record: Record
     changes: tuple[str, ...] = ()
 

@@ -17,8 +17,8 @@ import torch
 from lorasweep.console.lines import silenced
 from lorasweep.data.survey import Survey
 from lorasweep.errors import UserError
+from lorasweep.families.base import Base
 from lorasweep.families.load import load_base
-from lorasweep.families.sdxl.model import SDXL
 from lorasweep.interruption import Interruption
 from lorasweep.runs.stopwatch import Stopwatch
 from lorasweep.schema import BaseModelConfig, Config, TrainingConfig
@@ -43,7 +43,7 @@ def run(
     start_from: Path | None = None,
     seen: Survey | None = None,
     began: float | None = None,
-    base: SDXL | None = None,
+    base: Base | None = None,
 ) -> float | None:
     """Train one version; return the objective's value, or None if it was not measured.
 
@@ -66,7 +66,7 @@ def run(
     return None  # a process that only helped
 
 
-def run_cohort(jobs: Sequence[Job], *, base: SDXL | None = None) -> list[Outcome]:
+def run_cohort(jobs: Sequence[Job], *, base: Base | None = None) -> list[Outcome]:
     """Train several versions on one base, stepped in turn; of several processes, the first one returns outcomes.
 
     Args:
@@ -111,7 +111,7 @@ def run_cohort(jobs: Sequence[Job], *, base: SDXL | None = None) -> list[Outcome
     return [_outcome(member, member.session) for member in members if member.session is not None]
 
 
-def _set_up(jobs: Sequence[Job], base: SDXL | None, processes: Processes, members: list[Member]) -> None:
+def _set_up(jobs: Sequence[Job], base: Base | None, processes: Processes, members: list[Member]) -> None:
     """Load the base unless it is there, and add every version to `members`, ready for its first step.
 
     Only when none of them refuses to start does the first take a number. The first process reads the data before the
@@ -182,7 +182,7 @@ def _outcome(member: Member, session: Session) -> Outcome:
     )
 
 
-def load(config: Config) -> SDXL:
+def load(config: Config) -> Base:
     """Return the base of a config in the precision that its training calls for.
 
     It stays loaded: the next version of this process that wants the same one, a search's next trial, has it at once.
@@ -193,7 +193,7 @@ def load(config: Config) -> SDXL:
 
 
 @lru_cache(maxsize=1)
-def _loaded(base_model: str, device: str, mixed_precision: str, whole: bool) -> SDXL:
+def _loaded(base_model: str, device: str, mixed_precision: str, whole: bool) -> Base:
     accelerator = open_accelerator(TrainingConfig(device=device, mixed_precision=mixed_precision))
     # Weights that are trained themselves stay in 32 bit; autocast computes with them in the run's precision.
     dtype = torch.float32 if whole else dtype_of(accelerator)

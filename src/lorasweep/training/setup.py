@@ -13,8 +13,8 @@ from lorasweep.data.dataset import Dataset
 from lorasweep.data.providers import with_images
 from lorasweep.data.survey import Survey
 from lorasweep.data.text import TextCache
+from lorasweep.families.base import Base
 from lorasweep.families.parts import learning_rates
-from lorasweep.families.sdxl.model import SDXL
 from lorasweep.metrics.metric import Measuring, prepared
 from lorasweep.runs import command_lines as commands
 from lorasweep.runs import state
@@ -53,7 +53,7 @@ class Prepared:
     resumption: Resumption | None
 
 
-def prepare(job: Job, base: SDXL, stopwatch: Stopwatch, *, main: bool = True) -> Prepared:
+def prepare(job: Job, base: Base, stopwatch: Stopwatch, *, main: bool = True) -> Prepared:
     """Read the data and build the adapter of one version, which takes no number and writes no file yet.
 
     Args:
@@ -112,7 +112,7 @@ def _room(job: Job, version: Version, resumed: Resumption | None) -> str:
     return disk.check(needed, config, folder, job.overrides)
 
 
-def read_data(config: Config, base: SDXL, seen: Survey | None = None) -> tuple[Dataset, TextCache]:
+def read_data(config: Config, base: Base, seen: Survey | None = None) -> tuple[Dataset, TextCache]:
     """Return a version's images, and its captions' embeddings while the text encoders are frozen; all in the cache.
 
     Args:

@@ -14,8 +14,8 @@ from torch import nn
 from lorasweep.adapters.adapter import build_adapter
 from lorasweep.data.dataset import Batch, Dataset
 from lorasweep.data.text import TextCache
+from lorasweep.families.base import Base
 from lorasweep.families.parts import learning_rates
-from lorasweep.families.sdxl.model import SDXL
 from lorasweep.process import losses
 from lorasweep.schema import Config, slug
 from lorasweep.training.compiling import CompiledBlocks
@@ -56,7 +56,7 @@ class Version:
         self,
         config: Config,
         number: int,
-        base: SDXL,
+        base: Base,
         dataset: Dataset,
         text_cache: TextCache,
         accelerator: Accelerator,
@@ -178,6 +178,6 @@ class Version:
 
 
 def _switch(modules: Sequence[nn.Module], *, training: bool) -> None:
-    """Do what `train` and `eval` do, of whose time nearly all goes into finding the 9,000 modules of SDXL's UNet."""
+    """Do what `train` and `eval` do, of whose time nearly all goes into finding the modules: some have 9,000."""
     for module in modules:
         vars(module)["training"] = training
