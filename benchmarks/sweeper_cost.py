@@ -31,7 +31,7 @@ from lorasweep.search.loop import Search
 from lorasweep.search.settings import Settings
 from lorasweep.search.space import Space
 from lorasweep.search.storage import open_storage
-from lorasweep.search.sweeper import Part, next_trial
+from lorasweep.search.sweeper import SearchContext, next_trial
 
 AT = (10, 100, 1000)
 SPACE = Space(
@@ -87,7 +87,7 @@ def cost(url: str, trials: int) -> list[float]:
     study = studies.open_study(settings, f"cost{time.time()}", SPACE, open_storage(url))
     lane = Instant()
 
-    part = Part(settings, SPACE, OmegaConf.create(), lane)
+    part = SearchContext(settings, SPACE, OmegaConf.create(), lane)
     started = time.perf_counter()
     search = Search(study, url, settings, lane, Silent(), lambda: next_trial(part, search), part.overrides, prunes=True)
     search.run()

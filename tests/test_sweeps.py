@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from lorasweep.compose.composition import CONF, load
 from lorasweep.schema import schema_keys
 from lorasweep.search.distributions import ends
-from lorasweep.search.settings import settle
+from lorasweep.search.settings import read_settings
 from lorasweep.search.space import Space, check_space, parse_space
 from lorasweep.studies import adaptive
 
@@ -67,7 +67,7 @@ def test_it_brings_the_sweeper_with_it(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_its_settings_are_sound(name: str) -> None:
     sweeper = composed(f"sweeps={name}").hydra.sweeper
-    assert settle(sweeper)[1] == []
+    assert read_settings(sweeper)[1] == []
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -15,9 +15,9 @@ from lorasweep.errors import UserError
 from lorasweep.lanes.launcher import share
 from lorasweep.lanes.launchers import Batches, OneAfterAnother
 from lorasweep.lanes.opening import open_lanes
-from lorasweep.lanes.processes import Processes
+from lorasweep.lanes.processes import ProcessLanes
 from lorasweep.lanes.settings import visible_gpus
-from lorasweep.lanes.work import Ended, Lanes, Work, in_a_line
+from lorasweep.lanes.work import Ended, Lanes, Work, failure_reason
 
 
 def work(number: int, *overrides: str) -> Work:
@@ -56,13 +56,13 @@ def alive(pid: int) -> bool:
 
 
 @pytest.fixture
-def processes(toy_app: Any) -> Iterator[Callable[..., Processes]]:
+def processes(toy_app: Any) -> Iterator[Callable[..., ProcessLanes]]:
     """A function that opens lanes in processes; they are closed at the end."""
-    opened: list[Processes] = []
+    opened: list[ProcessLanes] = []
 
-    def make(n_jobs: int = 2, *overrides: str) -> Processes:
+    def make(n_jobs: int = 2, *overrides: str) -> ProcessLanes:
         lanes = open_lanes(toy_app.launcher("lanes", *overrides), n_jobs)
-        assert isinstance(lanes, Processes)
+        assert isinstance(lanes, ProcessLanes)
         opened.append(lanes)
         return lanes
 
@@ -194,7 +194,7 @@ def test_joblib_runs_a_batch_in_processes(toy_app: Any) -> None:
 
 
 def test_jobs_run_in_processes_that_keep_what_they_loaded(
-    toy_app: Any, processes: Callable[..., Processes], capfd: Any
+    toy_app: Any, processes: Callable[..., ProcessLanes], capfd: Any
 ) -> None:
     lanes = processes(1)
     ended = run_all(lanes, [work(0, "x=4"), work(1, "do=pid"), work(2, "do=pid"), work(3, "do=loaded")])
@@ -209,14 +209,14 @@ def test_jobs_run_in_processes_that_keep_what_they_loaded(
     assert not alive(ended[1].value)
 
 
-def test_a_job_has_its_number_its_folder_and_its_identity(processes: Callable[..., Processes]) -> None:
+def test_a_job_has_its_number_its_folder_and_its_identity(processes: Callable[..., ProcessLanes]) -> None:
     ended = run_all(processes(1), [work(17, "do=job", "+hydra.job.env_set.TOY=bear"), work(18, "do=job")])
     assert ended[17].value == [17, "17", "bear", "17"]
     assert ended[18].value == [18, "18", None, "18"]
 
 
 def test_a_free_lane_takes_the_next_work_at_once(
-    toy_app: Any, processes: Callable[..., Processes], tmp_path: Path
+    toy_app: Any, processes: Callable[..., ProcessLanes], tmp_path: Path
 ) -> None:
     lanes = processes(2)
     go = tmp_path / "go"
@@ -232,7 +232,7 @@ def test_a_free_lane_takes_the_next_work_at_once(
     assert set(wait_for(lanes, 2)) == {0, 4}
 
 
-def test_lanes_are_started_when_they_are_needed(toy_app: Any, processes: Callable[..., Processes]) -> None:
+def test_lanes_are_started_when_they_are_needed(toy_app: Any, processes: Callable[..., ProcessLanes]) -> None:
     run_all_in = processes(8)
     for number in range(3):
         run_all_in.start(work(number))
@@ -240,7 +240,7 @@ def test_lanes_are_started_when_they_are_needed(toy_app: Any, processes: Callabl
     assert [log.name for log in (toy_app.folder / "lanes").iterdir()] == ["lane-0.log"]
 
 
-def test_a_job_that_fails_or_exits_does_not_end_its_lane(toy_app: Any, processes: Callable[..., Processes]) -> None:
+def test_a_job_that_fails_or_exits_does_not_end_its_lane(toy_app: Any, processes: Callable[..., ProcessLanes]) -> None:
     whats = ["raise", "sys.exit", "unpicklable", "pid", "nonsense"]
     lanes = processes(1)
     first = run_all(lanes, [work(9, "do=pid")])[9].value
@@ -263,7 +263,7 @@ def test_a_job_that_fails_or_exits_does_not_end_its_lane(toy_app: Any, processes
     ],
 )
 def test_a_dead_lane_is_told_and_replaced_and_the_others_go_on(
-    toy_app: Any, processes: Callable[..., Processes], tmp_path: Path, what: str, words: str
+    toy_app: Any, processes: Callable[..., ProcessLanes], tmp_path: Path, what: str, words: str
 ) -> None:
     lanes = processes(2)
     go = tmp_path / "go"
@@ -283,7 +283,7 @@ def test_a_dead_lane_is_told_and_replaced_and_the_others_go_on(
 
 
 def test_a_lane_killed_from_outside_is_noticed_busy_or_idle(
-    toy_app: Any, processes: Callable[..., Processes], until: Callable[..., None]
+    toy_app: Any, processes: Callable[..., ProcessLanes], until: Callable[..., None]
 ) -> None:
     lanes = processes(1)
     pid = run_all(lanes, [work(0, "do=pid")])[0].value
@@ -297,7 +297,7 @@ def test_a_lane_killed_from_outside_is_noticed_busy_or_idle(
 
 
 def test_a_dead_lane_is_noticed_though_its_daughter_lives_and_she_is_ended_too(
-    toy_app: Any, processes: Callable[..., Processes], until: Callable[..., None]
+    toy_app: Any, processes: Callable[..., ProcessLanes], until: Callable[..., None]
 ) -> None:
     lanes = processes(1)
     lanes.start(work(0, "do=daughter"))
@@ -311,7 +311,7 @@ def test_a_dead_lane_is_noticed_though_its_daughter_lives_and_she_is_ended_too(
 
 
 def test_stop_lets_work_save_and_leave(
-    toy_app: Any, processes: Callable[..., Processes], until: Callable[..., None]
+    toy_app: Any, processes: Callable[..., ProcessLanes], until: Callable[..., None]
 ) -> None:
     lanes = processes(3)
     lanes.start(work(0, "do=save"))
@@ -328,7 +328,7 @@ def test_stop_lets_work_save_and_leave(
 
 
 def test_work_that_does_not_stop_is_killed_after_the_grace(
-    toy_app: Any, processes: Callable[..., Processes], until: Callable[..., None]
+    toy_app: Any, processes: Callable[..., ProcessLanes], until: Callable[..., None]
 ) -> None:
     lanes = processes(1, "hydra.launcher.grace_s=0.3")
     lanes.start(work(0, "do=stubborn"))
@@ -339,7 +339,7 @@ def test_work_that_does_not_stop_is_killed_after_the_grace(
     assert not alive(int((toy_app.job(0) / "began").read_text()))
 
 
-def test_lanes_can_be_used_again_after_a_stop(processes: Callable[..., Processes]) -> None:
+def test_lanes_can_be_used_again_after_a_stop(processes: Callable[..., ProcessLanes]) -> None:
     lanes = processes(1)
     assert run_all(lanes, [work(0)])[0].value == 2
     lanes.stop()
@@ -354,7 +354,7 @@ def test_an_app_that_cannot_be_sent_is_refused_with_the_way_out(toy_app: Any) ->
 
 
 def test_an_app_that_cannot_be_loaded_fails_its_jobs_with_the_reason(
-    toy_app: Any, processes: Callable[..., Processes], monkeypatch: Any
+    toy_app: Any, processes: Callable[..., ProcessLanes], monkeypatch: Any
 ) -> None:
     lanes = processes(1)
     (Path(toy_app.task.__code__.co_filename)).rename("gone.py")
@@ -377,7 +377,7 @@ def test_impossible_settings_are_told_together(toy_app: Any) -> None:
 
 
 def test_each_lane_gets_its_gpu_and_its_part_of_the_cores(
-    processes: Callable[..., Processes], monkeypatch: Any
+    processes: Callable[..., ProcessLanes], monkeypatch: Any
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,GPU-8f6")
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
@@ -429,10 +429,10 @@ def test_shares() -> None:
 
 
 def test_errors_in_a_line() -> None:
-    assert in_a_line(RuntimeError("CUDA out of memory\nTrace: ...")) == "RuntimeError: CUDA out of memory"
+    assert failure_reason(RuntimeError("CUDA out of memory\nTrace: ...")) == "RuntimeError: CUDA out of memory"
     trace = "Job failed with trace:\n----\nTraceback (most ...):\n  File 'a.py'\nOSError: disk full\n----\nSee a.err"
-    assert in_a_line(RuntimeError(trace)) == "RuntimeError: Job failed with trace: OSError: disk full"
-    assert in_a_line(KeyError()) == "KeyError"
-    assert in_a_line(UserError(["a", "b"], "No")) == "a; b"
-    assert in_a_line(CompactHydraException("Bad\n  - rank")) == "Bad - rank"
-    assert len(in_a_line(ValueError("x" * 9999))) == 500
+    assert failure_reason(RuntimeError(trace)) == "RuntimeError: Job failed with trace: OSError: disk full"
+    assert failure_reason(KeyError()) == "KeyError"
+    assert failure_reason(UserError(["a", "b"], "No")) == "a; b"
+    assert failure_reason(CompactHydraException("Bad\n  - rank")) == "Bad - rank"
+    assert len(failure_reason(ValueError("x" * 9999))) == 500

@@ -13,7 +13,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState, create_trial
 from rich.console import Console
 
-from lorasweep.review.leaderboard import Row, as_csv, as_json, lines, next_steps, rows, show, show_pairs, summary
+from lorasweep.review.leaderboard import about_best, as_csv, as_json, lines, show, show_pairs, summary
+from lorasweep.search.ranking import RankedTrial, rows
 
 LONG = "at step 20 worse than the median of the five earlier trials that came as far as this"
 FOLDER = "/a/very/long/folder/of/outputs/that/is/wider/than/the/terminal/outputs/fuzzybear/v9"
@@ -146,7 +147,9 @@ def test_json_has_the_promised_keys_and_no_nan(study, finals):
 
 def test_json_of_what_json_cannot_say():
     study = optuna.create_study(directions=["maximize", "minimize"])
-    row = Row(0, "complete", values=(math.inf, 1.0), params={"a": math.nan, "b": (1, 2), "c": object}, seconds=math.nan)
+    row = RankedTrial(
+        0, "complete", values=(math.inf, 1.0), params={"a": math.nan, "b": (1, 2), "c": object}, seconds=math.nan
+    )
     found = as_json(study, [row])
     assert found["directions"] == ["maximize", "minimize"]
     trial = json.loads(json.dumps(found, allow_nan=False))["trials"][0]
@@ -173,21 +176,23 @@ def test_csv_of_several_objectives():
 
 
 def test_next_steps(study):
-    assert next_steps(rows(study)) == {"best": f"Bear v9 in {FOLDER}", "again": "python train.py network.rank=8"}
-    bare = Row(4, "complete", values=(1.0,), params={"x": 1e-5, "kind": "a b"}, refit="outputs/bear/v12")
-    assert next_steps([bare]) == {
+    assert about_best(rows(study)) == {"best": f"Bear v9 in {FOLDER}", "again": "python train.py network.rank=8"}
+    bare = RankedTrial(4, "complete", values=(1.0,), params={"x": 1e-5, "kind": "a b"}, refit="outputs/bear/v12")
+    assert about_best([bare]) == {
         "best": "trial 4",
         "refit": "on all images in outputs/bear/v12",
         "parameters": "x=1e-05 'kind=a b'",
     }
-    front = [Row(1, "complete", values=(1.0, 2.0), pareto=True, folder="a"), Row(2, "complete", values=(3.0, 3.0))]
-    assert next_steps(front) == {"trial 1": "a"}
-    assert next_steps([]) == {}
+    one = RankedTrial(1, "complete", values=(1.0, 2.0), pareto=True, folder="a")
+    front = [one, RankedTrial(2, "complete", values=(3.0, 3.0))]
+    assert about_best(front) == {"trial 1": "a"}
+    assert about_best([]) == {}
 
 
 def test_summary(study):
     assert summary(rows(study)) == "5 trials (2 complete, 1 running, 1 pruned, 1 failed), best 0.5100 (Bear v9)"
     assert summary([]) == "0 trials"
     assert (
-        summary([Row(1, "complete", values=(1.0, 2.0), pareto=True)]) == "1 trials (1 complete), 1 on the Pareto front"
+        summary([RankedTrial(1, "complete", values=(1.0, 2.0), pareto=True)])
+        == "1 trials (1 complete), 1 on the Pareto front"
     )

@@ -20,7 +20,7 @@ from optuna.trial import TrialState, create_trial
 from PIL import Image
 
 from lorasweep.review.colours import usual
-from lorasweep.review.plots import draw
+from lorasweep.review.plots import draw_plots
 
 SPACE = {
     "optimizer.lr": FloatDistribution(1e-6, 1e-2, log=True),
@@ -88,7 +88,7 @@ def test_all_plots_of_one_objective(tmp_path, overlaps, caplog):
     caplog.clear()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        drawn = draw(study, tmp_path / "plots")
+        drawn = draw_plots(study, tmp_path / "plots")
     assert caplog.messages == []
     names = ["history", "importance", "parallel", "slice", "contour", "intermediate", "timeline"]
     assert drawn and drawn.left_out == {} and [path.stem for path in drawn.files] == names
@@ -101,7 +101,7 @@ def test_all_plots_of_one_objective(tmp_path, overlaps, caplog):
 
 
 def test_several_objectives_have_their_plots_each_and_the_front(tmp_path):
-    drawn = draw(a_study(8, ("minimize", "maximize"), keys=1), tmp_path)
+    drawn = draw_plots(a_study(8, ("minimize", "maximize"), keys=1), tmp_path)
     each = [f"{name}-value_{index}" for index in (0, 1) for name in ("history", "importance", "parallel", "slice")]
     assert {path.stem for path in drawn.files} == {*each, "timeline", "pareto"}
     assert drawn.left_out == {
@@ -112,7 +112,7 @@ def test_several_objectives_have_their_plots_each_and_the_front(tmp_path):
 
 
 def test_an_empty_study_says_why_there_is_nothing(tmp_path):
-    drawn = draw(optuna.create_study(), tmp_path)
+    drawn = draw_plots(optuna.create_study(), tmp_path)
     assert not drawn and drawn.files == [] and list(tmp_path.iterdir()) == []
     assert drawn.left_out["history"] == "no trial is complete"
     assert drawn.left_out["importance"] == "needs 2 complete trials, there are 0"
@@ -130,7 +130,7 @@ def test_equal_trials_and_infinite_values_do_not_stop_it(tmp_path):
                 intermediate_values={1: math.inf, 2: 0.5},
             )
         )  # fmt: skip
-    drawn = draw(study, tmp_path)
+    drawn = draw_plots(study, tmp_path)
     assert {path.stem for path in drawn.files} == {"history", "intermediate", "timeline"}
     assert drawn.left_out["slice"] == "no parameter took two values"
 
@@ -142,7 +142,7 @@ def test_choices_of_several_types_and_with_dollars(tmp_path, overlaps):
         params = {"text_encoder_lr": choices.choices[number % 6], "lr": 10 ** -(2 + number / 6)}
         space = {"text_encoder_lr": choices, "lr": SPACE["optimizer.lr"]}
         study.add_trial(create_trial(value=number % 5, params=params, distributions=space))
-    drawn = draw(study, tmp_path)
+    drawn = draw_plots(study, tmp_path)
     assert drawn.left_out == {"intermediate": "no trial reported a value on the way"} and overlaps == []
 
 
@@ -155,7 +155,7 @@ def test_choices_that_could_be_numbers_are_drawn_without_a_word(tmp_path, caplog
         )
     caplog.clear()
     with caplog.at_level(logging.INFO):  # what Hydra sets
-        draw(study, tmp_path)
+        draw_plots(study, tmp_path)
     assert caplog.messages == []
 
 
@@ -164,7 +164,7 @@ def test_what_optuna_cannot_draw_is_left_out_with_its_words(tmp_path, monkeypatc
         raise ValueError("zero variance")
 
     monkeypatch.setattr("optuna.visualization.matplotlib.plot_param_importances", cannot)
-    drawn = draw(a_study(4, keys=1), tmp_path)
+    drawn = draw_plots(a_study(4, keys=1), tmp_path)
     assert drawn.left_out["importance"] == "Optuna cannot draw it: zero variance"
     assert "slice" in {path.stem for path in drawn.files}
 
@@ -186,7 +186,7 @@ def test_better_is_darker_in_both_directions(tmp_path, monkeypatch):
         for value in (1.0, 2.0):
             params, space = {"lr": value / 1000}, {"lr": SPACE["optimizer.lr"]}
             study.add_trial(create_trial(values=[value] * len(directions), params=params, distributions=space))
-        draw(study, tmp_path)
+        draw_plots(study, tmp_path)
         darkest = seen["values"][seen["light"].index(min(seen["light"]))]
         assert darkest == best(seen["values"])
 
@@ -197,7 +197,7 @@ def test_the_program_around_it_keeps_its_figures_and_settings(tmp_path):
         plt.switch_backend("svg")
         mine = plt.figure()
         settings = dict(matplotlib.rcParams)
-        draw(a_study(3, keys=1), tmp_path)
+        draw_plots(a_study(3, keys=1), tmp_path)
         assert matplotlib.get_backend() == "svg" and plt.get_fignums() == [mine.number]
         assert {key: value for key, value in matplotlib.rcParams.items() if settings[key] != value} == {}
     finally:
@@ -208,7 +208,7 @@ def test_the_program_around_it_keeps_its_figures_and_settings(tmp_path):
 def test_a_folder_that_cannot_be_written_is_said(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError):
-        draw(a_study(3, keys=1), tmp_path / "file" / "plots")
+        draw_plots(a_study(3, keys=1), tmp_path / "file" / "plots")
     assert plt.get_fignums() == []
 
 
@@ -238,7 +238,7 @@ def named(study: optuna.Study) -> optuna.Study:
 
 @pytest.mark.parametrize("direction", ["minimize", "maximize"])
 def test_the_contours_have_one_scale_and_darker_is_better(tmp_path, figures, direction):
-    draw(a_study(18, (direction,)), tmp_path)
+    draw_plots(a_study(18, (direction,)), tmp_path)
     contours = [part for axes in figures["contour"].axes for part in axes.collections if isinstance(part, ContourSet)]
     filled = [part for part in contours if part.filled]
     assert len(filled) == 6
@@ -252,7 +252,7 @@ def test_the_contours_have_one_scale_and_darker_is_better(tmp_path, figures, dir
 
 def test_the_history_has_pruned_and_failed_trials_too(tmp_path, figures):
     study = a_study(18)
-    draw(study, tmp_path)
+    draw_plots(study, tmp_path)
     points = {part.get_label(): len(part.get_offsets()) for part in figures["history"].axes[0].collections}
     states = [trial.state for trial in study.trials]
     assert points == {
@@ -267,7 +267,7 @@ def test_one_bad_value_stands_at_the_edge_and_is_told(tmp_path, figures):
     for number, value in enumerate([0.5, 0.52, 0.55, 0.6, 40.0, 3.0]):
         params, space = {"lr": 10.0 ** -(2 + number)}, {"lr": FloatDistribution(1e-9, 1, log=True)}
         study.add_trial(create_trial(value=value, params=params, distributions=space))
-    draw(study, tmp_path)
+    draw_plots(study, tmp_path)
     axes = figures["history"].axes[0]
     assert axes.get_ylim()[1] < 1.5
     (points,) = (part for part in axes.collections if part.get_label() == "complete")
@@ -291,7 +291,7 @@ def test_the_usual_range(values, maximize, expected):
 
 def test_versions_are_named_in_the_plots(tmp_path, overlaps, figures):
     study = named(a_study(18))
-    draw(study, tmp_path)
+    draw_plots(study, tmp_path)
     best = f"FuzzyBear v{6 + study.best_trial.number}"
     for name in ("parallel", "slice", "contour"):
         assert best in figures[name].axes[0].get_title("left").replace("\n", " "), name
@@ -305,7 +305,7 @@ def test_versions_are_named_in_the_plots(tmp_path, overlaps, figures):
 
 
 def test_dark_means_better_or_nothing(tmp_path, figures):
-    draw(a_study(18), tmp_path)
+    draw_plots(a_study(18), tmp_path)
     for axes in figures["slice"].axes:
         assert len({tuple(colour) for colour in axes.collections[0].get_facecolor()}) == 1
     titles = [figures[name].axes[0].get_title("left") for name in ("slice", "parallel", "contour", "history")]

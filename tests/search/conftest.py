@@ -19,7 +19,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from lorasweep.review.report import Review
+from lorasweep.review.report import TerminalReporter
 from lorasweep.search.storage import open_storage
 from lorasweep.search.sweeper import sweep
 
@@ -139,7 +139,7 @@ class Search:
 
         arguments = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
         assert isinstance(arguments, list)
-        return sweep(context, task, config, [str(text) for text in arguments], Review())
+        return sweep(context, task, config, [str(text) for text in arguments], TerminalReporter())
 
     def study(self, name: str = "app") -> optuna.Study:
         """Return the study that was left behind."""

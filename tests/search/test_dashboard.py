@@ -46,7 +46,7 @@ def root(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def address(root) -> Iterator[str]:
     """The dashboard, running; `http://…`."""
-    command = shlex.split(lookup.find("bear", root).dashboard())
+    command = shlex.split(lookup.find_study("bear", root).dashboard())
     assert command[0] == "optuna-dashboard" and command[2] == "--artifact-dir"
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -117,6 +117,6 @@ def test_a_note_made_there_is_kept_in_our_journal(address, root):
     request.add_header("Content-Type", "application/json")
     with urllib.request.urlopen(request, timeout=120) as answer:
         assert answer.status == 204
-    study = lookup.find("bear", root).study
+    study = lookup.find_study("bear", root).study
     noted = study._storage.get_study_system_attrs(study._study_id)
     assert "the bear is brown at last" in noted.values()

@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 
 import lorasweep.search
 from lorasweep.search.constraint import parse_constraint
-from lorasweep.search.identity import VARIABLE, Identity
+from lorasweep.search.identity import VARIABLE, TrialIdentity
 from lorasweep.search.storage import open_storage
 
 MEDIAN = {"_target_": "optuna.pruners.MedianPruner", "n_startup_trials": 1}
@@ -31,7 +31,7 @@ def job(study, tmp_path, monkeypatch):
 
     def ask(**changes) -> optuna.Trial:
         trial = study.ask({"x": optuna.distributions.FloatDistribution(0, 1)})
-        identity = Identity(f"journal:///{tmp_path}/journal.log", "s", trial._trial_id, trial.number, MEDIAN, 60.0)
+        identity = TrialIdentity(f"journal:///{tmp_path}/journal.log", "s", trial._trial_id, trial.number, MEDIAN, 60.0)
         text = replace(identity, **changes).override()
         monkeypatch.setenv(VARIABLE, text.partition("=")[2].strip("'"))
         return trial
@@ -48,14 +48,14 @@ def test_outside_a_study_there_is_no_trial(monkeypatch):
 def test_an_identity_survives_the_way_through_hydra(tmp_path):
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    identity = Identity("postgresql://u:p@h/d?x='1'", "a b", 3, 2, MEDIAN, 5.0, ("seconds <= 3",), "/a")
+    identity = TrialIdentity("postgresql://u:p@h/d?x='1'", "a b", 3, 2, MEDIAN, 5.0, ("seconds <= 3",), "/a")
     override = OverridesParser.create().parse_override(identity.override())
     assert override.get_key_element() == f"+hydra.job.env_set.{VARIABLE}"
     import os
     from unittest import mock
 
     with mock.patch.dict(os.environ, {VARIABLE: override.value()}):
-        assert Identity.from_environment() == identity
+        assert TrialIdentity.from_environment() == identity
 
 
 def test_a_result_with_everything(study, job, tmp_path):

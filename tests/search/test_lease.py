@@ -28,7 +28,7 @@ def asked(study: optuna.Study) -> optuna.trial.FrozenTrial:
 
 
 def sign(study: optuna.Study, trial: optuna.trial.FrozenTrial, **changes) -> optuna.trial.FrozenTrial:
-    signed = lease.signature() | {"expires": time.time() + 3} | changes
+    signed = lease.this_process() | {"expires": time.time() + 3} | changes
     study._storage.set_trial_user_attr(trial._trial_id, "lease", signed)
     return study.trials[trial.number]
 
@@ -45,7 +45,7 @@ def test_who_is_dead(study):
     assert "is gone" in dead(sign(study, trial, started=1.0), 3.0, now)  # the number went to another process
     far = sign(study, trial, host="elsewhere pid:[1]", job="17")
     assert dead(far, 3.0, now) is None
-    assert "no sign of life" in dead(far, 3.0, now + 10) and "job 17" in dead(far, 3.0, now + 10)
+    assert "no heartbeat" in dead(far, 3.0, now + 10) and "job 17" in dead(far, 3.0, now + 10)
 
 
 def test_a_keeper_renews_until_dropped_or_outlived(study):

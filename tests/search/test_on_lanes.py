@@ -43,5 +43,5 @@ def test_a_study_runs_on_slurm(app: Callable[..., Any], study_of: Callable[..., 
     trials = study_of().trials
     assert [trial.number for trial in trials] == list(range(5))
     assert {trial.state.name for trial in trials} <= {"COMPLETE", "PRUNED"}
-    assert all(trial.user_attrs["lease"]["job"] for trial in trials)  # signed for by the job on the cluster
+    assert all(trial.user_attrs["lease"]["job"] for trial in trials)  # held by the job on the cluster
     assert len({trial.user_attrs["lease"]["job"] for trial in trials}) == 5

@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 from optuna.trial import TrialState
 
 from lorasweep.search import place
-from lorasweep.search.place import reachable, whole
+from lorasweep.search.place import password_in_environment, with_password
 from lorasweep.search.storage import open_storage
 
 X = "x=interval(0.0,1.0)"
@@ -221,11 +221,11 @@ def test_a_password_is_in_no_file(search: Any, database: str, tmp_path: Path, ca
 
 def test_a_job_finds_the_password_in_its_environment_or_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     url = "postgresql://me:secret@host/studies"
-    where = place.Place("bear", url, Path())
-    assert where.shown == "postgresql://me:***@host/studies"
-    with reachable(where):
-        assert whole(where.shown) == url
+    where = place.StudyLocation("bear", url, Path())
+    assert where.redacted_url == "postgresql://me:***@host/studies"
+    with password_in_environment(where):
+        assert with_password(where.redacted_url) == url
     with pytest.raises(place.UserError, match=r"~/\.pgpass or PGPASSWORD"):
-        whole(where.shown)
+        with_password(where.redacted_url)
     bare = "postgresql://me@host/studies"
-    assert whole(bare) == bare  # the advice, followed
+    assert with_password(bare) == bare  # the advice, followed

@@ -13,20 +13,20 @@ from omegaconf import OmegaConf
 from hydra_plugins.lorasweep import conf
 from lorasweep.lanes.settings import LaneSettings
 from lorasweep.schema.keys import keys_of
-from lorasweep.search.settings import Settings, settle
+from lorasweep.search.settings import Settings, read_settings
 from lorasweep.text.values import written
 
 CONF = Path(conf.__path__[0]) / "hydra"
 
 
 def settled(**values: Any) -> Settings:
-    settings, problems = settle(OmegaConf.create(values))
+    settings, problems = read_settings(OmegaConf.create(values))
     assert not problems
     return settings
 
 
 def problems(*given: str, **values: Any) -> list[str]:
-    return [str(problem) for problem in settle(OmegaConf.create(values), given)[1]]
+    return [str(problem) for problem in read_settings(OmegaConf.create(values), given)[1]]
 
 
 @pytest.mark.parametrize(

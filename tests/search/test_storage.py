@@ -16,7 +16,7 @@ import pytest
 from optuna.storages import BaseStorage
 
 from lorasweep.errors import UserError
-from lorasweep.search.storage import journal_url, open_storage, resolved, serve, shown
+from lorasweep.search.storage import journal_url, open_storage, redacted, resolved, serve
 
 
 @pytest.fixture(autouse=True)
@@ -161,7 +161,7 @@ def test_a_storage_can_be_pickled(url: str) -> None:
     ],
 )
 def test_passwords_are_hidden(url: str, seen: str) -> None:
-    assert shown(url) == seen
+    assert redacted(url) == seen
 
 
 @pytest.mark.parametrize(

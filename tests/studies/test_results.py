@@ -18,7 +18,7 @@ from optuna.trial import create_trial
 from lorasweep import files
 from lorasweep.errors import UserError
 from lorasweep.schema import Config
-from lorasweep.search.ranking import Row, best, rows
+from lorasweep.search.ranking import RankedTrial, best, rows
 from lorasweep.studies import hooks, results, trials
 from lorasweep.training import disk
 
@@ -58,11 +58,11 @@ def test_the_highest_is_best_where_that_is_better_and_an_unknown_measure_has_no_
 def test_means_are_told_apart_by_their_spread_and_never_from_single_trainings() -> None:
     study = a_study([0.5])
     ranked = [
-        Row(0, "complete", "FuzzyBear v6", (0.500,), (0.006,), 3),
-        Row(1, "complete", "FuzzyBear v7", (0.509,), (0.006,), 3),  # 2 x 0.006 x sqrt(2 / 3) = 0.0098
-        Row(2, "complete", "FuzzyBear v8", (0.511,), (0.006,), 3),
-        Row(3, "complete", "FuzzyBear v9", (0.500,), (), 1),
-        Row(4, "pruned", "FuzzyBear v10"),
+        RankedTrial(0, "complete", "FuzzyBear v6", (0.500,), (0.006,), 3),
+        RankedTrial(1, "complete", "FuzzyBear v7", (0.509,), (0.006,), 3),  # 2 x 0.006 x sqrt(2 / 3) = 0.0098
+        RankedTrial(2, "complete", "FuzzyBear v8", (0.511,), (0.006,), 3),
+        RankedTrial(3, "complete", "FuzzyBear v9", (0.500,), (), 1),
+        RankedTrial(4, "pruned", "FuzzyBear v10"),
     ]
     assert best(ranked) is ranked[0]
     said = results.as_good(study, ranked)
@@ -148,8 +148,10 @@ def test_the_way_to_go_on_with_the_best_is_offered_where_its_state_is_there(
     files.write_json(folder / "record.json", values | {"config": training, "status": "complete"})
     if state:
         files.write_atomic(folder / "state" / "step-00000009.safetensors", b"s")
-    top = Row(0, "complete", "FuzzyBear v6", (0.5,), (), 1, folder=str(folder), command="python train.py")
-    printed = hooks.closing(search, a_study([0.5, 0.501]), [top, Row(1, "complete", "v7", (0.501,), (), 1)], top)
+    top = RankedTrial(0, "complete", "FuzzyBear v6", (0.5,), (), 1, folder=str(folder), command="python train.py")
+    printed = hooks.closing(
+        search, a_study([0.5, 0.501]), [top, RankedTrial(1, "complete", "v7", (0.501,), (), 1)], top
+    )
     assert any(line.startswith("continue  ") for line in printed) == state
     assert any(line.startswith("as good   v7: ") for line in printed)
     assert json.loads((folder / "record.json").read_text())["status"] == "complete"

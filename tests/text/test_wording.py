@@ -7,7 +7,7 @@ import shlex
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from lorasweep.search.wording import overrides, settings, trial_name
+from lorasweep.search.wording import as_overrides, settings, trial_name
 from lorasweep.text.durations import duration, roughly
 from lorasweep.text.names import short_names
 from lorasweep.text.values import number, score
@@ -108,7 +108,7 @@ VALUES = {
 
 @pytest.mark.parametrize("key", VALUES)
 def test_hydra_reads_overrides_back_with_their_types(key):
-    (override,) = OverridesParser.create().parse_overrides(shlex.split(overrides({key: VALUES[key]})))
+    (override,) = OverridesParser.create().parse_overrides(shlex.split(as_overrides({key: VALUES[key]})))
     value = override.value()
     if isinstance(value, list):
         value = [str(part) if not isinstance(part, int | float) else part for part in value]

@@ -11,7 +11,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 if TYPE_CHECKING:
-    from lorasweep.lanes.processes import Processes
+    from lorasweep.lanes.processes import ProcessLanes
 
 
 class LanesLauncher(Launcher):
@@ -26,7 +26,7 @@ class LanesLauncher(Launcher):
         """Keep what the jobs need."""
         self.config, self.hydra_context, self.task_function = config, hydra_context, task_function
 
-    def open(self, n_jobs: int | None = None) -> Processes:
+    def open(self, n_jobs: int | None = None) -> ProcessLanes:
         """Return the lanes, for a sweeper that keeps them busy; hydra.launcher.n_jobs wins over its `n_jobs`."""
         from lorasweep.lanes.launcher import open_processes
 

@@ -21,8 +21,8 @@ class OptunaSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the study that the config and the command line's overrides describe."""
-        from lorasweep.review.report import Review
+        from lorasweep.review.report import TerminalReporter
         from lorasweep.search.sweeper import sweep
 
         assert self._parts is not None, "Hydra calls setup before sweep"
-        return sweep(*self._parts, arguments, Review())
+        return sweep(*self._parts, arguments, TerminalReporter())

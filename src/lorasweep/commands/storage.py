@@ -35,6 +35,6 @@ def run(args: argparse.Namespace) -> None:
         raise UserError(f"--port {args.port}: expected 1 to 65535", title="The storage cannot be served")
 
     def ready() -> None:
-        print(f"serving {storage.shown(args.url)} as grpc://{args.host}:{args.port} (Ctrl-C ends it)", flush=True)
+        print(f"serving {storage.redacted(args.url)} as grpc://{args.host}:{args.port} (Ctrl-C ends it)", flush=True)
 
     storage.serve(args.url, args.host, args.port, ready)

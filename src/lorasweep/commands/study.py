@@ -42,14 +42,14 @@ def run(args: argparse.Namespace) -> None:
         UserError: there is no such study, or its plots cannot be written.
     """
     from lorasweep.review import leaderboard
-    from lorasweep.search import lookup
+    from lorasweep.search import lookup, ranking
     from lorasweep.studies import results
 
     if args.name is None:
         _list(args)
         return
-    found = lookup.find(args.name, args.output_root, args.storage)
-    rows = leaderboard.rows(found.study, found.finals)
+    found = lookup.find_study(args.name, args.output_root, args.storage)
+    rows = ranking.rows(found.study, found.finals)
     top = None if args.top is None else max(1, args.top)
     if args.json:
         print(json.dumps(leaderboard.as_json(found.study, rows[:top]), indent=2, ensure_ascii=False, allow_nan=False))
@@ -69,9 +69,9 @@ def run(args: argparse.Namespace) -> None:
 def _list(args: argparse.Namespace) -> None:
     """List the studies: how many trials each has, and its best."""
     from lorasweep.review import leaderboard
-    from lorasweep.search import lookup
+    from lorasweep.search import lookup, ranking
 
-    places = lookup.places(args.output_root, args.storage)
+    places = lookup.study_urls(args.output_root, args.storage)
     if not places:
         raise UserError(
             f"{args.storage or args.output_root / 'studies'} holds no study: "
@@ -80,8 +80,8 @@ def _list(args: argparse.Namespace) -> None:
         )
     lines = {}
     for name in places:
-        found = lookup.find(name, args.output_root, args.storage)
-        rows = leaderboard.rows(found.study, found.finals)
+        found = lookup.find_study(name, args.output_root, args.storage)
+        rows = ranking.rows(found.study, found.finals)
         lines[name] = leaderboard.summary(rows)
     leaderboard.show_pairs("studies", lines)
 
@@ -92,7 +92,7 @@ def _plots(args: argparse.Namespace, study: optuna.Study) -> None:
     # What the program prints as JSON or CSV must stay that alone.
     out = sys.stderr if args.json or args.csv else sys.stdout
     try:
-        drawn = plots.draw(study, args.plots)
+        drawn = plots.draw_plots(study, args.plots)
     except OSError as error:
         raise UserError(f"{args.plots} cannot be written ({error.strerror})", title="Nothing was drawn") from error
     for path in drawn.files:

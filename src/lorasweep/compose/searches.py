@@ -16,7 +16,7 @@ from lorasweep.errors import Problem
 from lorasweep.lanes import settings as launchers
 from lorasweep.schema.keys import keys_of
 from lorasweep.schema.measures import METRICS
-from lorasweep.search.settings import PREFIX, Settings, settle
+from lorasweep.search.settings import PREFIX, Settings, read_settings
 from lorasweep.search.stored import dotted
 from lorasweep.text.grammar import parsed, quoted
 from lorasweep.text.names import did_you_mean
@@ -190,7 +190,7 @@ def _wrong(config: DictConfig, values: Mapping[str, Override]) -> list[Problem]:
     if not _is_ours(config):
         return launchers.problems(config, None)
     given = [_key(override).split(".")[2] for override in values.values() if _node(override) == "sweeper"]
-    settings, problems = settle(config.hydra.sweeper, given)
+    settings, problems = read_settings(config.hydra.sweeper, given)
     fewer = launchers.one_at_a_time(config, settings.n_jobs) if "n_jobs" in given else None
     problems += [] if fewer is None else [Problem(fewer, launchers.N_JOBS)]
     wrong_way = list(_wrong_way(config, settings.direction)) if "direction" in given else []

@@ -22,7 +22,7 @@ from lorasweep.export.weights import read_weights
 from lorasweep.families.kinds import kind_of as kind_of_file
 from lorasweep.schema import BaseModelConfig, slug
 from lorasweep.schema.base_model import FAMILIES
-from lorasweep.search.wording import overrides
+from lorasweep.search.wording import as_overrides
 
 NOTE_LENGTH = 300
 
@@ -125,7 +125,7 @@ def _text(
     name = choice or slug(str(fitted.recipe.get("name", "recipe")))
     run = f"{program.command()} lora={shlex.quote(name)}"
     was = [f"base_model={base}", *(["base_model.path=FILE"] if given else [])] if base != "toy" else []
-    exact = " ".join([run, *was, *given, overrides(fitted.elsewhere)]).strip()
+    exact = " ".join([run, *was, *given, as_overrides(fitted.elsewhere)]).strip()
     notes = [*notes, *fitted.notes]
     comments = [
         *about,

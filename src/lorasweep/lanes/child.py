@@ -23,7 +23,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from lorasweep.interruption import SIGNALS, listening
-from lorasweep.lanes.work import Ended, Work, failed, in_a_line, outcome
+from lorasweep.lanes.work import Ended, Work, failure_reason, job_ended, job_failed
 
 IDLE_S = 0.5  # how often an idle lane looks whether it was asked to stop
 
@@ -85,10 +85,10 @@ def main(argv: Sequence[str]) -> int:
     with listening(requests.remember):
         # The controller starts a lane with all of them blocked, so that none is lost or fatal before this line.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-        return serve(Connection(int(argv[0])), requests)
+        return run_until_closed(Connection(int(argv[0])), requests)
 
 
-def serve(connection: Connection[Any, Any], requests: Requests) -> int:
+def run_until_closed(connection: Connection[Any, Any], requests: Requests) -> int:
     """Run what comes over the connection until it ends or a signal asks for it; return the exit code."""
     try:
         sys.path[:] = connection.recv()  # before the app: its modules may lie beside its script
@@ -99,7 +99,7 @@ def serve(connection: Connection[Any, Any], requests: Requests) -> int:
         app, problem = unpack(parcel), None
     except Exception as error:
         traceback.print_exc()
-        app, problem = None, f"the app could not be loaded in a lane: {in_a_line(error)}"
+        app, problem = None, f"the app could not be loaded in a lane: {failure_reason(error)}"
     while True:
         try:
             if not connection.poll(0 if requests.made else IDLE_S):
@@ -109,7 +109,7 @@ def serve(connection: Connection[Any, Any], requests: Requests) -> int:
             work: Work = connection.recv()
         except (EOFError, OSError):
             return 0
-        ended = run(app, work, requests) if app else Ended(work.number, error=problem)
+        ended = run_work(app, work, requests) if app else Ended(work.number, error=problem)
         sys.stdout.flush()
         try:
             connection.send_bytes(_packed(ended))
@@ -139,7 +139,7 @@ def unpack(parcel: bytes) -> App:
     return app
 
 
-def run(app: App, work: Work, requests: Requests) -> Ended:
+def run_work(app: App, work: Work, requests: Requests) -> Ended:
     """Run one job and return how it ended; whatever the task raises, the lane goes on."""
     shown = [text for text in filter_overrides(work.overrides) if text not in work.hidden]
     print(f"--- {work.number}: {' '.join(shown)}", flush=True)
@@ -160,13 +160,13 @@ def run(app: App, work: Work, requests: Requests) -> Ended:
     except BaseException as error:  # SystemExit too: it is the job that leaves, not the lane
         if not isinstance(error, SystemExit):
             traceback.print_exc()
-        return failed(work.number, error)
+        return job_failed(work.number, error)
     finally:
         app.configure_log()  # the job had its own
-    ended = outcome(work.number, returned)
+    ended = job_ended(work.number, returned)
     if ended.error is not None:
         traceback.print_exception(returned._return_value)
-        returned._return_value = None  # what was raised may not be fit to be sent; it is told in words
+        returned._return_value = None  # what was raised may not be fit to be sent; its error says it in words
     return replace(ended, job=returned) if work.whole else replace(ended, value=_small(ended.value))
 
 

@@ -18,9 +18,9 @@ from omegaconf import DictConfig
 from lorasweep.errors import UserError
 from lorasweep.interruption import leave, listening
 from lorasweep.lanes.child import App, pack
-from lorasweep.lanes.processes import Processes
+from lorasweep.lanes.processes import ProcessLanes
 from lorasweep.lanes.settings import lane_settings, visible_gpus
-from lorasweep.lanes.work import Ended, Work, in_a_line
+from lorasweep.lanes.work import Ended, Work, failure_reason
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ TITLE = "The lanes cannot be opened"
 
 def open_processes(
     task: TaskFunction, context: HydraContext, config: DictConfig, n_jobs: int | None = None
-) -> Processes:
+) -> ProcessLanes:
     """Return lanes for an app; no process is started yet.
 
     Args:
@@ -51,18 +51,18 @@ def open_processes(
         parcel = pack(App(task, context, config, Singleton.get_state()))
     except Exception as error:
         raise UserError(
-            f"the app cannot be sent to a lane's process: {in_a_line(error)}; something it holds in a global variable "
-            "or a resolver cannot be pickled. hydra/launcher=basic runs the trials in this process",
+            f"the app cannot be sent to a lane's process: {failure_reason(error)}; something it holds in a global "
+            "variable or a resolver cannot be pickled. hydra/launcher=basic runs the trials in this process",
             TITLE,
         ) from error
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     shares = [share(index, capacity, devices, cores, os.environ) for index in range(capacity)]
     folder = Path(settings.folder or Path(str(config.hydra.sweep.dir), "lanes")).expanduser()
-    return Processes(parcel, capacity, folder.absolute(), shares.__getitem__, settings.grace_s)
+    return ProcessLanes(parcel, capacity, folder.absolute(), shares.__getitem__, settings.grace_s)
 
 
 def launch(
-    open_lanes: Callable[[], Processes], config: DictConfig, batch: Sequence[Sequence[str]], first: int
+    open_lanes: Callable[[], ProcessLanes], config: DictConfig, batch: Sequence[Sequence[str]], first: int
 ) -> list[JobReturn]:
     """Run the jobs of a plain grid on lanes, each as soon as one is free, and return them in the order given.
 
@@ -86,18 +86,18 @@ def launch(
     ended: dict[int, Ended] = {}
     lanes = open_lanes()
     many = f"{lanes.capacity} lane{'s' if lanes.capacity > 1 else ''}"
-    _say(f"Launching {len(batch)} jobs on {many}, whose output goes to {lanes.folder}")
+    _log_line(f"Launching {len(batch)} jobs on {many}, whose output goes to {lanes.folder}")
     try:
         with listening(leave):
             while waiting or len(ended) < len(started):
                 while waiting and len(started) - len(ended) < lanes.capacity:
                     work = waiting.popleft()
-                    _say(f"\t#{work.number} : {_shown(work)}")
+                    _log_line(f"\t#{work.number} : {_listed(work)}")
                     lanes.start(work)
                     started[work.number] = work
                 for one in lanes.wait(1.0):
                     ended[one.number] = one
-                    _say(f"\t#{one.number} {_told(one, started[one.number], shared)}")
+                    _log_line(f"\t#{one.number} {_summary(one, started[one.number], shared)}")
     except (KeyboardInterrupt, SystemExit):
         lanes.stop()
         raise
@@ -105,7 +105,7 @@ def launch(
         lanes.close()
     failed = [f"#{number}" for number, one in sorted(ended.items()) if one.error]
     if failed:
-        _say(f"{len(failed)} of {len(batch)} jobs failed: {', '.join(failed)}")
+        _log_line(f"{len(failed)} of {len(batch)} jobs failed: {', '.join(failed)}")
     return [_job_return(ended[number], overrides) for number, overrides in enumerate(batch, first)]
 
 
@@ -126,11 +126,11 @@ def share(index: int, lanes: int, gpus: Sequence[str], cores: int, environment: 
     return part
 
 
-def _shown(work: Work) -> str:
+def _listed(work: Work) -> str:
     return " ".join(filter_overrides(work.overrides))
 
 
-def _told(ended: Ended, work: Work, shared: Collection[str]) -> str:
+def _summary(ended: Ended, work: Work, shared: Collection[str]) -> str:
     """Return in words how a job ended, and where to read on.
 
     Args:
@@ -158,7 +158,7 @@ def _job_return(ended: Ended, overrides: Sequence[str]) -> JobReturn:
     return returned
 
 
-def _say(line: str) -> None:
+def _log_line(line: str) -> None:
     """Log a line as Hydra's own launchers do, or print it where the app has switched Hydra's logging off."""
     if log.isEnabledFor(logging.INFO) and log.hasHandlers():
         log.info(line)

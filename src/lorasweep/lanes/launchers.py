@@ -10,7 +10,7 @@ from omegaconf import OmegaConf, open_dict
 
 from lorasweep.interruption import EXIT_CODES
 from lorasweep.lanes.tracebacks import formatted
-from lorasweep.lanes.work import Ended, Work, failed, in_a_line, outcome, show_trace
+from lorasweep.lanes.work import Ended, Work, failure_reason, job_ended, job_failed, show_trace
 from lorasweep.text.grammar import quoted
 
 
@@ -47,10 +47,10 @@ class OneAfterAnother:
         except SystemExit as leaving:
             if leaving.code in EXIT_CODES:
                 raise
-            return [Ended(work.number, error=in_a_line(leaving), trace=formatted(leaving))]
+            return [Ended(work.number, error=failure_reason(leaving), trace=formatted(leaving))]
         except Exception as error:  # the job could not even be composed
-            return [failed(work.number, error)]
-        return [outcome(work.number, returned)]
+            return [job_failed(work.number, error)]
+        return [job_ended(work.number, returned)]
 
     def stop(self) -> None:
         """Drop what has not begun; nothing can be running while this is called."""
@@ -91,9 +91,9 @@ class Batches:
             returned = self._launcher.launch(self._overrides(batch), batch[0].number)
         except Exception as error:  # of one job or of the launcher: it does not say what became of the others
             show_trace(error)
-            reason = f"{type(self._launcher).__name__} failed: {in_a_line(error)}"
+            reason = f"{type(self._launcher).__name__} failed: {failure_reason(error)}"
             return [Ended(work.number, error=reason, crashed=True) for work in batch]
-        return [outcome(work.number, job) for work, job in zip(batch, returned, strict=True)]
+        return [job_ended(work.number, job) for work, job in zip(batch, returned, strict=True)]
 
     def stop(self) -> None:
         """Drop what has not begun; nothing can be running while this is called."""

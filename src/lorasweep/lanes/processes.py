@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from lorasweep.interruption import SIGNALS
-from lorasweep.lanes.work import Ended, Work, last_words
+from lorasweep.lanes.work import Ended, Work, log_tail
 
 FROM_OUTSIDE = (signal.SIGKILL, *SIGNALS)
 """What kills a process that has done nothing wrong; others (SIGSEGV, SIGABRT) it draws on itself."""
@@ -55,7 +55,7 @@ class Lane:
         self.connection.close()
 
 
-class Processes:
+class ProcessLanes:
     """Child processes as lanes, started when they are first needed, replaced when they die.
 
     They run in sessions of their own, so a Ctrl-C in the terminal reaches only this process, whose `stop` passes it
@@ -109,7 +109,7 @@ class Processes:
                     self._receive(lane)
                 elif lane.process.poll() is not None:
                     # It may have answered between the two looks.
-                    self._receive(lane) if lane.connection.poll() else self._bury(lane)
+                    self._receive(lane) if lane.connection.poll() else self._mark_dead(lane)
             if left == 0.0:
                 break
         ended, self._ended = self._ended, []
@@ -158,7 +158,7 @@ class Processes:
             if lane.work is None:
                 if lane.process.poll() is None:
                     return lane
-                self._bury(lane)  # it died while it had nothing to do
+                self._mark_dead(lane)  # it died while it had nothing to do
         unused = [index for index in range(self.capacity) if index not in self._lanes]
         if not unused:
             raise RuntimeError(f"all {self.capacity} lanes are busy")
@@ -190,7 +190,7 @@ class Processes:
         try:
             answer = lane.connection.recv_bytes()
         except (EOFError, OSError):
-            self._bury(lane)
+            self._mark_dead(lane)
             return
         try:
             ended: Ended = pickle.loads(answer)
@@ -198,7 +198,7 @@ class Processes:
             ended = Ended(lane.work.number, error=f"what the task returned cannot be read: {error}")  # type: ignore[union-attr]
         self._end(lane, ended)
 
-    def _bury(self, lane: Lane) -> None:
+    def _mark_dead(self, lane: Lane) -> None:
         """Note the death of a lane and forget it; its successor is started when it is needed."""
         with suppress(subprocess.TimeoutExpired):  # its end of the connection closes a little before it is dead
             lane.process.wait(LEAVE_S)
@@ -206,7 +206,7 @@ class Processes:
         del self._lanes[lane.index]
         if lane.work is not None:
             code = lane.process.returncode
-            reason = f"{lane} {_death(code)}; {last_words(lane.log)}"
+            reason = f"{lane} {_death(code)}; {log_tail(lane.log)}"
             self._end(lane, Ended(lane.work.number, error=reason, crashed=True, outside=-code in FROM_OUTSIDE))
 
     def _end(self, lane: Lane, ended: Ended) -> None:

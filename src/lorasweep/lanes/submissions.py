@@ -17,7 +17,7 @@ from typing import Any
 
 from hydra.core.singleton import Singleton
 
-from lorasweep.lanes.work import Ended, Work, in_a_line, last_words, outcome
+from lorasweep.lanes.work import Ended, Work, failure_reason, job_ended, log_tail
 
 LOOK_S = 0.5  # between two looks for results
 ASK_S = 5.0  # between two questions to SLURM: it serves the whole cluster
@@ -73,7 +73,7 @@ class Submissions:
                 Singleton.get_state(),
             )
         except Exception as error:
-            self._ended.append(Ended(work.number, error=f"submitting failed: {in_a_line(error)}"))
+            self._ended.append(Ended(work.number, error=f"submitting failed: {failure_reason(error)}"))
         else:
             self._running.append(Submission(work, job))
 
@@ -181,13 +181,13 @@ class Submissions:
 
 def _result(running: Submission) -> Ended:
     try:
-        return outcome(running.work.number, running.job.result())
+        return job_ended(running.work.number, running.job.result())
     except Exception as error:
-        said = f"{running} failed: {in_a_line(error)}"
+        said = f"{running} failed: {failure_reason(error)}"
         return Ended(running.work.number, error=said, trace=str(error))  # submitit's report has the traceback in it
 
 
 def _lost(running: Submission) -> Ended:
     reason = f"{running} left without a result: it was killed, or its task left by itself"
-    said = f"{reason}; {last_words(running.job.paths.stderr)}"
+    said = f"{reason}; {log_tail(running.job.paths.stderr)}"
     return Ended(running.work.number, error=said, crashed=True, outside=True)

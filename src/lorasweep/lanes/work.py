@@ -52,7 +52,7 @@ class Ended:
         error: one line that says why the task did not return; None if it did.
         trace: where it was raised, as text; None where nobody knows.
         crashed: the lane died, or the launcher failed, before it could say how the task ended. The task may have
-            told its trial all the same, and a job of a batch launcher may even be running still.
+            reported its result all the same, and a job of a batch launcher may even be running still.
         outside: it was stopped or killed by somebody else, which says nothing about the work.
         log: where the lane's output is.
         job: what Hydra says of the job, where it was asked for.
@@ -86,21 +86,21 @@ class Lanes(Protocol):
         """Give everything back; no work can be started afterwards."""
 
 
-def outcome(number: int, returned: JobReturn) -> Ended:
+def job_ended(number: int, returned: JobReturn) -> Ended:
     """Return what a finished Hydra job says: its value, or why it failed."""
     result = returned._return_value  # the property raises the task's exception and writes to stderr
     if returned.status is JobStatus.COMPLETED:
         return Ended(number, value=result)
-    return failed(number, result)
+    return job_failed(number, result)
 
 
-def failed(number: int, error: BaseException) -> Ended:
+def job_failed(number: int, error: BaseException) -> Ended:
     """Return that a task failed with `error`; HYDRA_FULL_ERROR=1 shows where it was raised."""
     show_trace(error)
-    return Ended(number, error=in_a_line(error), trace=formatted(error))
+    return Ended(number, error=failure_reason(error), trace=formatted(error))
 
 
-def in_a_line(error: BaseException) -> str:
+def failure_reason(error: BaseException) -> str:
     """Return type and message of an exception in one line of at most 500 characters.
 
     Messages written for the user are kept whole; of others, whose further lines are detail, the first line is.
@@ -111,14 +111,14 @@ def in_a_line(error: BaseException) -> str:
         text = message(error) or type(error).__name__
     else:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        told = lines[:1]
-        if told and told[0].endswith(":"):  # a report of another exception, such as submitit's with its traceback
-            told += [line for line in lines if RAISED.match(line)][-1:]
-        text = ": ".join([type(error).__name__, *(line.rstrip(":") for line in told)])
+        parts = lines[:1]
+        if parts and parts[0].endswith(":"):  # a report of another exception, such as submitit's with its traceback
+            parts += [line for line in lines if RAISED.match(line)][-1:]
+        text = ": ".join([type(error).__name__, *(line.rstrip(":") for line in parts)])
     return text if len(text) <= LONGEST_ERROR else text[: LONGEST_ERROR - 1] + "…"
 
 
-def last_words(log: Path) -> str:
+def log_tail(log: Path) -> str:
     """Name a log and quote its last line."""
     try:
         with open(log, "rb") as file:

@@ -21,11 +21,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from lorasweep.search.budget import counted, retried
+from lorasweep.search.budget import retried, spent
 from lorasweep.search.ranking import STATES, is_feasible, pareto_front, reason_of, seconds_of
 from lorasweep.search.settings import FINALS
-from lorasweep.search.stored import readable_text
-from lorasweep.search.traces import file_of
+from lorasweep.search.stored import with_readable_shares
+from lorasweep.search.traces import trace_path
 from lorasweep.search.wording import settings, trial_name
 from lorasweep.text.durations import duration, roughly
 from lorasweep.text.lines import STATE_COLOURS, print_line
@@ -59,7 +59,7 @@ class Standing:
 def standing(study: optuna.Study) -> Standing:
     """Read where the study stands."""
     trials = study.get_trials(deepcopy=False)
-    done = counted(trials)
+    done = spent(trials)
     good = [trial for trial in done if trial.state == TrialState.COMPLETE and is_feasible(trial)]
     single = len(study.directions) == 1
     best: FrozenTrial | None = None
@@ -209,7 +209,7 @@ class Board:
     def _trace(self, trial: FrozenTrial) -> str:
         """Return where the traceback of a failed trial is, if it has one."""
         folder = self._study.user_attrs.get("folder") if trial.state == TrialState.FAIL else None
-        trace = None if folder is None else file_of(Path(folder), self._study.study_name, trial.number)
+        trace = None if folder is None else trace_path(Path(folder), self._study.study_name, trial.number)
         return f"traceback in {trace}" if trace is not None and trace.exists() else ""
 
     def _opening(self) -> list[str | Text]:
@@ -217,7 +217,7 @@ class Board:
         facts += [f"{self._standing.done} finished already"] if self._standing.done else []
         facts += [f"{self._capacity} at a time"] if self._capacity > 1 else []
         width = max(map(len, self._space), default=0)
-        space = [f"  {key.ljust(width)}  {readable_text(sweep)}" for key, sweep in self._space.items()]
+        space = [f"  {key.ljust(width)}  {with_readable_shares(sweep)}" for key, sweep in self._space.items()]
         return [Text.assemble((self._title, "bold"), ": " + ", ".join(facts)), *space]
 
     def _progress(self) -> str:

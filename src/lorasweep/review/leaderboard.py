@@ -15,33 +15,19 @@ import optuna
 from rich.console import Console
 from rich.text import Text
 
-from lorasweep.search.ranking import Row, best, remarks, rows
-from lorasweep.search.stored import readable
-from lorasweep.search.wording import overrides, parameter, settings
+from lorasweep.search.ranking import RankedTrial, best, remarks
+from lorasweep.search.stored import from_stored
+from lorasweep.search.wording import as_overrides, parameter, settings
 from lorasweep.text.durations import duration
 from lorasweep.text.lines import STATE_COLOURS, print_line
 from lorasweep.text.names import short_names
 from lorasweep.text.values import score
 
-__all__ = [
-    "Row",
-    "as_csv",
-    "as_json",
-    "best",
-    "lines",
-    "next_steps",
-    "remarks",
-    "rows",
-    "show",
-    "show_pairs",
-    "summary",
-]
-
 INDENT = " " * 6
 ENDLESS = 1 << 20  # columns of what is no terminal: a pipe, a file
 
 
-def as_json(study: optuna.Study, ranked: Sequence[Row]) -> dict[str, Any]:
+def as_json(study: optuna.Study, ranked: Sequence[RankedTrial]) -> dict[str, Any]:
     """Return the leaderboard as plain data: `study`, `directions`, `trials`, best first; numbers are finite or None."""
     return {
         "study": study.study_name,
@@ -52,7 +38,7 @@ def as_json(study: optuna.Study, ranked: Sequence[Row]) -> dict[str, Any]:
                 "version": row.version,
                 "state": row.state,
                 "values": _plain(row.values),
-                "params": _plain({key: readable(value) for key, value in row.params.items()}),
+                "params": _plain({key: from_stored(value) for key, value in row.params.items()}),
                 "seconds": _plain(row.seconds),
                 "reason": row.reason or None,
             }
@@ -61,7 +47,7 @@ def as_json(study: optuna.Study, ranked: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def as_csv(study: optuna.Study, ranked: Sequence[Row]) -> str:
+def as_csv(study: optuna.Study, ranked: Sequence[RankedTrial]) -> str:
     """Return the leaderboard as a table of comma-separated values with a head, best first.
 
     Columns: number, version, state, one of value and spread per objective, n, feasible, pareto, `params_<key>`,
@@ -84,7 +70,9 @@ def as_csv(study: optuna.Study, ranked: Sequence[Row]) -> str:
         pairs = zip(values, row.spread or (None,) * len(names), strict=True)
         cells = [row.number, row.version, row.state, *(cell for pair in pairs for cell in pair)]
         cells += [row.n or None, row.feasible, row.pareto]
-        cells += [readable(row.params.get(key, "")) for key in params] + [row.metrics.get(name, "") for name in metrics]
+        cells += [from_stored(row.params.get(key, "")) for key in params] + [
+            row.metrics.get(name, "") for name in metrics
+        ]
         table.writerow([*cells, row.seconds, row.folder, row.refit, row.reason])
     return out.getvalue()
 
@@ -97,7 +85,9 @@ def value_names(study: optuna.Study) -> list[str]:
     return ["value"] if count == 1 else [f"value_{index}" for index in range(count)]
 
 
-def show(study: optuna.Study, ranked: Sequence[Row], console: Console | None = None, *, top: int | None = None) -> None:
+def show(
+    study: optuna.Study, ranked: Sequence[RankedTrial], console: Console | None = None, *, top: int | None = None
+) -> None:
     """Print the leaderboard and what must be known to read it.
 
     Args:
@@ -125,7 +115,7 @@ def show_pairs(title: str, pairs: Mapping[str, str], console: Console | None = N
         print_line(Text.assemble("  ", (name.ljust(width), "dim"), "  ", value), console)
 
 
-def next_steps(ranked: Sequence[Row]) -> dict[str, str]:
+def about_best(ranked: Sequence[RankedTrial]) -> dict[str, str]:
     """Return where the best version is and the command that trains it again, by name; of several objectives the front.
 
     Args:
@@ -138,10 +128,10 @@ def next_steps(ranked: Sequence[Row]) -> dict[str, str]:
     steps = {"best": " in ".join(filter(None, [top.version or f"trial {top.number}", top.folder]))}
     if top.refit:
         steps["refit"] = f"on all images in {top.refit}"
-    return steps | ({"again": top.command} if top.command else {"parameters": overrides(top.params)})
+    return steps | ({"again": top.command} if top.command else {"parameters": as_overrides(top.params)})
 
 
-def summary(ranked: Sequence[Row]) -> str:
+def summary(ranked: Sequence[RankedTrial]) -> str:
     """Return a study in a line: `12 trials (5 complete, 6 pruned, 1 failed), best 0.7812 (FuzzyBear v9)`."""
     count = {state: sum(row.state == state for row in ranked) for state in dict.fromkeys(row.state for row in ranked)}
     text = f"{len(ranked)} trials"
@@ -152,7 +142,7 @@ def summary(ranked: Sequence[Row]) -> str:
     return f"{text}, {front} on the Pareto front" if front else text
 
 
-def lines(study: optuna.Study, ranked: Sequence[Row], width: int) -> list[Text]:
+def lines(study: optuna.Study, ranked: Sequence[RankedTrial], width: int) -> list[Text]:
     """Return the leaderboard in lines of at most `width` columns, but for reasons, which are printed whole.
 
     As a table with the reasons in its last column; where that is too wide, with each reason below its row; where
@@ -174,12 +164,12 @@ def _cut(line: Text) -> Text:
     return line
 
 
-def _table(study: optuna.Study, ranked: Sequence[Row], names: Mapping[str, str]) -> list[Text]:
+def _table(study: optuna.Study, ranked: Sequence[RankedTrial], names: Mapping[str, str]) -> list[Text]:
     """Return a head and a line per row, all of the same length."""
     repeated, versions = any(row.n > 1 for row in ranked), any(row.version for row in ranked)
     objectives = value_names(study)
 
-    def cells(place: int, row: Row) -> list[str]:
+    def cells(place: int, row: RankedTrial) -> list[str]:
         found = [_mark(place, row), str(row.number), row.state, *_values(row, len(objectives))]
         found += [str(row.n or "")] if repeated else []
         found += [parameter(row.params[key]) if key in row.params else "" for key in names]
@@ -206,7 +196,7 @@ def _table(study: optuna.Study, ranked: Sequence[Row], names: Mapping[str, str])
     return result
 
 
-def _stacked(ranked: Sequence[Row], names: Mapping[str, str]) -> list[Text]:
+def _stacked(ranked: Sequence[RankedTrial], names: Mapping[str, str]) -> list[Text]:
     result: list[Text] = []
     for place, row in enumerate(ranked, 1):
         values = ", ".join(value for value in _values(row, max(1, len(row.values))) if value)
@@ -221,14 +211,14 @@ def _stacked(ranked: Sequence[Row], names: Mapping[str, str]) -> list[Text]:
     return result
 
 
-def _mark(place: int, row: Row) -> str:
+def _mark(place: int, row: RankedTrial) -> str:
     """Return the place of a complete trial; `*` on the Pareto front, where there are no places."""
     if row.pareto:
         return "*"
     return str(place) if len(row.values) == 1 and row.feasible else ""
 
 
-def _values(row: Row, count: int) -> list[str]:
+def _values(row: RankedTrial, count: int) -> list[str]:
     if not row.values:
         last = "" if row.last is None else f"({score(row.last[1])} at {row.last[0]})"
         return [last, *[""] * (count - 1)]

@@ -28,7 +28,7 @@ DPI = 110
 
 
 @dataclass
-class Drawn:
+class PlotReport:
     """What was drawn; true if anything was.
 
     Attributes:
@@ -43,7 +43,7 @@ class Drawn:
         return bool(self.files)
 
 
-def draw(study: optuna.Study, folder: Path) -> Drawn:
+def draw_plots(study: optuna.Study, folder: Path) -> PlotReport:
     """Draw what makes sense for the study: `<folder>/<name>.png`.
 
     Names: history, importance, parallel, slice, contour (these five once per objective: `history-<objective>`),
@@ -55,11 +55,11 @@ def draw(study: optuna.Study, folder: Path) -> Drawn:
     import matplotlib.pyplot as plt
     import numpy as np
 
-    drawn = Drawn()
+    drawn = PlotReport()
     with _quiet_agg():
         study = _short(study)
         others = set(plt.get_fignums())  # of the program around us
-        for name, plot, tidy, why_not in _plans(study):
+        for name, plot, tidy, why_not in _planned(study):
             path = folder / f"{name}.png"
             try:
                 if why_not is None:
@@ -87,10 +87,10 @@ def draw(study: optuna.Study, folder: Path) -> Drawn:
 
 
 Target = Callable[[FrozenTrial], float] | None
-Plan = tuple[str, Callable[[], Any], Callable[[list[Any]], None], str | None]
+PlannedPlot = tuple[str, Callable[[], Any], Callable[[list[Any]], None], str | None]
 
 
-def _plans(study: optuna.Study) -> Iterator[Plan]:
+def _planned(study: optuna.Study) -> Iterator[PlannedPlot]:
     """Yield of each plot its name, how Optuna draws it, how it becomes readable, and why not if it makes no sense."""
     from optuna.visualization import matplotlib as plots
 
@@ -108,7 +108,7 @@ def _plans(study: optuna.Study) -> Iterator[Plan]:
         about = {"target": target, "target_name": objective}
         maximize = study.directions[index] == StudyDirection.MAXIMIZE
         best = _best(complete, index, maximize, names)
-        history = partial(progress_plot.draw, trials, index, objective, maximize, names)
+        history = partial(progress_plot.draw_progress, trials, index, objective, maximize, names)
         yield f"history{end}", history, looks.history, None if complete else "no trial is complete"
         importance = partial(plots.plot_param_importances, study, params=varied, **about)
         yield f"importance{end}", importance, partial(looks.importance, objective), nothing

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 NAMED = 24  # trials up to which each has its version below its number
 
 
-def draw(trials: Sequence[FrozenTrial], index: int, objective: str, maximize: bool, names: Mapping[int, str]) -> Axes:
+def draw_progress(
+    trials: Sequence[FrozenTrial], index: int, objective: str, maximize: bool, names: Mapping[int, str]
+) -> Axes:
     """Draw a study's trials in order: complete, pruned (at their last report) and failed ones, and the best so far.
 
     Values far worse than the others stand at the edge, with an arrow; how many and how far is said below the title.

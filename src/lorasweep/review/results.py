@@ -11,16 +11,16 @@ import yaml
 
 from lorasweep import files
 from lorasweep.review.leaderboard import as_csv
-from lorasweep.search.ranking import Row, best
-from lorasweep.search.stored import readable
+from lorasweep.search.ranking import RankedTrial, best
+from lorasweep.search.stored import from_stored
 
 
-def results(ranked: Sequence[Row]) -> dict[str, Any] | None:
+def results(ranked: Sequence[RankedTrial]) -> dict[str, Any] | None:
     """Return what the search found, in the keys of Hydra's Optuna plugin; None where no trial is good.
 
     One objective: `name`, `best_params`, `best_value`, and besides `best_trial`, its number. Several: `name` and
     `solutions`, the Pareto front, each with `params`, `values` and `trial`. Values of finalists are means over their
-    trainings.
+    runs.
     """
     top = best(ranked)
     if top is not None:
@@ -35,7 +35,7 @@ def results(ranked: Sequence[Row]) -> dict[str, Any] | None:
     return None
 
 
-def write_results(study: optuna.Study, ranked: Sequence[Row], folder: Path) -> list[Path]:
+def write_results(study: optuna.Study, ranked: Sequence[RankedTrial], folder: Path) -> list[Path]:
     """Write `leaderboard.csv` and, where a trial is good, `optimization_results.yaml` into `folder`.
 
     Returns:
@@ -55,4 +55,4 @@ def write_results(study: optuna.Study, ranked: Sequence[Row], folder: Path) -> l
 
 
 def _readable(params: dict[str, Any]) -> dict[str, Any]:
-    return {key: readable(value) for key, value in params.items()}
+    return {key: from_stored(value) for key, value in params.items()}

@@ -21,7 +21,7 @@ RETRY_OF = "retry_of"
 """Attribute of a trial that goes on with another one: that one's number."""
 
 
-def counted(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+def spent(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     """Return the trials that use up the budget: finished ones, unless a retry stands in for them."""
     replaced = retried(trials)
     return [t for t in trials if t.state.is_finished() and t.number not in replaced]
@@ -40,7 +40,7 @@ def failures(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     outside = (KILLED, ORPHANED)
     return [
         trial
-        for trial in counted(trials)
+        for trial in spent(trials)
         if trial.state is TrialState.FAIL
         and not trial.user_attrs.get(INTERRUPTED)
         and trial.user_attrs.get(LOST) not in outside

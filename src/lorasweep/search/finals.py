@@ -20,7 +20,7 @@ from lorasweep.search.settings import Settings
 
 @dataclass(frozen=True)
 class Extra:
-    """One more training of a configuration of the search.
+    """One more run of a configuration of the search.
 
     Attributes:
         of: the search trial's number.
@@ -71,7 +71,7 @@ def folds(ranking: Sequence[int], settings: Settings) -> list[Extra]:
 
 
 def refit(best: int, settings: Settings) -> list[Extra]:
-    """Return the winner's training on all images."""
+    """Return the winner's run on all images."""
     return [Extra(best, "refit", 1, tuple(settings.refit_overrides))] if settings.refit_overrides else []
 
 

@@ -1,4 +1,4 @@
-"""Which trial a job runs: told through its environment, which every launcher passes on."""
+"""Which trial a job runs: passed on through its environment, which every launcher passes on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LAUNCHERS = (
 """Loggers that print every job's overrides."""
 
 
-class Discretion(logging.Filter):
+class RedactIdentityFilter(logging.Filter):
     """Leaves identities out of what launchers log: nobody can read them, and a storage's URL may hold a password."""
 
     _LONG = re.compile(rf" ?\+hydra\.job\.env_set\.{VARIABLE}='[^']*'")
@@ -37,12 +37,12 @@ def keep_out_of_logs() -> None:
     """Let the known launchers log no identities; calling it again changes nothing."""
     for name in LAUNCHERS:
         logger = logging.getLogger(name)
-        if not any(isinstance(known, Discretion) for known in logger.filters):
-            logger.addFilter(Discretion())
+        if not any(isinstance(known, RedactIdentityFilter) for known in logger.filters):
+            logger.addFilter(RedactIdentityFilter())
 
 
 @dataclass(frozen=True)
-class Identity:
+class TrialIdentity:
     """All that a job must know to report to its study from anywhere.
 
     Attributes:
@@ -51,7 +51,7 @@ class Identity:
         trial_id: the trial's in its storage.
         number: the trial's in its study.
         pruner: the pruner as a plain dict with `_target_`; None prunes never.
-        lease_s: seconds that a sign of life is good for.
+        lease_s: seconds that a lease on the trial lasts.
         constraints: texts such as `seconds <= 600`, checked when the trial finishes.
         folder: the study's, for pictures that trials attach and tracebacks; None keeps none.
     """
@@ -71,7 +71,7 @@ class Identity:
         return f"+hydra.job.env_set.{VARIABLE}='{text}'"
 
     @classmethod
-    def from_environment(cls) -> Identity | None:
+    def from_environment(cls) -> TrialIdentity | None:
         """Return the identity of this process's current job; None outside a study."""
         text = os.environ.get(VARIABLE)
         if not text:

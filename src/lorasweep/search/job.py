@@ -24,13 +24,13 @@ from lorasweep.lanes.tracebacks import formatted
 from lorasweep.search import choices
 from lorasweep.search.budget import INTERRUPTED, RETRY_OF
 from lorasweep.search.constraint import SECONDS, constrain
-from lorasweep.search.identity import Identity
-from lorasweep.search.lease import LEASE, LeaseKeeper, signature
+from lorasweep.search.identity import TrialIdentity
+from lorasweep.search.lease import LEASE, LeaseKeeper, this_process
 from lorasweep.search.optuna_internals import storage_of, study_id_of
-from lorasweep.search.place import whole
+from lorasweep.search.place import with_password
 from lorasweep.search.plain import as_number, as_numbers, as_plain
 from lorasweep.search.storage import is_outage, open_storage
-from lorasweep.search.traces import keep
+from lorasweep.search.traces import write_trace
 
 _ATTACHED: ContextVar[tuple[str, optuna.Study] | None] = ContextVar("study", default=None)
 
@@ -51,7 +51,7 @@ def attached(url: str, study: optuna.Study) -> Iterator[None]:
 @contextmanager
 def opened() -> Iterator[Trial | None]:
     """Open the trial that this process's environment names; see `lorasweep.search.trial`."""
-    identity = Identity.from_environment()
+    identity = TrialIdentity.from_environment()
     if identity is None:
         yield None
         return
@@ -82,18 +82,18 @@ class Trial:
         identity: which trial.
     """
 
-    def __init__(self, study: optuna.Study, identity: Identity) -> None:
+    def __init__(self, study: optuna.Study, identity: TrialIdentity) -> None:
         self._study, self._identity = study, identity
         self._storage = storage_of(study)
         self._trial = optuna.trial.Trial(study, identity.trial_id)
         self._began = time.monotonic()
-        self._told = self._frozen().state.is_finished()
+        self._ended = self._frozen().state.is_finished()
         lease = self._frozen().user_attrs.get(LEASE) or {}
-        mine = signature()
-        # In the sweeper's own process the sweeper's keeper signs already.
-        signed = (lease.get("host"), lease.get("pid")) == (mine["host"], mine["pid"])
-        self._keeper = None if signed else LeaseKeeper(self._storage, identity.lease_s)
-        if self._keeper is not None and not self._told:
+        mine = this_process()
+        # In the sweeper's own process the sweeper's keeper holds the lease already.
+        held = (lease.get("host"), lease.get("pid")) == (mine["host"], mine["pid"])
+        self._keeper = None if held else LeaseKeeper(self._storage, identity.lease_s)
+        if self._keeper is not None and not self._ended:
             self._keeper.take(identity.trial_id)
         self._go_on_from_predecessor()
 
@@ -152,7 +152,7 @@ class Trial:
             ValueError: the value is no number.
         """
         if self._frozen().state.is_finished():
-            return "the study has given this trial up: it had shown no sign of life"
+            return "the study has given this trial up: it had shown no heartbeat"
         if value is None or len(self._study.directions) > 1:
             return None
         number = as_number(value)
@@ -220,7 +220,7 @@ class Trial:
         """
         trace = None if error is None else formatted(error)
         if trace is not None and self._identity.folder is not None:
-            keep(Path(self._identity.folder), self.study_name, self.number, trace)
+            write_trace(Path(self._identity.folder), self.study_name, self.number, trace)
         self._close_with(TrialState.FAIL, reason=reason)
 
     def interrupt(self) -> None:
@@ -228,7 +228,7 @@ class Trial:
         self._close_with(TrialState.FAIL, reason="interrupted", **{INTERRUPTED: True})
 
     def close(self) -> None:
-        """Stop signing for the trial."""
+        """Stop renewing the lease on the trial."""
         if self._keeper is not None:
             self._keeper.close()
 
@@ -241,10 +241,10 @@ class Trial:
         if SECONDS not in self._frozen().user_attrs:
             self.note(seconds=self._seconds())
         through_outages(lambda: self._study.tell(self._trial, values, state, skip_if_finished=True))
-        self._told = True
+        self._ended = True
 
     def _finished(self) -> bool:
-        return self._told or self._frozen().state.is_finished()
+        return self._ended or self._frozen().state.is_finished()
 
     def _frozen(self) -> FrozenTrial:
         found: FrozenTrial = through_outages(lambda: self._storage.get_trial(self._identity.trial_id))
@@ -252,7 +252,7 @@ class Trial:
 
     def _go_on_from_predecessor(self) -> None:
         """Take over the values that earlier attempts reported: the continuation will not report them again."""
-        if self._told or len(self._study.directions) > 1:
+        if self._ended or len(self._study.directions) > 1:
             return
         known = set(self._frozen().intermediate_values)
         for attempt in self.attempts:
@@ -275,7 +275,7 @@ class Trial:
 def through_outages(action: Callable[[], Any]) -> Any:
     """Do something with the storage; where a server is away for a moment, try again for about a minute.
 
-    A training of hours must not be lost because a database was restarted.
+    A run of hours must not be lost because a database was restarted.
     """
     for wait in OUTAGE_WAITS:
         try:
@@ -287,7 +287,7 @@ def through_outages(action: Callable[[], Any]) -> Any:
     return action()
 
 
-def _study(identity: Identity) -> optuna.Study:
+def _study(identity: TrialIdentity) -> optuna.Study:
     held = _ATTACHED.get()
     if held is not None and held[0] == identity.storage and held[1].study_name == identity.study:
         return held[1]
@@ -295,5 +295,8 @@ def _study(identity: Identity) -> optuna.Study:
     pruner = choices.pruner(identity.pruner)
     # The job draws nothing: the sweeper asked, with the real sampler.
     return optuna.load_study(
-        study_name=identity.study, storage=open_storage(whole(identity.storage)), sampler=RandomSampler(), pruner=pruner
+        study_name=identity.study,
+        storage=open_storage(with_password(identity.storage)),
+        sampler=RandomSampler(),
+        pruner=pruner,
     )

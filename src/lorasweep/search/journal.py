@@ -141,7 +141,7 @@ class JournalFile(BaseJournalBackend):
     def _mend(self, file: int) -> None:
         """Make the journal end in a whole line, with the lock held: usually one look at its last byte.
 
-        A whole operation that lacks only the line's end gets it: its writer died before it could be told that the
+        A whole operation that lacks only the line's end gets it: its writer died before it could learn that the
         operation was done, and every other process would have seen it. A part of one is cut off: nobody has seen it.
         """
         size = os.fstat(file).st_size

@@ -1,7 +1,7 @@
-"""Signs of life: who runs a trial, and whether they still do. Works on every storage, for jobs never started too.
+"""Leases on trials: who runs one, and whether they still do. Works on every storage, for jobs never started too.
 
-A trial's `lease` attribute names host, process and an expiry that its holder puts off again and again. A trial is
-dead once the lease has run out, or at once if it was held by a process of this host that is gone.
+A trial's `lease` attribute names host, process and an expiry that its holder renews again and again: its heartbeat.
+A trial is dead once the lease has run out, or at once if it was held by a process of this host that is gone.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def host() -> str:
     return socket.gethostname()
 
 
-def signature() -> dict[str, Any]:
+def this_process() -> dict[str, Any]:
     """Return who this process is: host, pid, the process's start (seconds since 1970), and the batch job, if any."""
     job = next((os.environ[name] for name in JOB_VARIABLES if name in os.environ), None)
     return {"host": host(), "pid": os.getpid(), "started": psutil.Process().create_time(), "job": job}
@@ -54,9 +54,9 @@ def dead(trial: FrozenTrial, lease_s: float, now: float) -> str | None:
         now: seconds since 1970.
     """
     lease = trial.user_attrs.get(LEASE)
-    if lease is None:  # its sweeper died between asking for it and signing
+    if lease is None:  # its sweeper died between asking for it and taking a lease
         began = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
-        return "nobody ever signed for it" if now > began + lease_s else None
+        return "nobody ever took a lease on it" if now > began + lease_s else None
     if lease["host"] == host():
         try:
             if abs(psutil.Process(lease["pid"]).create_time() - lease["started"]) < 1:
@@ -64,49 +64,52 @@ def dead(trial: FrozenTrial, lease_s: float, now: float) -> str | None:
         except psutil.NoSuchProcess:
             pass
         return f"{holder(lease)} is gone"
-    return f"no sign of life from {holder(lease)}" if now > lease["expires"] else None
+    return f"no heartbeat from {holder(lease)}" if now > lease["expires"] else None
 
 
 class LeaseKeeper:
-    """Keeps signing for trials from a thread of its own, as long as this process lives.
+    """Renews leases on trials from a thread of its own, as long as this process lives.
 
     Args:
         storage: where the trials are.
-        lease_s: how long a signature is good for; it is renewed three times as often.
+        lease_s: how long a lease lasts; it is renewed three times as often.
+
+    Attributes:
+        lost: ids of the trials that were ended by somebody else while this process held their lease.
     """
 
     def __init__(self, storage: BaseStorage, lease_s: float) -> None:
         self._storage, self._lease_s = storage, lease_s
-        self._mine = signature()
+        self._mine = this_process()
         self._held: set[int] = set()
         self.lost: set[int] = set()
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._renew, name="leases", daemon=True)
+        self._thread = threading.Thread(target=self._keep_renewing, name="leases", daemon=True)
         self._thread.start()
 
     def take(self, trial_id: int) -> None:
-        """Sign for a trial now, and from now on."""
-        self._sign(trial_id)
+        """Take the lease on a trial, and renew it from now on."""
+        self._renew_lease(trial_id)
         with self._lock:
             self._held.add(trial_id)
 
     def drop(self, trial_id: int) -> None:
-        """Stop signing for a trial."""
+        """Stop renewing the lease on a trial."""
         with self._lock:
             self._held.discard(trial_id)
 
     def close(self) -> None:
-        """Stop signing at all."""
+        """Stop renewing leases."""
         self._stop.set()
         self._thread.join(timeout=5)
 
-    def _sign(self, trial_id: int) -> None:
+    def _renew_lease(self, trial_id: int) -> None:
         self._storage.set_trial_user_attr(
             trial_id, LEASE, self._mine | {"expires": round(time.time() + self._lease_s, 1)}
         )
 
-    def _renew(self) -> None:
+    def _keep_renewing(self) -> None:
         while not self._stop.wait(self._lease_s / 3):
             with self._lock:
                 held = list(self._held)
@@ -114,9 +117,9 @@ class LeaseKeeper:
                 try:
                     lease = self._storage.get_trial(trial_id).user_attrs.get(LEASE)
                     if lease and (lease["host"], lease["pid"]) != (self._mine["host"], self._mine["pid"]):
-                        self.drop(trial_id)  # the job has started and signs for itself
+                        self.drop(trial_id)  # the job has started and holds the lease itself
                     else:
-                        self._sign(trial_id)
+                        self._renew_lease(trial_id)
                 except (UpdateFinishedTrialError, KeyError):
                     self.lost.add(trial_id)
                     self.drop(trial_id)

@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from lorasweep.errors import UserError
 from lorasweep.search.budget import retried
 from lorasweep.search.settings import FINALS, SPARE
-from lorasweep.search.storage import journal_url, open_storage, resolved, shown
+from lorasweep.search.storage import journal_url, open_storage, redacted, resolved
 from lorasweep.search.study import load_finals
 from lorasweep.text.names import nearest
 from lorasweep.text.shell import shell_quoted
@@ -22,7 +22,7 @@ _TITLE = "There is no such study"
 
 
 @dataclass(frozen=True)
-class Found:
+class StoredStudy:
     """A study and what belongs to it.
 
     Attributes:
@@ -41,14 +41,14 @@ class Found:
         if self.url.startswith("grpc://"):
             return None
         # The dashboard knows a journal by its path, and a database by its URL.
-        command = ["optuna-dashboard", _near(Path(rest)) if scheme == "journal" else shown(self.url)]
+        command = ["optuna-dashboard", _near(Path(rest)) if scheme == "journal" else redacted(self.url)]
         artifacts = Path(self.study.user_attrs.get("folder") or ".", "artifacts")
         if artifacts.is_dir():
             command += ["--artifact-dir", _near(artifacts)]
         return " ".join(map(shell_quoted, command))
 
 
-def find(name: str, output_root: Path, url: str | None = None) -> Found:
+def find_study(name: str, output_root: Path, url: str | None = None) -> StoredStudy:
     """Return a study by its name.
 
     Args:
@@ -62,10 +62,10 @@ def find(name: str, output_root: Path, url: str | None = None) -> Found:
     usual = output_root / "studies" / name / "journal.log"
     if url is None and usual.is_file() and name in _inside(journal_url(usual)):  # without reading all the others
         return _open(name, journal_url(usual))
-    there = places(output_root, url)
+    there = study_urls(output_root, url)
     if name in there:
         return _open(name, there[name])
-    where = str(output_root / "studies") if url is None else shown(url)
+    where = str(output_root / "studies") if url is None else redacted(url)
     near = nearest(name, there)
     guess = f" Did you mean {near}?" if near else ""
     listed = f"there is {', '.join(there)}" if there else "there is none"
@@ -73,7 +73,7 @@ def find(name: str, output_root: Path, url: str | None = None) -> Found:
     raise UserError(f"no study {name!r} in {where}: {listed}{elsewhere}.{guess}", _TITLE)
 
 
-def places(output_root: Path, url: str | None = None) -> dict[str, str]:
+def study_urls(output_root: Path, url: str | None = None) -> dict[str, str]:
     """Return the URL of each study below `output_root`, or in the storage at `url`, by name, sorted.
 
     Raises:
@@ -92,7 +92,7 @@ def settled(names: Iterable[str], output_root: Path, url: str | None = None) -> 
         output_root: as `find` has it.
         url: likewise.
     """
-    there = places(output_root, url)
+    there = study_urls(output_root, url)
     found: set[tuple[str, int]] = set()
     for name in names:
         search = name.removesuffix(FINALS)
@@ -115,10 +115,10 @@ def _inside(url: str) -> list[str]:
     return [name for name in names if not name.endswith((FINALS, SPARE))]
 
 
-def _open(name: str, url: str) -> Found:
+def _open(name: str, url: str) -> StoredStudy:
     storage = open_storage(url, create=False)
     study = optuna.load_study(study_name=name, storage=storage, sampler=RandomSampler())
-    return Found(study, load_finals(name, storage), url)
+    return StoredStudy(study, load_finals(name, storage), url)
 
 
 def _near(path: Path) -> str:

@@ -1,7 +1,7 @@
 """The loop of a search: ask, start, wait, settle, until the budget is used up.
 
-In steady state: a lane that is free takes the next trial at once. Every result is told by the job itself; the loop
-only settles what a job could not tell.
+In steady state: a lane that is free takes the next trial at once. A job reports its result itself; the loop
+only ends what a job could not.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from optuna.trial import FrozenTrial, TrialState
 
 from lorasweep.errors import UserError
 from lorasweep.lanes.work import Ended, Lanes, Work
-from lorasweep.search.budget import DIED, INTERRUPTED, KILLED, counted, failures
+from lorasweep.search.budget import DIED, INTERRUPTED, KILLED, failures, spent
 from lorasweep.search.constraint import SECONDS, constrain
-from lorasweep.search.identity import Identity
+from lorasweep.search.identity import TrialIdentity
 from lorasweep.search.job import attached
 from lorasweep.search.lease import LEASE, LeaseKeeper, holder
 from lorasweep.search.optuna_internals import read_once, storage_of, trial_id_of
-from lorasweep.search.place import Place
+from lorasweep.search.place import StudyLocation
 from lorasweep.search.plain import as_numbers
 from lorasweep.search.report import Observer
-from lorasweep.search.retrying import STOPPED_BY, bury, reap, requeue
+from lorasweep.search.retrying import STOPPED_BY, mark_dead, reap, requeue
 from lorasweep.search.settings import Settings
-from lorasweep.search.traces import file_of, keep
+from lorasweep.search.traces import trace_path, write_trace
 
 REAP_S = 5.0
 """Seconds between two looks for trials whose process is gone."""
@@ -57,7 +57,7 @@ class Search:
     """
 
     study: optuna.Study
-    place: Place
+    place: StudyLocation
     settings: Settings
     lanes: Lanes
     observer: Observer
@@ -87,10 +87,10 @@ class Search:
         requeue(self.study, self.settings)
         trials = self.study.get_trials(deepcopy=False)
         self._before = frozenset(trial.number for trial in failures(trials))
-        self._left = self.budget - len(counted(trials))
+        self._left = self.budget - len(spent(trials))
         keeper = LeaseKeeper(storage_of(self.study), self.settings.lease_s)
         try:
-            with attached(self.place.shown, self.study):
+            with attached(self.place.redacted_url, self.study):
                 self._loop(keeper)
         except (KeyboardInterrupt, SystemExit, UserError):
             self._interrupt()
@@ -126,8 +126,8 @@ class Search:
                 return
             trial_id = trial_id_of(trial)
             keeper.take(trial_id)
-            identity = Identity(
-                storage=self.place.shown,
+            identity = TrialIdentity(
+                storage=self.place.redacted_url,
                 study=self.study.study_name,
                 trial_id=trial_id,
                 number=trial.number,
@@ -167,26 +167,27 @@ class Search:
         trial_id = self._running.pop(ended.number)
         keeper.drop(trial_id)
         if ended.trace is not None:
-            keep(self.place.folder, self.study.study_name, ended.number, ended.trace)
-        told = self._buried(trial_id, ended) if ended.crashed or ended.outside else self._told(trial_id, ended)
-        if told.user_attrs.get(INTERRUPTED):
+            write_trace(self.place.folder, self.study.study_name, ended.number, ended.trace)
+        lost = ended.crashed or ended.outside
+        trial = self._end_lost(trial_id, ended) if lost else self._end_returned(trial_id, ended)
+        if trial.user_attrs.get(INTERRUPTED):
             requeue(self.study, self.settings)
-        self._failed = self._failed or told.state is TrialState.FAIL
-        self.observer.finished(told)
+        self._failed = self._failed or trial.state is TrialState.FAIL
+        self.observer.finished(trial)
 
-    def _buried(self, trial_id: int, ended: Ended) -> FrozenTrial:
-        """Return a trial whose lane died, or that was asked to stop: as its job told it, or told for it."""
+    def _end_lost(self, trial_id: int, ended: Ended) -> FrozenTrial:
+        """Return a trial whose lane died, or that was asked to stop: as its job ended it, or ended for it."""
         storage = storage_of(self.study)
         trial = storage.get_trial(trial_id)
         if not trial.state.is_finished():
             lost = None if not ended.crashed else KILLED if ended.outside else DIED
-            bury(self.study, trial, ended.error or "its lane died", self.settings, lost=lost)
+            mark_dead(self.study, trial, ended.error or "its lane died", self.settings, lost=lost)
         return storage.get_trial(trial_id)
 
-    def _told(self, trial_id: int, ended: Ended) -> FrozenTrial:
-        """Return the trial as its job told it, or tell it for an app that only returns a number.
+    def _end_returned(self, trial_id: int, ended: Ended) -> FrozenTrial:
+        """Return the trial as its job ended it, or end it for an app that only returns a number.
 
-        Reading a trial is dear on a server, so it is told without a look first; `Study.tell` would look twice.
+        Reading a trial is expensive on a server, so it is ended without reading it first; `Study.tell` reads it twice.
         """
         storage, state = storage_of(self.study), TrialState.COMPLETE
         values, reason = self._result(ended)
@@ -197,11 +198,11 @@ class Search:
                 state, values = TrialState.FAIL, None
                 storage.set_trial_user_attr(trial_id, "reason", reason)
             storage.set_trial_state_values(trial_id, state, values)
-        except UpdateFinishedTrialError:  # the job told it itself
+        except UpdateFinishedTrialError:  # the job ended it itself
             return storage.get_trial(trial_id)
-        told = storage.get_trial(trial_id)
-        self.study.sampler.after_trial(self.study, told, state, told.values)
-        return told
+        trial = storage.get_trial(trial_id)
+        self.study.sampler.after_trial(self.study, trial, state, trial.values)
+        return trial
 
     def _constrain(self, trial_id: int) -> str | None:
         """Set the constraints of a trial whose job did not do so; return what was not measured, if anything."""
@@ -227,8 +228,8 @@ class Search:
         """Return in words which trials other processes run; None if there are none."""
         running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         leases = [(trial.number, trial.user_attrs.get(LEASE)) for trial in running]
-        told = [f"trial {number}" + (f" ({holder(lease)})" if lease else "") for number, lease in leases]
-        return ", ".join(told) or None
+        words = [f"trial {number}" + (f" ({holder(lease)})" if lease else "") for number, lease in leases]
+        return ", ".join(words) or None
 
     def _failures(self) -> list[FrozenTrial]:
         """Return the trials that failed in this run."""
@@ -245,7 +246,7 @@ class Search:
             f"of {self._left} allows; once the cause is put right, the same command tries them again"
         ]
         for trial in failed[-5:]:
-            trace = file_of(self.place.folder, self.study.study_name, trial.number)
+            trace = trace_path(self.place.folder, self.study.study_name, trial.number)
             where = f"; traceback in {trace}" if trace.exists() else ""
             lines.append(f"trial {trial.number}: {trial.user_attrs.get('reason', 'no reason known')}{where}")
         return lines
@@ -257,5 +258,5 @@ class Search:
         for trial_id in self._running.values():
             trial = storage_of(self.study).get_trial(trial_id)
             if not trial.state.is_finished():
-                bury(self.study, trial, "interrupted", self.settings)
+                mark_dead(self.study, trial, "interrupted", self.settings)
         requeue(self.study, self.settings)

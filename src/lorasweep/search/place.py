@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from lorasweep import files
 from lorasweep.errors import UserError
 from lorasweep.search.settings import Settings
-from lorasweep.search.storage import journal_url, resolved, shown
+from lorasweep.search.storage import journal_url, redacted, resolved
 from lorasweep.text.grammar import element
 
 MARK = ".study"
@@ -32,7 +32,7 @@ PASSWORD = "LORASWEEP_STORAGE"
 
 
 @dataclass(frozen=True)
-class Place:
+class StudyLocation:
     """Where a study is.
 
     Attributes:
@@ -46,12 +46,12 @@ class Place:
     folder: Path
 
     @property
-    def shown(self) -> str:
+    def redacted_url(self) -> str:
         """The URL for people, for files and for jobs: with its password hidden."""
-        return shown(self.url)
+        return redacted(self.url)
 
 
-def settle(settings: Settings, config: DictConfig, goes_on: Callable[[str, str], bool]) -> Place:
+def locate(settings: Settings, config: DictConfig, goes_on: Callable[[str, str], bool]) -> StudyLocation:
     """Return the place of a study, its folders made and marked as its own; `config` then has them too.
 
     Where the sweep's folder follows the clock, as Hydra's own does, the newest earlier one in which the same study was
@@ -74,7 +74,7 @@ def settle(settings: Settings, config: DictConfig, goes_on: Callable[[str, str],
         if earlier is not None:
             sweep, folder = earlier, earlier / inside
     url = resolved(settings.storage) if settings.storage else journal_url(folder / JOURNAL)
-    owner = f"{name}\n{shown(url) if settings.storage else ''}\n"
+    owner = f"{name}\n{redacted(url) if settings.storage else ''}\n"
     try:
         if _subdir(config) != ".":  # else the app makes its own folders
             _redirect(config, _claimed(sweep, owner, name))
@@ -86,7 +86,7 @@ def settle(settings: Settings, config: DictConfig, goes_on: Callable[[str, str],
             "hydra.sweep.dir=... or hydra.sweeper.folder=..."
         ) from error
     _hide_password(config, settings, url)
-    return Place(name, url, folder)
+    return StudyLocation(name, url, folder)
 
 
 def hydras_own(config: DictConfig) -> list[str]:
@@ -103,9 +103,9 @@ def in_folder(config: DictConfig, name: str) -> list[str]:
 
 
 @contextmanager
-def reachable(place: Place) -> Iterator[None]:
+def password_in_environment(place: StudyLocation) -> Iterator[None]:
     """While entered, processes that are started here can open the study's storage, password and all."""
-    if place.url == place.shown:
+    if place.url == place.redacted_url:
         yield
         return
     before = os.environ.get(PASSWORD)
@@ -118,8 +118,8 @@ def reachable(place: Place) -> Iterator[None]:
             os.environ[PASSWORD] = before
 
 
-def whole(url: str) -> str:
-    """Return the URL of a storage that a job was told without its password.
+def with_password(url: str) -> str:
+    """Return the URL of a storage that a job got without its password.
 
     Raises:
         UserError: the password did not reach this process.
@@ -127,7 +127,7 @@ def whole(url: str) -> str:
     if ":***@" not in url and "=***" not in url:
         return url
     found = os.environ.get(PASSWORD)
-    if found is None or shown(found) != url:
+    if found is None or redacted(found) != url:
         raise UserError(
             f"{url}: the password did not reach this job, as its launcher passes no environment on; give the storage "
             "without one, and the password to every machine in ~/.pgpass or PGPASSWORD",
@@ -179,8 +179,8 @@ def _redirect(config: DictConfig, folder: Path) -> None:
 
 
 def _hide_password(config: DictConfig, settings: Settings, url: str) -> None:
-    if settings.storage and shown(url) != url:
-        _change(config, "sweeper.storage", shown(url))
+    if settings.storage and redacted(url) != url:
+        _change(config, "sweeper.storage", redacted(url))
 
 
 def _change(config: DictConfig, key: str, value: str) -> None:
@@ -237,7 +237,7 @@ def _former(folder: Path) -> str | None:
         sweeper = hydra.sweeper
         if not str(sweeper._target_).endswith(".OptunaSweeper"):
             return "a multirun without a study"
-        storage = shown(resolved(str(sweeper.storage))) if sweeper.get("storage") else ""
+        storage = redacted(resolved(str(sweeper.storage))) if sweeper.get("storage") else ""
         return f"{sweeper.get('study_name') or hydra.job.name}\n{storage}\n"
     except Exception:  # a file of somebody else's, whatever is in it
         return "somebody else"

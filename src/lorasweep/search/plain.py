@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-SHOWN = 80  # characters of a value in a message
+LONGEST = 80  # characters of a value in a message
 
 
 def as_number(value: Any) -> float:
@@ -17,7 +17,7 @@ def as_number(value: Any) -> float:
     try:
         return float(value)
     except (TypeError, ValueError, RuntimeError):  # RuntimeError: a tensor of several
-        raise ValueError(f"{_shown(value)} is no number") from None
+        raise ValueError(f"{_abbreviated(value)} is no number") from None
 
 
 def as_numbers(value: Any, count: int) -> list[float]:
@@ -34,11 +34,11 @@ def as_numbers(value: Any, count: int) -> list[float]:
     items = plain if isinstance(plain, list | tuple) else [plain]
     if len(items) != count:
         wanted = "one number" if count == 1 else f"{count} numbers"
-        raise ValueError(f"it returned {_shown(value)}, not {wanted}")
+        raise ValueError(f"it returned {_abbreviated(value)}, not {wanted}")
     try:
         return [as_number(item) for item in items]
     except ValueError as error:
-        raise ValueError(f"it returned {_shown(value)}: {error}") from None
+        raise ValueError(f"it returned {_abbreviated(value)}: {error}") from None
 
 
 def as_plain(value: Any) -> Any:
@@ -54,6 +54,6 @@ def as_plain(value: Any) -> Any:
     return str(value)
 
 
-def _shown(value: Any) -> str:
+def _abbreviated(value: Any) -> str:
     text = " ".join(repr(value).split())
-    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"

@@ -16,7 +16,7 @@ from lorasweep.schema.nodes import plain
 from lorasweep.search import choices, enqueue, finals
 from lorasweep.search.constraint import SECONDS, parse_constraint
 from lorasweep.search.place import hydras_own
-from lorasweep.search.settings import PREFIX, Settings, function, hook, settle
+from lorasweep.search.settings import PREFIX, Settings, function, hook, read_settings
 from lorasweep.search.space import TITLE, Space, check_space, parse_space
 from lorasweep.search.storage import resolved
 from lorasweep.search.stored import dotted
@@ -32,7 +32,7 @@ NOTHING = (
 
 
 @dataclass(frozen=True)
-class Plan:
+class SearchPlan:
     """What a search is to do.
 
     Attributes:
@@ -50,7 +50,7 @@ class Plan:
     remarks: list[str]
 
 
-def make(context: HydraContext, config: DictConfig, arguments: Sequence[str]) -> Plan:
+def make(context: HydraContext, config: DictConfig, arguments: Sequence[str]) -> SearchPlan:
     """Return what a multirun's config and command line ask for.
 
     Args:
@@ -107,12 +107,12 @@ def make(context: HydraContext, config: DictConfig, arguments: Sequence[str]) ->
         *([several] if len(settings.direction) > 1 else []),
         *([fewer] if fewer else []),
     ]
-    return Plan(settings, space, config, first, remarks)
+    return SearchPlan(settings, space, config, first, remarks)
 
 
 def _read(config: DictConfig, arguments: Sequence[str]) -> tuple[Settings, Space | None, list[Problem]]:
     """Return settings and space of a config, None for a space that cannot be read, and what is wrong with both."""
-    settings, problems = settle(config.hydra.sweeper, _given(config))
+    settings, problems = read_settings(config.hydra.sweeper, _given(config))
     space = None
     with _collecting(problems):
         params = dotted(settings.search_space or settings.params or {})
@@ -199,7 +199,7 @@ def _unmeasured(settings: Settings, config: DictConfig) -> Iterator[Problem]:
         return
     known = [*names(config), SECONDS]
     for text in settings.constraints:
-        with suppress(ValueError):  # which is told already
+        with suppress(ValueError):  # which is a problem already
             name = parse_constraint(text)[0]
             if name in known:
                 continue

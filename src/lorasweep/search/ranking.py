@@ -3,9 +3,9 @@
 The order, from the top:
 
 1. complete trials that keep the constraints, then complete ones that break them, running, waiting, pruned, failed;
-2. among complete ones, more trainings behind a value first. A finalist's value is the mean over all its trainings
-   (its trial in the search and its repeats, or its folds), and the best of many single trainings is partly luck, so
-   no single training ranks above a mean; `remarks` names a single training that reads better than the best mean;
+2. among complete ones, more runs behind a value first. A finalist's value is the mean over all its runs (its trial
+   in the search and its repeats, or its folds), and the best of many single runs is partly luck, so no single run
+   ranks above a mean; `remarks` names a single run that reads better than the best mean;
 3. several objectives: the Pareto front, that is the trials that no other beats in one objective and equals or beats
    in all, before the rest;
 4. the value, with several objectives that of the first;
@@ -40,20 +40,20 @@ TIE = 1e-3  # relative distance of two values that count as equal
 
 
 @dataclass(frozen=True)
-class Row:
+class RankedTrial:
     """One trial of the search.
 
     Attributes:
         number: the trial's number in the study.
         state: complete, running, waiting, pruned or failed.
         version: the version it trained, such as `FuzzyBear v9`; None where the app names none.
-        values: a complete trial's value per objective, the mean over its trainings; empty for all others, since a
-            value from half a training cannot be compared.
-        spread: standard deviation per objective (n - 1 in the denominator); empty below two trainings.
-        n: how many trainings the values stand on; 0 where there are no values.
+        values: a complete trial's value per objective, the mean over its runs; empty for all others, since a
+            value from half a run cannot be compared.
+        spread: standard deviation per objective (n - 1 in the denominator); empty below two runs.
+        n: how many runs the values stand on; 0 where there are no values.
         params: parameters by key.
         metrics: what else was measured, by name.
-        seconds: how long the search's training took.
+        seconds: how long the search's own run took.
         reason: why it was pruned, failed or breaks a constraint; empty otherwise.
         folder: the version's folder.
         command: the command that trains it again.
@@ -81,7 +81,7 @@ class Row:
     pareto: bool = False
 
 
-def rows(study: optuna.Study, finals: optuna.Study | None = None) -> list[Row]:
+def rows(study: optuna.Study, finals: optuna.Study | None = None) -> list[RankedTrial]:
     """Return a row per trial of `study`, best first.
 
     Args:
@@ -101,7 +101,7 @@ def rows(study: optuna.Study, finals: optuna.Study | None = None) -> list[Row]:
     flags = pareto_front([row.values for row in equal], study.directions) if len(study.directions) > 1 else ()
     front = {row.number for row, flag in zip(equal, flags, strict=False) if flag}
 
-    tiers: dict[tuple[int, bool, int, bool], list[Row]] = {}
+    tiers: dict[tuple[int, bool, int, bool], list[RankedTrial]] = {}
     for row in found:
         row = replace(row, pareto=row.number in front)
         tier = list(STATES.values()).index(row.state), not row.feasible, -row.n, not row.pareto
@@ -111,7 +111,7 @@ def rows(study: optuna.Study, finals: optuna.Study | None = None) -> list[Row]:
     return [row for tier in sorted(tiers) for row in _ordered(tiers[tier], sign, breakers)]
 
 
-def best(ranked: Sequence[Row]) -> Row | None:
+def best(ranked: Sequence[RankedTrial]) -> RankedTrial | None:
     """Return the best row; None where no trial is complete within the constraints, or with several objectives.
 
     Several objectives have a front of trials of which none beats another: the rows with `pareto`.
@@ -120,7 +120,7 @@ def best(ranked: Sequence[Row]) -> Row | None:
     return first if first is not None and first.feasible and len(first.values) == 1 else None
 
 
-def remarks(study: optuna.Study, ranked: Sequence[Row]) -> list[str]:
+def remarks(study: optuna.Study, ranked: Sequence[RankedTrial]) -> list[str]:
     """Return what a reader must know to read the order of `ranked` right, a sentence each."""
     said = []
     complete = [row for row in ranked if row.state == "complete"]
@@ -197,18 +197,18 @@ def _sign(direction: StudyDirection) -> float:
     return -1.0 if direction == StudyDirection.MAXIMIZE else 1.0
 
 
-def _row(trial: FrozenTrial, again: Sequence[FrozenTrial], follower: int | None) -> Row:
+def _row(trial: FrozenTrial, again: Sequence[FrozenTrial], follower: int | None) -> RankedTrial:
     attributes, complete = trial.user_attrs, trial.state == TrialState.COMPLETE
-    trainings = [trial, *(other for other in again if other.user_attrs.get("stage") != "refit")] if complete else []
-    columns = list(zip(*(training.values for training in trainings), strict=True))
+    runs = [trial, *(other for other in again if other.user_attrs.get("stage") != "refit")] if complete else []
+    columns = list(zip(*(run.values for run in runs), strict=True))
     refit = next((other for other in again if other.user_attrs.get("stage") == "refit"), None)
-    return Row(
+    return RankedTrial(
         number=trial.number,
         state=STATES[trial.state],
         version=attributes.get("version"),
         values=tuple(statistics.fmean(column) for column in columns),
-        spread=tuple(_deviation(column) for column in columns) if len(trainings) > 1 else (),
-        n=len(trainings),
+        spread=tuple(_deviation(column) for column in columns) if len(runs) > 1 else (),
+        n=len(runs),
         params=dict(trial.params),
         metrics=dict(attributes.get("metrics") or {}),
         seconds=seconds_of(trial),
@@ -229,18 +229,18 @@ def _deviation(values: Sequence[float]) -> float:
     return statistics.stdev(values) if all(map(math.isfinite, values)) else math.nan
 
 
-def _ordered(tier: list[Row], sign: float, breakers: Sequence[str]) -> list[Row]:
+def _ordered(tier: list[RankedTrial], sign: float, breakers: Sequence[str]) -> list[RankedTrial]:
     """Return the rows of a tier by their first value; where values count as equal, by the tie breakers."""
 
-    def loss(row: Row) -> float:
+    def loss(row: RankedTrial) -> float:
         value = sign * row.values[0] if row.values else math.inf
         return value if math.isfinite(value) else math.inf
 
-    def tie_key(row: Row) -> tuple[float, ...]:
+    def tie_key(row: RankedTrial) -> tuple[float, ...]:
         known = {SECONDS: row.seconds} | row.metrics | row.params
         return *(_size(known.get(name)) for name in breakers), loss(row), row.number
 
-    done: list[Row] = []
+    done: list[RankedTrial] = []
     left = sorted(tier, key=lambda row: (loss(row), row.number))
     while left:
         # From the best value downwards, so that each trial is in one group although "about equal" has no end.

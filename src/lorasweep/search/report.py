@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial
 
-    from lorasweep.search.ranking import Row
+    from lorasweep.search.ranking import RankedTrial
 
 
 class Observer(Protocol):
@@ -24,7 +24,7 @@ class Observer(Protocol):
         """Print a line."""
 
 
-class Report(Protocol):
+class Reporter(Protocol):
     """Shows a search while it runs, and its results when it is over."""
 
     def board(
@@ -39,7 +39,7 @@ class Report(Protocol):
             title: what runs.
         """
 
-    def results(self, study: optuna.Study, rows: Sequence[Row], folder: Path, *, plots: bool) -> None:
+    def results(self, study: optuna.Study, rows: Sequence[RankedTrial], folder: Path, *, plots: bool) -> None:
         """Write the results of a study that has ended into its folder, and print them.
 
         Args:

@@ -21,7 +21,9 @@ KEPT = ("stage", "of", "index", "extra")
 """What a trial of the finals is there for; its follower is there for the same."""
 
 
-def bury(study: optuna.Study, trial: FrozenTrial, reason: str, settings: Settings, *, lost: str | None = None) -> str:
+def mark_dead(
+    study: optuna.Study, trial: FrozenTrial, reason: str, settings: Settings, *, lost: str | None = None
+) -> str:
     """End a trial whose job can no longer do so itself, and queue its retry if it has one left.
 
     Several sweepers may try at once: the first one wins.
@@ -66,13 +68,13 @@ def requeue(study: optuna.Study, settings: Settings) -> dict[int, int]:
 
 
 def reap(study: optuna.Study, settings: Settings, mine: Container[int]) -> list[str]:
-    """Bury every running trial whose holder is dead, except those of `mine` (by number); return what was done."""
-    told = []
+    """End every running trial whose holder is dead, except those of `mine` (by number); return what was done."""
+    done = []
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         reason = None if trial.number in mine else dead(trial, settings.lease_s, time.time())
         if reason is not None:
-            told.append(bury(study, trial, f"it stopped: {reason}", settings, lost=ORPHANED))
-    return [line for line in told if line]
+            done.append(mark_dead(study, trial, f"it stopped: {reason}", settings, lost=ORPHANED))
+    return [line for line in done if line]
 
 
 def revive(study: optuna.Study, settings: Settings) -> str | None:

@@ -62,11 +62,11 @@ class Settings:
     finalists: int = option(3, "how many of the best are repeated", at_least=1, needs="repeats>1")
     folds: int | None = option(None, "score by k-fold", at_least=2)
     fold_overrides: list[str] = option([], "overrides of a fold, with {fold} and {folds} in them", needs="folds")
-    refit_overrides: list[str] = option([], "overrides of the winner's last training", needs="folds")
+    refit_overrides: list[str] = option([], "overrides of the winner's last run", needs="folds")
     retries: int = option(
         1, "how often in a row a trial whose process dies without getting further is tried again", at_least=0
     )
-    lease_s: float = option(60.0, "seconds without a sign of life after which a trial counts as dead", at_least=1)
+    lease_s: float = option(60.0, "seconds without a heartbeat after which a trial counts as dead", at_least=1)
     terminator: bool = option(False, "stop when Optuna expects no further improvement")
     when_empty: list[str] = option([], "overrides that are added when the command line searches nothing")
     tie_breakers: list[str] = option([], "parameters or metrics; between equals the smaller one wins")
@@ -74,7 +74,7 @@ class Settings:
     hooks: str | None = option(None, "package.module of the app's functions that the search calls")
 
 
-def settle(node: DictConfig, given: Collection[str] = ()) -> tuple[Settings, list[Problem]]:
+def read_settings(node: DictConfig, given: Collection[str] = ()) -> tuple[Settings, list[Problem]]:
     """Return the settings of the sweeper's node of the config, and everything that is wrong with them.
 
     What is refused has its default in what is returned, so that the rest of the command line can be judged too.

@@ -22,7 +22,7 @@ from lorasweep.search.distributions import (
     in_words,
     values,
 )
-from lorasweep.search.stored import readable_text, stored_text
+from lorasweep.search.stored import stored_text, with_readable_shares
 from lorasweep.text.grammar import element, parse, parsed
 from lorasweep.text.names import nearest
 
@@ -75,7 +75,7 @@ class Space:
 
     def in_words(self, key: str) -> str:
         """Return one parameter's sweep as it reads: `choice(0,0.5 x lr)`."""
-        return readable_text(in_words(self.distributions[key]))
+        return with_readable_shares(in_words(self.distributions[key]))
 
     def describe(self) -> dict[str, str]:
         """Return each parameter's sweep in Hydra's grammar; `parse_space` makes the same space of it."""

@@ -95,7 +95,7 @@ def resolved(url: str) -> str:
     if kind == "postgres":  # as many hosts write it
         scheme, kind = scheme.replace("postgres", "postgresql", 1), "postgresql"
     if not found or kind not in ("journal", "sqlite", "grpc", *_DRIVERS):
-        raise UserError(f"storage={shown(url)}: not a known form; expected one of {_SCHEMES}", _TITLE)
+        raise UserError(f"storage={redacted(url)}: not a known form; expected one of {_SCHEMES}", _TITLE)
     if kind not in ("journal", "sqlite"):
         return f"{scheme}://{rest}"
     place, question, options = rest.partition("?") if kind == "sqlite" else (rest, "", "")
@@ -116,7 +116,7 @@ def resolved(url: str) -> str:
     return f"{scheme}:///{Path(name).expanduser().absolute()}{question}{options}"
 
 
-def shown(url: str) -> str:
+def redacted(url: str) -> str:
     """Return `url` fit for a screen, a log or a record: with its password hidden."""
     url = re.sub(r"(://[^:/?#@]*):.*@", r"\1:***@", url)
     return re.sub(r"([?&]\w*passw(?:or)?d=)[^&]*", r"\1***", url)
@@ -202,9 +202,9 @@ def _open_server(url: str) -> BaseStorage:
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
-        raise UserError(f"storage={shown(url)}: cannot be read as a URL; expected {_SCHEMES}", _TITLE) from None
+        raise UserError(f"storage={redacted(url)}: cannot be read as a URL; expected {_SCHEMES}", _TITLE) from None
     parsed = _with_driver(parsed)
-    # A connection that the server or a firewall dropped during a long training is noticed and opened anew.
+    # A connection that the server or a firewall dropped during a long run is noticed and opened anew.
     options: dict[str, Any] = {"pool_pre_ping": True}
     if "connect_timeout" not in parsed.query:
         options["connect_args"] = {"connect_timeout": int(WAIT)}
@@ -236,13 +236,13 @@ def _open_database(url: str, options: dict[str, Any]) -> RDBStorage:
         try:
             return RDBStorage(url, engine_kwargs=options)
         except ImportError as error:
-            raise UserError(f"storage={shown(url)}: {_line(error)}", _TITLE) from None
+            raise UserError(f"storage={redacted(url)}: {_line(error)}", _TITLE) from None
         except (SQLAlchemyError, RuntimeError) as error:
             reason = _line(getattr(error, "orig", None) or error)
             if attempt < 4 and re.search(r"already exists|duplicate key|UNIQUE constraint", reason):
                 time.sleep(0.2 * (attempt + 1))
                 continue
-            raise UserError(f"storage={shown(url)}: {reason}", _TITLE) from None
+            raise UserError(f"storage={redacted(url)}: {reason}", _TITLE) from None
     raise AssertionError("not reached")
 
 
@@ -277,4 +277,4 @@ def _need_grpc() -> None:
 
 def _line(error: BaseException) -> str:
     """Return what an error says on one line, with no URL's password in it."""
-    return shown(message(error))
+    return redacted(message(error))

@@ -61,16 +61,16 @@ def stored_text(value: Any) -> str:
     return f"${{of_{share[2]}:{share[1]}}}" if share else element(value)
 
 
-def readable(value: Any) -> Any:
+def from_stored(value: Any) -> Any:
     """Return a stored value as a reader takes it: lists and dicts as such, shares as `0.5 x lr`."""
     if not isinstance(value, str):
         return value
     if value.startswith(MARK):
         override = parsed(f"k={value[len(MARK) :]}")
         return value[len(MARK) :] if override is None else plain_value(override)
-    return readable_text(value)
+    return with_readable_shares(value)
 
 
-def readable_text(text: str) -> str:
+def with_readable_shares(text: str) -> str:
     """Return a text with every share of another key in it as it reads: `choice(0,0.5 x lr)`."""
     return _SHARE.sub(r"\2 x \1", text)

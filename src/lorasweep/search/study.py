@@ -15,9 +15,9 @@ from optuna.trial import TrialState
 
 from lorasweep.errors import UserError
 from lorasweep.search import choices
-from lorasweep.search.budget import counted
+from lorasweep.search.budget import spent
 from lorasweep.search.lease import dead
-from lorasweep.search.place import Place
+from lorasweep.search.place import StudyLocation
 from lorasweep.search.settings import FINALS, Settings
 from lorasweep.search.space import Space
 from lorasweep.search.storage import open_storage
@@ -29,7 +29,7 @@ ENDED = "ended"
 """Attribute of a study that has ended: what was asked of it."""
 
 
-def open_study(settings: Settings, place: Place, space: Space, storage: BaseStorage) -> optuna.Study:
+def open_study(settings: Settings, place: StudyLocation, space: Space, storage: BaseStorage) -> optuna.Study:
     """Open the study of a place, or begin it.
 
     Raises:
@@ -102,7 +102,7 @@ def left_unfinished(url: str, name: str, settings: Settings, space: Space) -> bo
         return False
     ended, asked = study.user_attrs.get(ENDED), _asked(settings)
     if ended is None:
-        return bool(running) or len(counted(trials)) < settings.n_trials or settings.repeats > 1 or bool(settings.folds)
+        return bool(running) or len(spent(trials)) < settings.n_trials or settings.repeats > 1 or bool(settings.folds)
     return bool(ended["n_trials"] < asked["n_trials"] or ended | {"n_trials": asked["n_trials"]} != asked)
 
 

@@ -29,22 +29,22 @@ from lorasweep.lanes.tracebacks import tracing
 from lorasweep.lanes.work import Lanes
 from lorasweep.search import finals, place, plan, ranking
 from lorasweep.search import study as studies
-from lorasweep.search.budget import counted, tried
+from lorasweep.search.budget import spent, tried
 from lorasweep.search.enqueue import enqueue
 from lorasweep.search.identity import keep_out_of_logs
 from lorasweep.search.loop import Search
 from lorasweep.search.optuna_internals import storage_of, suggest, trial_id_of
-from lorasweep.search.place import Place
-from lorasweep.search.plan import Plan
-from lorasweep.search.report import Report
-from lorasweep.search.retrying import bury, revive
+from lorasweep.search.place import StudyLocation
+from lorasweep.search.plan import SearchPlan
+from lorasweep.search.report import Reporter
+from lorasweep.search.retrying import mark_dead, revive
 from lorasweep.search.settings import CONVERGED_AFTER, Settings, config_value, function, hook
 from lorasweep.search.space import Space
-from lorasweep.search.storage import is_outage, open_storage, shown
+from lorasweep.search.storage import is_outage, open_storage, redacted
 
 
 def sweep(
-    context: HydraContext, task: TaskFunction, config: DictConfig, arguments: Sequence[str], report: Report
+    context: HydraContext, task: TaskFunction, config: DictConfig, arguments: Sequence[str], report: Reporter
 ) -> float | None:
     """Search as `config.hydra.sweeper` says; return the best value (None with several objectives, or without one).
 
@@ -75,7 +75,7 @@ def sweep(
 
 
 def _sweep(
-    context: HydraContext, task: TaskFunction, config: DictConfig, arguments: list[str], report: Report
+    context: HydraContext, task: TaskFunction, config: DictConfig, arguments: list[str], report: Reporter
 ) -> float | None:
     asked = plan.make(context, config, arguments)
     settings, space, config = asked.settings, asked.space, asked.config
@@ -83,20 +83,20 @@ def _sweep(
     def goes_on(url: str, name: str) -> bool:
         return studies.left_unfinished(url, name, settings, space)
 
-    where = place.settle(settings, config, goes_on)
+    where = place.locate(settings, config, goes_on)
     storage = open_storage(where.url)
     study = studies.open_study(settings, where, space, storage)
     OmegaConf.save(config, where.folder / "multirun.yaml")
     keep_out_of_logs()
-    with place.reachable(where):
+    with place.password_in_environment(where):
         launcher = Plugins.instance().instantiate_launcher(context, tracing(task), config)
         lanes = open_lanes(launcher, settings.n_jobs)
-        part = Part(asked, where, storage, lanes, report)
+        part = SearchContext(asked, where, storage, lanes, report)
         try:
             in_time = _search(part, study)
             _confirm(part, study)
         except (KeyboardInterrupt, SystemExit):
-            done = len(counted(study.get_trials(deepcopy=False)))
+            done = len(spent(study.get_trials(deepcopy=False)))
             print(f"Study {where.name} was interrupted after {done} of {settings.n_trials} trials; "
                   f"the same command goes on:\n  {_command()}")  # fmt: skip
             raise
@@ -109,7 +109,7 @@ def _sweep(
 
 
 @dataclass(frozen=True)
-class Part:
+class SearchContext:
     """What every stage of a search needs.
 
     Attributes:
@@ -120,11 +120,11 @@ class Part:
         report: what the user sees of it.
     """
 
-    plan: Plan
-    place: Place
+    plan: SearchPlan
+    place: StudyLocation
     storage: BaseStorage
     lanes: Lanes
-    report: Report
+    report: Reporter
 
     @property
     def settings(self) -> Settings:
@@ -150,7 +150,7 @@ class Part:
                 function(self.settings.custom_search_space, "custom_search_space")(self.plan.config, trial)
         except BaseException as error:
             frozen = storage_of(study).get_trial(trial_id_of(trial))
-            bury(study, frozen, "interrupted as it was asked for", self.settings)
+            mark_dead(study, frozen, "interrupted as it was asked for", self.settings)
             if not isinstance(error, Exception) or isinstance(error, UserError):
                 raise
             who = self.settings.custom_search_space or self.settings.sampler.get("_target_")
@@ -172,14 +172,14 @@ class Part:
         ]
 
 
-def _search(part: Part, study: optuna.Study) -> bool:
+def _search(part: SearchContext, study: optuna.Study) -> bool:
     """Run trials until `n_trials` have ended, all earlier runs of this study included; return whether time sufficed."""
     settings, plan_ = part.settings, part.plan
     again = revive(study, settings)
     remarks = [*plan_.remarks, *enqueue(study, plan_.first, part.space), *([again] if again else [])]
-    if len(counted(study.get_trials(deepcopy=False))) >= settings.n_trials:
+    if len(spent(study.get_trials(deepcopy=False))) >= settings.n_trials:
         remarks.append(f"all {settings.n_trials} trials have ended: give more hydra.sweeper.n_trials to go on")
-    title = f"study {study.study_name} in {part.place.shown}"
+    title = f"study {study.study_name} in {part.place.redacted_url}"
     total = min(settings.n_trials, part.space.size() or settings.n_trials) if _once(study) else settings.n_trials
     with part.report.board(study, total, part.lanes.capacity, title) as board:
         opening = hook(settings, "opening")
@@ -196,12 +196,12 @@ def _search(part: Part, study: optuna.Study) -> bool:
     return not search.timed_out
 
 
-def next_trial(part: Part, search: Search) -> optuna.Trial | None:
+def next_trial(part: SearchContext, search: Search) -> optuna.Trial | None:
     """Ask for the next trial of the search, unless the budget is used up or the study has converged."""
     study, settings = search.study, part.settings
     trials = study.get_trials(deepcopy=False)
     running = sum(trial.state is TrialState.RUNNING for trial in trials)
-    if len(counted(trials)) + running >= settings.n_trials:
+    if len(spent(trials)) + running >= settings.n_trials:
         return None
     waiting = any(trial.state is TrialState.WAITING for trial in trials)
     if not waiting and _exhausted(part, study, trials):
@@ -218,7 +218,7 @@ def _once(study: optuna.Study) -> bool:
     return isinstance(study.sampler, optuna.samplers.GridSampler | optuna.samplers.BruteForceSampler)
 
 
-def _exhausted(part: Part, study: optuna.Study, trials: Sequence[optuna.trial.FrozenTrial]) -> bool:
+def _exhausted(part: SearchContext, study: optuna.Study, trials: Sequence[optuna.trial.FrozenTrial]) -> bool:
     """Return whether a sampler that tries every combination once has begun them all."""
     size = part.space.size()
     if not _once(study) or size is None or part.settings.custom_search_space:
@@ -242,7 +242,7 @@ def _converged(study: optuna.Study) -> bool:
         return Terminator(EMMREvaluator(), tie, min_n_trials=CONVERGED_AFTER).should_terminate(study)
 
 
-def _confirm(part: Part, study: optuna.Study) -> None:
+def _confirm(part: SearchContext, study: optuna.Study) -> None:
     """Train the best configurations again, under further seeds or on further folds, and refit the winner."""
     settings = part.settings
     if settings.repeats == 1 and settings.folds is None:
@@ -261,7 +261,7 @@ def _confirm(part: Part, study: optuna.Study) -> None:
 
 
 def _run_extras(
-    part: Part, study: optuna.Study, again: optuna.Study, extras: Sequence[finals.Extra], what: str
+    part: SearchContext, study: optuna.Study, again: optuna.Study, extras: Sequence[finals.Extra], what: str
 ) -> None:
     remark = revive(again, part.settings)
     finals.enqueue(again, study, extras)
@@ -285,7 +285,7 @@ def _ranking(study: optuna.Study, again: optuna.Study | None) -> list[int]:
     return [row.number for row in ranking.rows(study, again) if row.state == "complete"]
 
 
-def _review(part: Part, study: optuna.Study) -> float | None:
+def _review(part: SearchContext, study: optuna.Study) -> float | None:
     """Show and write what came of it all, and let the app add its own."""
     rows = ranking.rows(study, studies.load_finals(part.place.name, part.storage))
     best = ranking.best(rows)
@@ -302,4 +302,4 @@ def _review(part: Part, study: optuna.Study) -> float | None:
 def _command() -> str:
     """Return the command that started this process, with the passwords in it hidden."""
     program, *arguments = sys.orig_argv
-    return shlex.join([Path(program).name, *map(shown, arguments)])
+    return shlex.join([Path(program).name, *map(redacted, arguments)])

@@ -9,7 +9,7 @@ from lorasweep import files
 from lorasweep.search.settings import FINALS
 
 
-def keep(folder: Path, study: str, number: int, trace: str) -> None:
+def write_trace(folder: Path, study: str, number: int, trace: str) -> None:
     """Write where a trial failed into a file of its study's folder, if that can be written.
 
     Args:
@@ -19,9 +19,9 @@ def keep(folder: Path, study: str, number: int, trace: str) -> None:
         trace: the traceback.
     """
     with suppress(OSError):
-        files.write_atomic(file_of(folder, study, number), trace)
+        files.write_atomic(trace_path(folder, study, number), trace)
 
 
-def file_of(folder: Path, study: str, number: int) -> Path:
+def trace_path(folder: Path, study: str, number: int) -> Path:
     """Return the path of a failed trial's traceback."""
     return folder / "failed" / f"{'finals-' if study.endswith(FINALS) else ''}{number}.txt"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lorasweep.search.stored import readable, stored_text
+from lorasweep.search.stored import from_stored, stored_text
 from lorasweep.text.names import short_names
 from lorasweep.text.shell import shell_quoted
 from lorasweep.text.values import number
@@ -13,7 +13,7 @@ from lorasweep.text.values import number
 
 def parameter(value: Any) -> str:
     """Return a stored parameter as a reader takes it: `8`, `3.1e-4`, `cosine`, `[1, 2]`, `0.5 x lr`."""
-    return number(readable(value))
+    return number(from_stored(value))
 
 
 def settings(params: Mapping[str, Any], names: Mapping[str, str] | None = None) -> str:
@@ -32,6 +32,6 @@ def trial_name(number: int, version: str | None) -> str:
     return f"trial {number} ({version})" if version else f"trial {number}"
 
 
-def overrides(params: Mapping[str, Any]) -> str:
+def as_overrides(params: Mapping[str, Any]) -> str:
     """Return parameters as Hydra's command line takes them, exact and quoted for a shell: `rank=8 lr=0.00031`."""
     return " ".join(shell_quoted(f"{key}={stored_text(value)}") for key, value in params.items())

@@ -22,7 +22,7 @@ from lorasweep.text.values import size
 if TYPE_CHECKING:
     import optuna
 
-    from lorasweep.review.leaderboard import Row
+    from lorasweep.search.ranking import RankedTrial
 
 
 def opening(config: DictConfig) -> list[str]:
@@ -105,7 +105,9 @@ def _largest(config: DictConfig, key: str) -> int | None:
     return max((value for value in values if isinstance(value, int)), default=None)
 
 
-def closing(config: DictConfig, study: optuna.Study, rows: Sequence[Row], best: Row | None) -> list[str]:
+def closing(
+    config: DictConfig, study: optuna.Study, rows: Sequence[RankedTrial], best: RankedTrial | None
+) -> list[str]:
     """Let trackers know the best version, and return the last lines of a search: where it is, how to go on.
 
     Args:
@@ -123,9 +125,9 @@ def closing(config: DictConfig, study: optuna.Study, rows: Sequence[Row], best: 
         from lorasweep.tracking.group import mark_best
 
         mark_best(folder, config.tracker.others)
-    from lorasweep.search.storage import shown
+    from lorasweep.search.storage import redacted
 
     storage = config.hydra.sweeper.get("storage")
-    kept = shown(storage) if storage else None
+    kept = redacted(storage) if storage else None
     steps = next_steps(study, rows) | {"review": commands.study(study.study_name, str(config.output_root), kept)}
     return [f"{name.ljust(9)} {text}" for name, text in steps.items()]

@@ -14,13 +14,13 @@ from lorasweep.schema.measures import MARGINS, METRICS, verdict
 if TYPE_CHECKING:
     import optuna
 
-    from lorasweep.review.leaderboard import Row
+    from lorasweep.search.ranking import RankedTrial
 
 
 SHOWN = 5  # trials that are named as good as the best
 
 
-def next_steps(study: optuna.Study, rows: Sequence[Row]) -> dict[str, str]:
+def next_steps(study: optuna.Study, rows: Sequence[RankedTrial]) -> dict[str, str]:
     """Return which version of a study is best, and the commands that train it again and for longer, by name.
 
     Args:
@@ -28,18 +28,19 @@ def next_steps(study: optuna.Study, rows: Sequence[Row]) -> dict[str, str]:
         rows: its leaderboard.
     """
     from lorasweep.review import leaderboard
+    from lorasweep.search import ranking
 
-    steps = leaderboard.next_steps(rows)
+    steps = leaderboard.about_best(rows)
     if equals := as_good(study, rows):
         steps = {"best": steps.pop("best"), "as good": equals, **steps}
-    best = leaderboard.best(rows)
+    best = ranking.best(rows)
     folder = Path(best.folder) if best is not None and best.folder else None
     if folder is not None and paths.states(folder):  # else there is nothing to go on from, here at least
         steps["continue"] = ledger.longer(Record.read(folder), str(folder.parents[1]))
     return steps
 
 
-def as_good(study: optuna.Study, rows: Sequence[Row]) -> str:
+def as_good(study: optuna.Study, rows: Sequence[RankedTrial]) -> str:
     """Return which trials are as good as the best within the noise, and what that means; "" without any.
 
     Trials stand beside the best where they were trained as often: single trainings within the measure's margin, means
@@ -50,8 +51,9 @@ def as_good(study: optuna.Study, rows: Sequence[Row]) -> str:
         rows: its leaderboard.
     """
     from lorasweep.review import leaderboard
+    from lorasweep.search import ranking
 
-    best, name = leaderboard.best(rows), leaderboard.value_names(study)[0]
+    best, name = ranking.best(rows), leaderboard.value_names(study)[0]
     if best is None or METRICS.find(name) is None:
         return ""
     equals = [row for row in rows if row is not best and row.n == best.n and row.feasible and _near(name, row, best)]
@@ -64,7 +66,7 @@ def as_good(study: optuna.Study, rows: Sequence[Row]) -> str:
     return f"{', '.join(names[:SHOWN])}{more}: {noise}"
 
 
-def _near(name: str, row: Row, best: Row) -> bool:
+def _near(name: str, row: RankedTrial, best: RankedTrial) -> bool:
     if row.n == 1:
         return verdict(name, row.values[0], best.values[0]) == "same"
     return abs(row.values[0] - best.values[0]) <= 2 * math.hypot(row.spread[0], best.spread[0]) / math.sqrt(row.n)

@@ -76,7 +76,7 @@ def new_scheduler() -> EulerDiscreteScheduler:
     )
 
 
-class Denoiser(nn.Module):
+class ToyDenoiser(nn.Module):
     """UNet and text encoders, with random weights."""
 
     def __init__(self, vocabulary: int) -> None:
@@ -96,7 +96,7 @@ def write_half(model: nn.Module, fresh: nn.Module, folder: Path) -> None:
         (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
-def write_denoiser(model: Denoiser, vocabulary: int, base: Path) -> None:
+def write_denoiser(model: ToyDenoiser, vocabulary: int, base: Path) -> None:
     """Write UNet, text encoders, scheduler and `model_index.json` to the folder `base`."""
     write_half(model.unet, new_unet(), base / "unet")
     first, second = new_text_encoders(vocabulary)

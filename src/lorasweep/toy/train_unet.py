@@ -24,7 +24,7 @@ from lorasweep.runs import ledger, paths
 from lorasweep.runs.record import Record
 from lorasweep.toy.captions import tokenizer_texts
 from lorasweep.toy.humanoids import HELD_OUT, draw_humanoid
-from lorasweep.toy.models import Denoiser, write_denoiser
+from lorasweep.toy.models import ToyDenoiser, write_denoiser
 from lorasweep.toy.tokenizer import load_tokenizer, write_tokenizer
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -70,8 +70,8 @@ def train_unet(base: Path, cache: Path, *, seed: int, steps: int, batch: int = 1
     if not (outputs / "humanoid").exists():
         begin(begun, base / "vae", seed, start)
     images, heldout = cache / f"humanoids-{seed}-{humanoids}", cache / f"humanoids-{seed}-heldout"
-    draw(images, range(humanoids), seed)
-    draw(heldout, range(HELD_OUT, HELD_OUT + HELD_OUT_IMAGES), seed)
+    draw_humanoids_into(images, range(humanoids), seed)
+    draw_humanoids_into(heldout, range(HELD_OUT, HELD_OUT + HELD_OUT_IMAGES), seed)
     settings = [
         "lora=humanoid", "network=full", f"output_root={outputs}", f"seed={seed}",
         f"base_model.path={begun}", f"dataset.path={images}", f"dataset.validation_path={heldout}",
@@ -101,7 +101,7 @@ def begin(folder: Path, vae: Path, seed: int, start: Path | None) -> None:
     _write(folder, start)
 
 
-def draw(folder: Path, numbers: range, seed: int) -> None:
+def draw_humanoids_into(folder: Path, numbers: range, seed: int) -> None:
     """Draw humanoids in the sizes of `SHARES` into `folder`, unless they are all there."""
     if len(list(folder.glob("*.txt"))) != len(numbers):
         write_pictures([draw_humanoid(number, size=size_of(number, seed), seed=seed) for number in numbers], folder)
@@ -139,7 +139,7 @@ def write_tokenizers(base: Path, seed: int) -> None:
 def _write(base: Path, weights: Path | None) -> None:
     """Write UNet, text encoders and scheduler beside the tokenizers: with the weights of a base, or random ones."""
     vocabulary = len(load_tokenizer(base / "tokenizer"))
-    model = Denoiser(vocabulary)
+    model = ToyDenoiser(vocabulary)
     if weights is not None:
         for part, module in model.named_children():
             stored = type(module).from_pretrained(weights, subfolder=part, torch_dtype=torch.float32)  # type: ignore[attr-defined]

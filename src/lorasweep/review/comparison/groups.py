@@ -16,7 +16,7 @@ from lorasweep.runs.record import Data, Record
 from lorasweep.schema import schema_keys
 from lorasweep.schema.measures import METRICS, verdict
 
-TOLD = ("objective", "further_objectives", "dataset.path", "dataset.theme", "base_model.path")
+ALWAYS_NAMED = ("objective", "further_objectives", "dataset.path", "dataset.theme", "base_model.path")
 """Settings that are no column of their own: they stand in the title, or under `data`."""
 
 
@@ -111,11 +111,11 @@ class Comparison:
     def telling(self) -> list[str]:
         """Return of `differing` what command lines set, and of the others one for each way to tell versions apart."""
         typed = {key for entry in self.entries for key in entry.given}
-        told: list[str] = []
+        named: list[str] = []
         for key in self.differing:
-            if key in typed or all(not self._follows(key, other) for other in told):
-                told.append(key)
-        return told
+            if key in typed or all(not self._follows(key, other) for other in named):
+                named.append(key)
+        return named
 
     def pattern(self, key: str) -> tuple[str, ...]:
         """Return the values of a setting in the order of the versions, each as text."""
@@ -200,7 +200,7 @@ def _settings(record: Record) -> dict[str, Any]:
     if data.sha256:
         found["data"] = f"{_data(data)} {data.sha256[:6]}"
     for name, key in schema_keys().items():
-        if key.resume not in ("free", "which", "measured", "longer") and name not in TOLD:
+        if key.resume not in ("free", "which", "measured", "longer") and name not in ALWAYS_NAMED:
             found[name] = record.setting(key)
     return found
 
