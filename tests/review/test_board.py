@@ -6,6 +6,7 @@ import io
 import re
 import time
 from datetime import datetime
+from types import SimpleNamespace
 
 import optuna
 import pytest
@@ -14,6 +15,7 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
 from rich.console import Console
 
+from lorasweep.review import board
 from lorasweep.review.board import Board, seconds_left, standing
 
 SPACE = {"optimizer.lr": "tag(log, interval(1e-5, 1e-3))", "network.rank": "range(4, 36, 4)"}
@@ -26,6 +28,11 @@ class Terminal(io.StringIO):
 
     def isatty(self) -> bool:
         return True
+
+
+@pytest.fixture(autouse=True)
+def at_seven_past_noon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(board, "time", SimpleNamespace(time=lambda: NOON + 7))
 
 
 @pytest.fixture
@@ -53,7 +60,7 @@ def add(study, value=None, state=TrialState.COMPLETE, *, reports=None, began=NOO
 def a_board(study, total=12, capacity=1, width=200) -> tuple[Board, io.StringIO]:
     out = io.StringIO()
     console = Console(file=out, width=width)
-    return Board(study, total, capacity, "study bear in outputs", console, clock=lambda: NOON + 7), out
+    return Board(study, total, capacity, "study bear in outputs", console), out
 
 
 def test_it_opens_with_what_is_searched_and_how_far_it_is(study):

@@ -6,7 +6,7 @@ import statistics
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -107,7 +107,6 @@ class Board:
         capacity: how many run at a time.
         title: what runs, such as `study fuzzybear in outputs/studies/fuzzybear`.
         console: where to show it; None is standard output as it is now.
-        clock: returns the time of day.
     """
 
     def __init__(
@@ -117,12 +116,9 @@ class Board:
         capacity: int,
         title: str,
         console: Console | None = None,
-        *,
-        clock: Callable[[], float] = time.time,
     ) -> None:
         self._study, self._total, self._capacity, self._title = study, total, capacity, title
         self._console = console or Console(file=sys.stdout)
-        self._clock = clock
         self._space: dict[str, str] = dict(study.user_attrs.get("space") or {})
         self._names = short_names(self._space) if self._space else None
         self._live: Live | None = None
@@ -233,7 +229,7 @@ class Board:
     def _age(self, trial: FrozenTrial) -> float:
         start: datetime | None = trial.datetime_start
         # Optuna gives local time without a zone.
-        return 0.0 if start is None else max(0.0, self._clock() - start.timestamp())
+        return 0.0 if start is None else max(0.0, time.time() - start.timestamp())
 
     def _watch(self) -> None:
         while not self._stop.wait(READ_EVERY):

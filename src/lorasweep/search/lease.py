@@ -73,16 +73,12 @@ class LeaseKeeper:
     Args:
         storage: where the trials are.
         lease_s: how long a lease lasts; it is renewed three times as often.
-
-    Attributes:
-        lost: ids of the trials that were ended by somebody else while this process held their lease.
     """
 
     def __init__(self, storage: BaseStorage, lease_s: float) -> None:
         self._storage, self._lease_s = storage, lease_s
         self._mine = this_process()
         self._held: set[int] = set()
-        self.lost: set[int] = set()
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._keep_renewing, name="leases", daemon=True)
@@ -121,7 +117,6 @@ class LeaseKeeper:
                     else:
                         self._renew_lease(trial_id)
                 except (UpdateFinishedTrialError, KeyError):
-                    self.lost.add(trial_id)
                     self.drop(trial_id)
                 except Exception as error:  # a storage that is away for a moment: try again next time
                     logging.getLogger(__name__).debug("lease of trial %s not renewed: %s", trial_id, error)

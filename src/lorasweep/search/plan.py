@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ from lorasweep.search import choices, enqueue, finals
 from lorasweep.search.constraint import SECONDS, parse_constraint
 from lorasweep.search.place import hydras_own
 from lorasweep.search.settings import PREFIX, Settings, function, hook, read_settings
-from lorasweep.search.space import TITLE, Space, check_space, parse_space
+from lorasweep.search.space import TITLE, Space, check_space, config_keys, parse_space
 from lorasweep.search.storage import resolved
 from lorasweep.search.stored import dotted
 from lorasweep.text.exceptions import message
@@ -178,7 +178,7 @@ def _unconfirmable(settings: Settings, space: Space, config: DictConfig, compose
     if settings.repeats > 1 and seed is not None:
         key = f"{PREFIX}seed_key"
         if OmegaConf.select(config, seed, default=None) is None:
-            yield Problem(f"{key}={seed}: there is no key {seed}{did_you_mean(seed, _keys(config))}", key)
+            yield Problem(f"{key}={seed}: there is no key {seed}{did_you_mean(seed, config_keys(config))}", key)
         if seed in {name.lstrip("+") for name in space.distributions}:
             yield Problem(f"{key}={seed} is searched, so that repeats cannot vary it: take it out of the search", key)
     if settings.folds is not None:
@@ -207,21 +207,9 @@ def _unmeasured(settings: Settings, config: DictConfig) -> Iterator[Problem]:
             key = f"{PREFIX}constraints"
             yield Problem(f"{key}: {text}: no trial measures {name}{did_you_mean(name, known)}; {listed}", key)
     for name in settings.tie_breakers:
-        if name not in [*known, *_keys(config)]:
-            key, guess = f"{PREFIX}tie_breakers", did_you_mean(name, [*known, *_keys(config)])
+        if name not in [*known, *config_keys(config)]:
+            key, guess = f"{PREFIX}tie_breakers", did_you_mean(name, [*known, *config_keys(config)])
             yield Problem(f"{key}: there is no parameter or metric {name}{guess}", key)
-
-
-def _keys(config: DictConfig) -> list[str]:
-    """Return the dotted keys of an app's config."""
-
-    def walk(node: Any, prefix: str) -> Iterator[str]:
-        for key, value in node.items():
-            yield f"{prefix}{key}"
-            if isinstance(value, Mapping):
-                yield from walk(value, f"{prefix}{key}.")
-
-    return [key for key in walk(OmegaConf.to_container(config), "") if not key.startswith("hydra")]
 
 
 def _composer(context: HydraContext, config: DictConfig) -> Compose:

@@ -163,26 +163,25 @@ def _swept(override: Override, remarks: list[str]) -> BaseDistribution:
 
 def check_space(
     space: Space,
-    compose: Callable[[list[str]], object],
+    compose: Callable[[list[str]], DictConfig],
     groups: Collection[str] = (),
-    known: Collection[str] = (),
 ) -> None:
     """Hold a space to the app's configs before the first trial: its keys, and the type of every end and choice.
 
     Args:
+        space: what is searched.
         compose: composes the config of overrides, or raises; it should check values as a run would.
         groups: the app's config groups.
-        known: the app's keys; empty takes those of the config that `compose` returns for `space.fixed`.
 
     Raises:
         UserError: parameters that no key or group answers to, with the nearest one, and values that do not compose.
     """
-    keys = set(known) or _config_keys(compose(list(space.fixed)))
+    keys = config_keys(compose(list(space.fixed)))
     candidates = [*keys, *groups]
     problems = []
     for key in space.distributions:
         name = key.partition("@")[0]
-        if key.startswith("+") or name in groups or name in keys or any(name.startswith(f"{k}.") for k in known):
+        if key.startswith("+") or name in groups or name in keys:
             continue
         near = nearest(name, candidates) or _same_leaf(name, candidates)
         hint = f"; did you mean {near}?" if near else ""
@@ -256,19 +255,18 @@ def _why_not(space: Space, params: Mapping[str, Any], compose: Callable[[list[st
     return []
 
 
-def _config_keys(config: object) -> set[str]:
-    """Return all dotted keys of a config, those of its groups too; none if it is not a config."""
-    if not isinstance(config, DictConfig):
-        return set()
-    plain = OmegaConf.to_container(config, resolve=False)
+def config_keys(config: DictConfig) -> list[str]:
+    """Return the dotted keys of an app's config, those of its groups too."""
 
-    def walk(node: Any, prefix: str) -> Iterator[str]:
+    def walk(node: Mapping[Any, Any], prefix: str) -> Iterator[str]:
         for key, value in node.items():
             yield f"{prefix}{key}"
-            if isinstance(value, dict):
+            if isinstance(value, Mapping):
                 yield from walk(value, f"{prefix}{key}.")
 
-    return set(walk(plain, ""))
+    found = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(found, dict)
+    return [key for key in walk(found, "") if not key.startswith("hydra")]
 
 
 def _same_leaf(name: str, candidates: Collection[str]) -> str | None:
