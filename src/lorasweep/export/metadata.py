@@ -19,7 +19,7 @@ from lorasweep.export.network import network_metadata
 from lorasweep.families.identity import Identity
 from lorasweep.optim.optimizers.kind import optimizer_kind
 from lorasweep.optim.schedules.kind import schedule_kind
-from lorasweep.schema import PERMISSIONS, Config, OptimizerConfig
+from lorasweep.schema import PERMISSIONS, Config, Key, OptimizerConfig, schema_keys, value_at
 from lorasweep.text.encoding import all_readable, as_json
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def metadata(config: Config, facts: TrainingFacts) -> dict[str, str]:
         config: what the run was started with, resolved: every value is taken literally.
         facts: what came of it.
     """
-    values = _run(config, facts) | _settings(config) | _dataset(config, facts) | _base(config, facts)
+    values = _run(config, facts) | _stated(config) | _settings(config) | _dataset(config, facts) | _base(config, facts)
     known = {key: _text(value) for key, value in values.items()}
     return all_readable(known | _modelspec(config, facts) | _own(config, facts))
 
@@ -153,13 +153,22 @@ def _run(config: Config, facts: TrainingFacts) -> dict[str, Any]:
         "ss_mixed_precision": facts.mixed_precision,
         "ss_full_fp16": False,
         "ss_full_bf16": False,
-        "ss_seed": config.seed,
         "ss_training_comment": f"lorasweep {facts.program_version}",
     }
 
 
+def _stated(config: Config) -> dict[str, Any]:
+    """The values of single keys (`Key.ss`)."""
+    return {key.ss: _none_if_off(key, value_at(config, key.name)) for key in schema_keys().values() if key.ss}
+
+
+def _none_if_off(key: Key, value: Any) -> Any:
+    """sd-scripts' spelling of a number that is off by default: None in the place of 0."""
+    return None if not value and value == key.default and key.kind is not bool else value
+
+
 def _settings(config: Config) -> dict[str, Any]:
-    optimizer, loss, training = config.optimizer, config.loss, config.training
+    optimizer, loss = config.optimizer, config.loss
     second = optimizer.text_encoder_2_lr
     first = optimizer.text_encoder_lr
     text_lr = first if second is None or second == first else [first, second]
@@ -174,24 +183,9 @@ def _settings(config: Config) -> dict[str, Any]:
         **({"ss_network_args": adapter["ss_network_args"] | lora_plus} if adapter else {}),
         "ss_optimizer": _optimizer(optimizer),
         "ss_lr_scheduler": schedule_kind(config.scheduler.name).kohya_name(config.scheduler),
-        "ss_max_grad_norm": training.max_grad_norm,
-        "ss_gradient_checkpointing": training.gradient_checkpointing,
-        "ss_gradient_accumulation_steps": training.gradient_accumulation,
-        "ss_loss_type": loss.type,
         "ss_huber_schedule": loss.huber_schedule if huber else None,
         "ss_huber_c": loss.huber_c if huber else None,
         "ss_huber_scale": loss.huber_scale if huber else None,
-        "ss_min_snr_gamma": loss.min_snr_gamma,
-        "ss_noise_offset": loss.noise_offset or None,
-        "ss_noise_offset_random_strength": loss.noise_offset_random,
-        "ss_adaptive_noise_scale": loss.adaptive_noise_scale or None,
-        "ss_multires_noise_iterations": loss.multires_iterations or None,
-        "ss_multires_noise_discount": loss.multires_discount,
-        "ss_ip_noise_gamma": loss.input_perturbation or None,
-        "ss_ip_noise_gamma_random_strength": loss.input_perturbation_random,
-        "ss_debiased_estimation": loss.debiased,
-        "ss_zero_terminal_snr": config.base_model.zero_terminal_snr,
-        "ss_prior_loss_weight": loss.prior_loss_weight,
         "ss_clip_skip": None,
         "ss_cache_latents": True,
         "ss_fp8_base": False,
@@ -206,7 +200,6 @@ def _dataset(config: Config, facts: TrainingFacts) -> dict[str, Any]:
     }
     error = {} if facts.mean_aspect_error is None else {"mean_img_ar_error": facts.mean_aspect_error}
     return {
-        "ss_batch_size_per_device": batch,
         "ss_total_batch_size": batch * config.training.gradient_accumulation,
         "ss_resolution": f"({dataset.resolution}, {dataset.resolution})",
         "ss_enable_bucket": dataset.buckets,

@@ -56,7 +56,12 @@ class Config:
 
     name: str = option(MISSING, "display name; the folder is its lower-case form", resume="which", kohya="output_name")
     recipe: str = option("", "recipe that it came from, such as food/v8", resume="which")
-    seed: int = option(42, "seed of every draw", at_least=0)
+    seed: int = option(
+        42,
+        "seed of every draw",
+        at_least=0,
+        ss="ss_seed",
+    )
     output_root: str = option("outputs", "folder of all versions", resume="which", kohya="output_dir", path=True)
     dry_run: bool = option(
         False,

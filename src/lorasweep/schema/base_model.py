@@ -54,6 +54,7 @@ class BaseModelConfig:
         "noise schedule that ends in pure noise, for bases trained so (v_prediction only)",
         aliases=("ztsnr", "rescale_betas_zero_snr"),
         measures=("val/",),
+        ss="ss_zero_terminal_snr",
     )
     variant: str | None = option(
         None, "weights variant of a diffusers folder or hub id, such as fp16", needs="base_model.path"

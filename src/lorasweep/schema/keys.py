@@ -33,6 +33,7 @@ class Key:
         may_be_off: false asks for nothing, though it is on by default.
         overruled: another key wins over it, which is told rather than refused.
         kohya: what kohya's sd-scripts call it.
+        ss: the key of a weights file's metadata that has its value; empty where there is none.
         aliases: what others call it.
         meant: words that people give as its value -> the choice that is meant.
         resume: what another value does to a version that is resumed.
@@ -53,6 +54,7 @@ class Key:
     may_be_off: bool
     overruled: bool
     kohya: tuple[str, ...]
+    ss: str
     aliases: tuple[str, ...]
     meant: Mapping[str, Any]
     resume: OnResume

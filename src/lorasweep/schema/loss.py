@@ -17,6 +17,7 @@ class LossConfig:
         choices=("l2", "l1", "huber", "smooth_l1"),
         kohya="loss_type",
         meant={"mse": "l2", "mae": "l1"},
+        ss="ss_loss_type",
     )
     huber_schedule: str = option(
         "snr",
@@ -31,18 +32,30 @@ class LossConfig:
         above=0,
         needs=("loss.type=huber|smooth_l1", "loss.huber_schedule=constant|exponential"),
     )
-    min_snr_gamma: float | None = option(None, "min-SNR weighting with this gamma; null: off", above=0)
+    min_snr_gamma: float | None = option(
+        None,
+        "min-SNR weighting with this gamma; null: off",
+        above=0,
+        ss="ss_min_snr_gamma",
+    )
     debiased: bool = option(
         False,
         "debiased estimation: more weight to noisy timesteps, less to nearly clean ones",
         kohya="debiased_estimation_loss",
+        ss="ss_debiased_estimation",
     )
-    noise_offset: float = option(0.0, "strength of one extra draw per image and channel", at_least=0)
+    noise_offset: float = option(
+        0.0,
+        "strength of one extra draw per image and channel",
+        at_least=0,
+        ss="ss_noise_offset",
+    )
     noise_offset_random: bool = option(
         False,
         "draw each image's noise offset between 0 and loss.noise_offset",
         kohya="noise_offset_random_strength",
         needs="loss.noise_offset",
+        ss="ss_noise_offset_random_strength",
     )
     adaptive_noise_scale: float = option(
         0.0,
@@ -50,6 +63,7 @@ class LossConfig:
         at_least=-1,
         at_most=1,
         needs="loss.noise_offset",
+        ss="ss_adaptive_noise_scale",
     )
     multires_iterations: int = option(
         0,
@@ -57,6 +71,7 @@ class LossConfig:
         at_least=0,
         at_most=20,
         kohya="multires_noise_iterations",
+        ss="ss_multires_noise_iterations",
     )
     multires_discount: float = option(
         0.3,
@@ -65,6 +80,7 @@ class LossConfig:
         at_most=1,
         kohya="multires_noise_discount",
         needs="loss.multires_iterations",
+        ss="ss_multires_noise_discount",
     )
     input_perturbation: float = option(
         0.0,
@@ -72,17 +88,23 @@ class LossConfig:
         at_least=0,
         at_most=1,
         kohya="ip_noise_gamma",
+        ss="ss_ip_noise_gamma",
     )
     input_perturbation_random: bool = option(
         False,
         "draw each image's perturbation between 0 and loss.input_perturbation",
         kohya="ip_noise_gamma_random_strength",
         needs="loss.input_perturbation",
+        ss="ss_ip_noise_gamma_random_strength",
     )
     min_timestep: int = option(0, "first timestep trained; 0 has the least noise", at_least=0, at_most=999)
     max_timestep: int = option(1000, "end of the timesteps trained, itself not included", at_least=1, at_most=1000)
     prior_loss_weight: float = option(
-        1.0, "weight of regularisation images", at_least=0, needs="dataset.regularisation_path"
+        1.0,
+        "weight of regularisation images",
+        at_least=0,
+        needs="dataset.regularisation_path",
+        ss="ss_prior_loss_weight",
     )
     unmasked_weight: float = option(
         0.0,

@@ -37,6 +37,7 @@ def option(
     may_be_off: bool = False,
     overruled: bool = False,
     kohya: str | Sequence[str] = (),
+    ss: str = "",
     aliases: str | Sequence[str] = (),
     meant: Mapping[str, Any] | None = None,
     resume: OnResume = "refused",
@@ -60,6 +61,7 @@ def option(
         may_be_off: false asks for nothing, though the key is on by default; so it need not act.
         overruled: another key wins over it, by what the documents say; set on the command line too, that is told.
         kohya: what kohya's sd-scripts call the same thing, with the same values.
+        ss: the key of a weights file's metadata in which sd-scripts keep the same value.
         aliases: what others call it.
         meant: words that people give as its value -> the choice that is meant.
         resume: what another value does to a version that is resumed.
@@ -77,6 +79,7 @@ def option(
         "may_be_off": may_be_off,
         "overruled": overruled,
         "kohya": _several(kohya),
+        "ss": ss,
         "aliases": _several(aliases),
         "meant": dict(meant or {}),
         "resume": resume,

@@ -11,7 +11,13 @@ from lorasweep.schema.option import option
 class TrainingConfig:
     """The loop."""
 
-    batch_size: int = option(2, "images per batch", at_least=1, kohya="train_batch_size")
+    batch_size: int = option(
+        2,
+        "images per batch",
+        at_least=1,
+        kohya="train_batch_size",
+        ss="ss_batch_size_per_device",
+    )
     epochs: int = option(
         10,
         "passes over the images and their repeats",
@@ -32,7 +38,11 @@ class TrainingConfig:
         aliases=("steps", "train_steps", "num_steps", "iterations"),
     )
     gradient_accumulation: int = option(
-        1, "batches per optimizer step", at_least=1, kohya="gradient_accumulation_steps"
+        1,
+        "batches per optimizer step",
+        at_least=1,
+        kohya="gradient_accumulation_steps",
+        ss="ss_gradient_accumulation_steps",
     )
     ema_decay: float | None = option(
         None,
@@ -41,7 +51,12 @@ class TrainingConfig:
         above=0,
         below=1,
     )
-    max_grad_norm: float = option(1.0, "gradients are clipped to this norm; 0: off", at_least=0)
+    max_grad_norm: float = option(
+        1.0,
+        "gradients are clipped to this norm; 0: off",
+        at_least=0,
+        ss="ss_max_grad_norm",
+    )
     mixed_precision: str = option(
         "auto",
         "auto: bf16 (else fp16) on a GPU, fp32 on a CPU",
@@ -63,7 +78,12 @@ class TrainingConfig:
         needs="training.device=auto|cuda",
         aliases="full_determinism",
     )
-    gradient_checkpointing: bool = option(False, "trade speed for memory", resume="free")
+    gradient_checkpointing: bool = option(
+        False,
+        "trade speed for memory",
+        resume="free",
+        ss="ss_gradient_checkpointing",
+    )
     offload_idle: bool = option(
         True,
         "on a GPU, keep the VAE and the cached text encoders in the CPU's memory while they are not needed",

@@ -14,16 +14,14 @@ from lorasweep.export.sd_scripts.loss import read_loss
 from lorasweep.export.sd_scripts.network import read_network
 from lorasweep.export.sd_scripts.optimizer import read_lora_plus, read_optimizer
 from lorasweep.export.sd_scripts.schedule import read_schedule, read_steps
-from lorasweep.schema import CompatConfig, slug
+from lorasweep.schema import CompatConfig, schema_keys, slug
 
 LONGEST_NAME = 80  # it begins the names of files
 
 # Settings that mean the same here and there: our key, and how to read their text. "None" leaves our default.
+KEPT = ("seed", "training.max_grad_norm", "training.gradient_checkpointing")
 SAME: Mapping[str, tuple[str, Callable[[str], Any]]] = {
-    "ss_seed": ("seed", whole),
-    "ss_max_grad_norm": ("training.max_grad_norm", float),
     "ss_mixed_precision": ("training.mixed_precision", str),
-    "ss_gradient_checkpointing": ("training.gradient_checkpointing", flag),
     "ss_validate_every_n_epochs": ("evaluation.every_epochs", whole),
 }
 
@@ -39,6 +37,9 @@ def settings_of(stem: str, metadata: Mapping[str, str], layers: FileLayers) -> A
     texts, notes = as_one_dataset(metadata)
     about = About(texts, notes=notes)
     _read_name(about, stem)
+    for name in KEPT:
+        if (value := about.stated(schema_keys()[name])) is not None:
+            about.settings[name] = value
     for theirs, (ours, read) in SAME.items():
         if (value := about.value(theirs, read)) is not None:
             about.settings[ours] = value

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from lorasweep.schema import Key
+
 T = TypeVar("T")
 
 NOTHING = ("None", "")
@@ -61,6 +63,10 @@ class About:
             self.notes.append(f"{theirs}={text} could not be read")
             return None
 
+    def stated(self, key: Key) -> Any:
+        """Return what the metadata says of a key of ours that has one there (`Key.ss`); None as of `value`."""
+        return self.value(key.ss, READERS[key.kind])
+
     def set(self, key: str, value: Any, what: str) -> None:
         """Set a key of ours, or note that it keeps its default."""
         if value is None:
@@ -98,3 +104,7 @@ def whole(text: str) -> int:
     if number != int(number):
         raise ValueError(text)
     return int(text) if text.lstrip("-").isdigit() else int(number)
+
+
+READERS: Mapping[type, Callable[[str], Any]] = {int: whole, float: float, bool: flag, str: str}
+"""How the text of a key is read, by the key's type."""

@@ -5,24 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from lorasweep.export.sd_scripts.about import About, flag, whole
+from lorasweep.export.sd_scripts.about import About, flag
+from lorasweep.schema import schema_keys
 
-# Kinds of noise; behind each, what says something only where it is on.
-NOISE: tuple[tuple[tuple[str, str, Callable[[str], Any]], ...], ...] = (
-    (
-        ("ss_noise_offset", "loss.noise_offset", float),
-        ("ss_noise_offset_random_strength", "loss.noise_offset_random", flag),
-        ("ss_adaptive_noise_scale", "loss.adaptive_noise_scale", float),
-    ),
-    (
-        ("ss_multires_noise_iterations", "loss.multires_iterations", whole),
-        ("ss_multires_noise_discount", "loss.multires_discount", float),
-    ),
-    (
-        ("ss_ip_noise_gamma", "loss.input_perturbation", float),
-        ("ss_ip_noise_gamma_random_strength", "loss.input_perturbation_random", flag),
-    ),
-)
+APART = ("loss.min_snr_gamma", "loss.debiased", "loss.prior_loss_weight")
+"""Keys that are read by rules of their own."""
+
+HUBER = ("huber", "smooth_l1")
 DISTANCE: tuple[tuple[str, str, Callable[[str], Any]], ...] = (
     ("ss_huber_schedule", "loss.huber_schedule", str),
     ("ss_huber_c", "loss.huber_c", float),
@@ -32,16 +21,17 @@ DISTANCE: tuple[tuple[str, str, Callable[[str], Any]], ...] = (
 
 def read_loss(about: About) -> None:
     """Read the distance, the weights of timesteps, the noise and what the base predicts."""
-    if kind := about.value("ss_loss_type", str):
-        about.settings["loss.type"] = kind
+    for key in schema_keys().values():
+        if key.ss and key.name.startswith("loss.") and key.name not in APART:
+            value = about.stated(key)
+            # What needs another key says something beside it, whatever it says; what needs none, where it is on.
+            beside = all(name in about.settings for need in key.needs for name in need.keys)
+            if value is not None and (beside if key.needs else value):
+                about.settings[key.name] = value
     for theirs, ours, read in DISTANCE:
-        if (value := about.value(theirs, read)) is not None and kind in ("huber", "smooth_l1"):
+        if (value := about.value(theirs, read)) is not None and about.settings.get("loss.type") in HUBER:
             about.settings[ours] = value  # beside another distance they were written, but not used
     _read_weights(about)
-    for kinds in NOISE:
-        values = {ours: about.value(theirs, read) for theirs, ours, read in kinds}
-        if values[kinds[0][1]]:
-            about.settings |= {ours: value for ours, value in values.items() if value is not None}
     if weight := about.value("ss_prior_loss_weight", float):
         about.settings["loss.prior_loss_weight"] = weight
     _read_prediction(about)
