@@ -23,7 +23,8 @@ from lorasweep.compose.composition import composing, load
 from lorasweep.runs.stopwatch import Stopwatch
 from lorasweep.training.cohort import load as load_base
 from lorasweep.training.job import Job
-from lorasweep.training.loop import Member, advance
+from lorasweep.training.loop import advance
+from lorasweep.training.member import Member
 from lorasweep.training.opening import open_session
 from lorasweep.training.setup import prepare
 

@@ -31,7 +31,7 @@ from lorasweep.runs.state import latest
 from lorasweep.schema import Config
 from lorasweep.training import loop
 from lorasweep.training.cohort import run
-from lorasweep.training.loop import Member
+from lorasweep.training.member import Member
 from lorasweep.training.train_state import StepReport
 from lorasweep.training.version import Version
 

@@ -21,7 +21,7 @@ from lorasweep.tracking.group import Trackers
 from lorasweep.training import loop, setup
 from lorasweep.training.cohort import run, run_cohort
 from lorasweep.training.job import Job
-from lorasweep.training.loop import Member
+from lorasweep.training.member import Member
 from lorasweep.training.objectives.denoising import Denoising
 from lorasweep.training.version import Version
 

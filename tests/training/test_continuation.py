@@ -19,7 +19,7 @@ from lorasweep.families.sdxl.model import SDXL
 from lorasweep.schema import Config
 from lorasweep.training import continuation, loop
 from lorasweep.training.cohort import run
-from lorasweep.training.loop import Member
+from lorasweep.training.member import Member
 from lorasweep.training.session import Session
 
 

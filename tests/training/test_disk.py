@@ -22,7 +22,7 @@ from lorasweep.tracking.group import Trackers
 from lorasweep.training import disk, loop
 from lorasweep.training.cohort import run, run_cohort
 from lorasweep.training.job import Job
-from lorasweep.training.loop import Member
+from lorasweep.training.member import Member
 from lorasweep.training.session import Session
 
 

@@ -20,7 +20,7 @@ from lorasweep.families.sdxl.model import SDXL
 from lorasweep.schema import Config
 from lorasweep.training import loop, setup
 from lorasweep.training.cohort import run
-from lorasweep.training.loop import Member
+from lorasweep.training.member import Member
 
 
 class Killed(BaseException):

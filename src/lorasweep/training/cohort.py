@@ -25,7 +25,8 @@ from lorasweep.schema import BaseModelConfig, Config, TrainingConfig
 from lorasweep.training.device import check_device, dtype_of, open_accelerator, set_determinism
 from lorasweep.training.distributed import LostProcessError, PeerError, Processes
 from lorasweep.training.job import Job, Outcome, Report
-from lorasweep.training.loop import Member, train
+from lorasweep.training.loop import train
+from lorasweep.training.member import Member
 from lorasweep.training.memory import shortage
 from lorasweep.training.opening import open_session
 from lorasweep.training.session import Session

@@ -8,53 +8,27 @@ every batch; a `Session`, which measures and writes, is the first process's alon
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import torch
 
 from lorasweep.interruption import Interruption
 from lorasweep.process.losses import reduce
-from lorasweep.training.distributed import LostProcessError, Processes
+from lorasweep.training.distributed import Processes
+from lorasweep.training.member import Member
 from lorasweep.training.session import Session
 from lorasweep.training.train_state import StepReport
 from lorasweep.training.version import Version
 
 
-@dataclass
-class Member:
-    """A version of a cohort.
-
-    Attributes:
-        version: its model, state, data and objective.
-        session: its record, measures, files and trackers; None on all processes but the first.
-        error: why it failed, once it has.
-    """
-
-    version: Version
-    session: Session | None
-    error: Exception | None = None
-
-    @property
-    def active(self) -> bool:
-        """Whether it still has steps to take."""
-        return self.running and not self.version.finished
-
-    @property
-    def running(self) -> bool:
-        """Whether it was neither pruned nor interrupted and has not failed."""
-        return self.error is None and (self.session is None or self.session.running)
-
-
 def train(members: Sequence[Member], processes: Processes, interruption: Interruption) -> None:
     """Step every version of the cohort until each is complete, pruned, failed or interrupted."""
     for member in members:
-        with _failing_alone(member, processes):
+        with member.failing_alone(processes):
             begin(member, processes)
-    while active := [member for member in members if processes.broadcast(member.active)]:
+    while active := _active(members, processes):
         for member in active:
-            with _failing_alone(member, processes):
+            with member.failing_alone(processes):
                 advance(member)
         if interruption.signal is not None:
             _finish(members, processes, interrupted=True)
@@ -133,18 +107,18 @@ def end_epoch(session: Session) -> None:
     session.thin_out()
 
 
+def _active(members: Sequence[Member], processes: Processes) -> list[Member]:
+    """Return the versions that have steps to take, as the first process sees it."""
+    found = []
+    for member in members:
+        with member.failing_alone(processes):
+            if processes.broadcast(member.active):
+                found.append(member)
+    return found
+
+
 def _finish(members: Sequence[Member], processes: Processes, *, interrupted: bool = False) -> None:
     for member in members:
         if member.running and member.session is not None:
-            with _failing_alone(member, processes):
+            with member.failing_alone(processes):
                 member.session.interrupt() if interrupted else member.session.complete()
-
-
-@contextmanager
-def _failing_alone(member: Member, processes: Processes) -> Iterator[None]:
-    """What is raised inside ends this version, with the reason in its record, and no other."""
-    try:
-        yield
-    except Exception as error:
-        processes.apart |= isinstance(error, LostProcessError)
-        member.error = error if member.session is None else member.session.fail(error)

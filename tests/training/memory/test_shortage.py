@@ -19,7 +19,7 @@ from lorasweep.runs.record import Record
 from lorasweep.schema import Config
 from lorasweep.training import cohort, loop
 from lorasweep.training.cohort import run
-from lorasweep.training.loop import Member
+from lorasweep.training.member import Member
 from lorasweep.training.memory import forecast
 from lorasweep.training.memory.estimate import GIB, estimate
 from lorasweep.training.memory.shortage import out_of_memory
