@@ -83,7 +83,7 @@ def advance(member: Member) -> None:
     rates, started = version.state.rates(), time.perf_counter()
     with session.stopwatch("train"):
         report = train_step(version)
-    session.log_step(report, rates, time.perf_counter() - started)
+    session.reporter.log_step(report, rates, time.perf_counter() - started)
     if version.epoch_ends:
         end_epoch(session)
     elif session.state_is_due:

@@ -18,6 +18,7 @@ from lorasweep.training.means import StepMeans
 from lorasweep.training.memory.forecast import forecast
 from lorasweep.training.memory.spill import SpillWatch
 from lorasweep.training.new_version import open_new
+from lorasweep.training.reporter import Reporter
 from lorasweep.training.session import Session
 from lorasweep.training.setup import Prepared
 
@@ -83,38 +84,46 @@ def _surround(prepared: Prepared, record: Record, start: Start, resources: ExitS
     if available is not None:
         say(forecast(config, version.base, available))
     say(prepared.disk)
-    session = Session(
-        config=config,
+    evaluator = Evaluator(config, version, folder, prepared.measuring, prepared.stopwatch)
+    advice = Advice(config, version.base, record)
+    tracked = Tracked(
+        config,
+        folder,
+        number,
+        say,
+        # Resumed without a state, even step 0 is logged again.
+        resumed_step=(version.step or -1) if config.resume else None,
+        job_type="trial" if job.trial else "train",
+        trial=job.trial,
+    )
+    progress = Progress(
+        f"{config.name} v{number}",
+        version.plan.total_steps,
+        version.step,
+        epochs=version.plan.total_epochs,
+        start_epoch=version.epoch,
+    )
+    reporter = Reporter(
         version=version,
-        evaluator=Evaluator(config, version, folder, prepared.measuring, prepared.stopwatch),
         record=record,
-        trackers=open_trackers(
-            Tracked(
-                config,
-                folder,
-                number,
-                say,
-                # Resumed without a state, even step 0 is logged again.
-                resumed_step=(version.step or -1) if config.resume else None,
-                job_type="trial" if job.trial else "train",
-                trial=job.trial,
-            )
-        ),
-        stopwatch=prepared.stopwatch,
-        progress=Progress(
-            f"{config.name} v{number}",
-            version.plan.total_steps,
-            version.step,
-            epochs=version.plan.total_epochs,
-            start_epoch=version.epoch,
-        ),
-        report=job.report,
-        spill=SpillWatch(available) if available is not None else None,
+        samples=evaluator.samples,
+        trackers=open_trackers(tracked),
+        progress=progress,
         means=StepMeans(start.plain.get("means", {})),
-        remeasured=start.measures,
-        resources=resources,
-        advice=Advice(config, version.base, record),
+        spill=SpillWatch(available) if available is not None else None,
+        advice=advice,
     )
     if version.step:
-        session.replay()
-    return session
+        reporter.replay()
+    return Session(
+        config=config,
+        version=version,
+        evaluator=evaluator,
+        record=record,
+        reporter=reporter,
+        stopwatch=prepared.stopwatch,
+        report=job.report,
+        remeasured=start.measures,
+        resources=resources,
+        advice=advice,
+    )

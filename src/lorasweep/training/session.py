@@ -9,26 +9,18 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
-from lorasweep.console.lines import Progress, say
 from lorasweep.errors import UserError
-from lorasweep.pictures import curves
 from lorasweep.runs import paths, retention
 from lorasweep.runs.record import Epoch, Record, Status, now
 from lorasweep.runs.stopwatch import Stopwatch
 from lorasweep.schema import Config
-from lorasweep.tracking.group import Trackers
-from lorasweep.tracking.jsonl import read_rows
-from lorasweep.training import remeasuring, selection
+from lorasweep.training import selection
 from lorasweep.training.advice import Advice
 from lorasweep.training.diverged import diverged
 from lorasweep.training.evaluator import Evaluator
 from lorasweep.training.failures import explained
 from lorasweep.training.job import Report
-from lorasweep.training.means import SKIPPED, StepMeans
-from lorasweep.training.memory.spill import SpillWatch
-from lorasweep.training.train_state import StepReport
+from lorasweep.training.reporter import Reporter
 from lorasweep.training.version import Version
 from lorasweep.training.weights_file import write_diffusers_folder, write_epoch_weights
 
@@ -57,12 +49,9 @@ class Session:
         version: what is trained.
         evaluator: what measures it.
         record: its record.
-        trackers: where metrics go.
+        reporter: shows how it comes along.
         stopwatch: where its seconds went.
-        progress: told about every step and epoch.
         report: asked after each evaluation whether to stop.
-        spill: watches a GPU's memory; None without one.
-        means: of what its steps measure.
         remeasured: beginnings of the names of what is measured in another way than up to the state it begins with.
         resources: what is closed at the end: its lock, its log.
         advice: how it goes on.
@@ -72,12 +61,9 @@ class Session:
     version: Version
     evaluator: Evaluator
     record: Record
-    trackers: Trackers
+    reporter: Reporter
     stopwatch: Stopwatch
-    progress: Progress
     report: Report | None
-    spill: SpillWatch | None
-    means: StepMeans
     remeasured: frozenset[str]
     resources: ExitStack
     advice: Advice
@@ -114,42 +100,17 @@ class Session:
         self.record.metrics.base = dict(base)
         self.record.write()
         if self.version.step == 0:
-            self._log_images(0, 0)
-            self.trackers.metrics({"epoch": 0, **base}, 0)
+            self.reporter.log_images(0, 0)
+            self.reporter.trackers.metrics({"epoch": 0, **base}, 0)
         else:
             if anew := {name: value for name, value in base.items() if name.startswith(tuple(self.remeasured))}:
-                self.trackers.metrics({"epoch": 0, **anew}, 0)
+                self.reporter.trackers.metrics({"epoch": 0, **anew}, 0)
             # Of the epochs that are left: a later one may have been chosen before the kill.
             selection.select(self.record, self.config, again=True)
             self.thin_out()
             if self.evaluator.samples.prompts and self.evaluator.samples.epochs():
-                self._write_sheets()
-        self.progress.begin()
-
-    def replay(self) -> None:
-        """Tell the trackers what was done up to here and they lack: all where they are new, else what a kill cost."""
-        rows = read_rows(paths.metrics(self.folder))
-        self.trackers.replay([{k: v for k, v in row.items() if not k.startswith(remeasuring.EARLIER)} for row in rows])
-        steps = {0: 0} | {entry.epoch: entry.step for entry in self.record.epochs}
-        for epoch in self.evaluator.samples.epochs():
-            if epoch in steps:
-                self.trackers.replay_images(self._images(epoch), steps[epoch])
-
-    def log_step(self, report: StepReport, rates: dict[str, float], seconds: float) -> None:
-        """Take in what a step measured; every few steps, and at an epoch's end, the trackers get the means.
-
-        Args:
-            report: of the step.
-            rates: learning rates that it was taken with.
-            seconds: that it took.
-        """
-        version = self.version
-        if version.step - 1 in version.plan.epoch_ends:
-            self.means.begin_epoch()
-        self.means.add(report.loss, report.grad_norm, seconds, skipped=report.skipped)
-        self.progress.step(version.step, report.loss, next(iter(rates.values())))
-        if version.epoch_ends or version.step % self.config.tracker.every_steps == 0:
-            self._log_row(rates)
+                self.reporter.write_sheets()
+        self.reporter.progress.begin()
 
     def due(self) -> Due:
         """Return what is to be done at the end of the epoch that is over."""
@@ -180,7 +141,7 @@ class Session:
     def evaluate(self, due: Due) -> dict[str, float]:
         """Return what is measured of the epoch that is over; draw its samples."""
         measured = self.evaluator.epoch_metrics(self.version.epoch, measure=due.measure, sample=due.sample)
-        return {"train/loss": self.means.epoch_loss(), **measured}
+        return {"train/loss": self.reporter.means.epoch_loss(), **measured}
 
     def add_epoch(self, metrics: dict[str, float], due: Due) -> None:
         """Record an epoch that is over, select the best so far, and show both.
@@ -196,14 +157,13 @@ class Session:
         selection.select(record, self.config)
         if due.sample and self.evaluator.samples.prompts:
             with self.stopwatch("sample"):
-                self._write_sheets()
-            self._log_images(epoch, step)
-        self.trackers.metrics({"epoch": epoch} | {k: v for k, v in metrics.items() if k != "train/loss"}, step)
-        self.progress.epoch(epoch, metrics)
+                self.reporter.write_sheets()
+            self.reporter.log_images(epoch, step)
+        self.reporter.log_epoch(metrics)
 
     def save_state(self) -> None:
         """Save all that is needed to go on from this step."""
-        self.version.state.save(self.folder, {"means": self.means.state()})
+        self.version.state.save(self.folder, {"means": self.reporter.means.state()})
 
     def stop_early(self, metrics: dict[str, float]) -> str | None:
         """Ask whoever gave the job whether to stop after an evaluation; return why, or None to go on."""
@@ -263,62 +223,21 @@ class Session:
         record.seconds, record.finished = self.stopwatch.read(), now()
         record.write()
         if record.epochs:
-            self._draw_curves()
+            self.reporter.draw_curves()
         if chosen and self.selected.exists():
             aliases = [f"v{record.version}", "latest"]
             if record.trial is None:  # of a study's versions only the winner is the best (`mark_best`)
                 aliases.append("best")
-            self.trackers.weights(self.selected, aliases, {"epoch": chosen.epoch, **chosen.metrics})
-        self.trackers.finish(status, summary)
+            self.reporter.trackers.weights(self.selected, aliases, {"epoch": chosen.epoch, **chosen.metrics})
+        self.reporter.trackers.finish(status, summary)
         if status in retention.ENDED and not self.config.training.keep_state:
             retention.drop_state(self.folder)
 
     def release(self) -> None:
         """Close what was held open; safe after any ending."""
-        self.trackers.finish(self.record.status, {})  # where a full disk kept `close` from it
-        self.progress.close()
+        self.reporter.trackers.finish(self.record.status, {})  # where a full disk kept `close` from it
+        self.reporter.progress.close()
         self.resources.close()
 
     def _weights(self) -> Path:
         return paths.weights(self.folder, self.record.stem, self.version.epoch)
-
-    def _log_row(self, rates: dict[str, float]) -> None:
-        values = {f"train/lr_{part}": rate for part, rate in rates.items()} | self.means.take_row()
-        if self.version.accelerator.scaler is None:
-            del values[SKIPPED]  # only fp16 skips
-        self.trackers.metrics({"epoch": self.version.epoch, **values}, self.version.step)
-        if self.spill is not None:
-            warning = self.spill.look(torch.cuda.memory_reserved(), values["time/seconds_per_step"])
-            if warning:
-                cures = self.advice.cures("train")
-                say("\n  ".join([warning, *(f"{what}: {command}" for what, command in cures.items())]))
-
-    def _log_images(self, epoch: int, step: int) -> None:
-        if images := self._images(epoch):
-            self.trackers.images(images, step)
-
-    def _images(self, epoch: int) -> dict[str, Path]:
-        """Return the sample images of an epoch as trackers take them."""
-        samples = self.evaluator.samples
-        return {
-            f"samples/{index} {prompt.text}": samples.path(epoch, index)
-            for index, prompt in enumerate(samples.prompts)
-            if samples.path(epoch, index).exists()
-        }
-
-    def _write_sheets(self) -> None:
-        record, metric = self.record, selection.metric_of(self.config)
-        values = {0: (record.metrics.base or {}).get(metric)}
-        values |= {entry.epoch: entry.metrics.get(metric) for entry in record.epochs}
-        self.evaluator.samples.write_sheets(record.selected_epoch, metric, values)
-
-    def _draw_curves(self) -> None:
-        bins, timesteps = self.config.evaluation.bins, self.version.base.process.timesteps
-        curves.write_curves(
-            read_rows(paths.metrics(self.folder)),
-            paths.curves(self.folder),
-            title=f"{self.config.name} v{self.version.number}",
-            parts={part.name: part.label for part in self.version.base.family.parts},
-            selected_epoch=self.record.selected_epoch,
-            bin_edges=[round(timesteps * edge / bins) for edge in range(bins + 1)],
-        )
