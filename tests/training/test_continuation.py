@@ -124,11 +124,11 @@ def assert_alike(straight: Path, continued: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "place", "step"),
+    ("number", "place", "advance"),
     [
-        (5, "step", 4),  # between two saved states
+        (5, "advance", 4),  # between two saved states
         (4, "end_epoch", 3),  # before anything of the epoch's end is written
-        (6, "step", 6),  # all steps done, only the ending is missing
+        (6, "advance", 6),  # all steps done, only the ending is missing
     ],
 )
 def test_a_continued_version_is_what_an_undisturbed_one_would_be(
