@@ -4,19 +4,21 @@ import json
 import math
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy
 import pytest
 from safetensors.numpy import save_file
 
 from lorasweep.families.clip import clip_problems
-from lorasweep.families.kinds import kind_of
+from lorasweep.families.kinds import kind_of, lora_problem
 from lorasweep.families.paths import is_hub_id, is_single_file
 from lorasweep.families.sdxl.layout import native_resolution, pixels_per_latent
 from lorasweep.families.sdxl.problems import base_problems, config_problems, vae_problems
 from lorasweep.families.shipped import BASE_PATH
 from lorasweep.families.weights_files import safetensors_problem
 from lorasweep.schema import BaseModelConfig
+from lorasweep.schema.base_model import FAMILIES
 
 PARTS = ("unet", "vae", "text_encoder", "text_encoder_2")
 
@@ -240,3 +242,27 @@ def test_sizes_of_a_base(tmp_path):
     assert sizes(file, vae_path=BASE_PATH) == sizes(file, vae_path=BASE_PATH / "vae") == (4, 512)
     assert sizes(file, vae_path=file, config_path=BASE_PATH) == (4, 64)
     assert sizes(BASE_PATH, vae_path="org/vae") == (8, 128)
+
+
+class OtherFiles:
+    """Of a family whose files have a tensor of their own."""
+
+    def kind(self, shapes: dict[str, list[int]]) -> str | None:
+        return "an Other" if "other.weight" in shapes else None
+
+
+OTHER = SimpleNamespace(noun="an Other", files=OtherFiles())
+
+
+def test_a_base_of_another_family_is_recognised_by_its_file(tmp_path, monkeypatch):
+    monkeypatch.setitem(FAMILIES._shipped, "other", f"{__name__}:OTHER")
+    file = tmp_path / "base.safetensors"
+    save_file({"other.weight": numpy.ones(3, numpy.float32)}, file)
+    assert kind_of({"other.weight": [3]}) == "an Other"
+    (problem,) = base_problems(str(file))
+    assert problem.endswith(
+        "this is an Other; expected a checkpoint of SDXL: set base_model.family=other, which trains it"
+    )
+    assert lora_problem(file) == (
+        "this is an Other; expected a LoRA: a checkpoint to train is given as base_model.path"
+    )

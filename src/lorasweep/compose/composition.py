@@ -78,8 +78,8 @@ def objectives(objective: str, further: Sequence[str] | None = None) -> list[str
     return [objective, *(further or ())]
 
 
-def first_search(base_model: str, network: str) -> str:
-    """Resolve `${first_search:${hydra.runtime.choices.base_model},${network.type}}`: what a search that names no space
+def first_search(path: str | None, network: str) -> str:
+    """Resolve `${first_search:${base_model.path},${network.type}}`: what a search that names no space
     tries.
 
     A full fine-tune has no rank. The toy base gets a taste of minutes; on a real one that schedule and those rates
@@ -87,7 +87,7 @@ def first_search(base_model: str, network: str) -> str:
     """
     if network == "full":
         return "fine_tune"
-    return "default" if base_model == "toy" else "rank_lr"
+    return "default" if path is None else "rank_lr"
 
 
 def study_name(name: str, sweeps: str | None = None) -> str:

@@ -100,7 +100,8 @@ def fit(settings: Mapping[str, Any], base_model: str) -> Fitted:
         and (key != "base_model.lora_lr" or isinstance(recipe.get("optimizer.lr"), Formula))
         and value != value_at(bare if key in base else whole, key)
     }
-    if base_model == "toy" and (rate := recipe.get("optimizer.lr")) and not isinstance(rate, Formula):
+    on_toy = base_model == "toy" and known.get("base_model.path") is None
+    if on_toy and (rate := recipe.get("optimizer.lr")) and not isinstance(rate, Formula):
         notes.append(
             f"a rate for other bases: optimizer.lr={rate:g} was that on the toy; base_model.lora_lr is their own"
         )

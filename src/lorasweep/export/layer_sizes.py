@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -34,7 +35,8 @@ def rank_settings(sizes: Mapping[str, Size], naming: Naming, common: Size | None
     sizes = {layer: Size(sizes[layer].rank, float(f"{sizes[layer].alpha:.6g}")) for layer in denoiser_first}
     common = common or Counter(sizes.values()).most_common(1)[0][0]
     settings: dict[str, Any] = {"network.rank": common.rank, "network.alpha": common.alpha}
-    entries = min((list(_entries(sizes, common, cuts)) for cuts in naming.groupings), key=len)
+    groupings = naming.groupings or ((_alone,),)
+    entries = min((list(_entries(sizes, common, cuts)) for cuts in groupings), key=len)
     if len(entries) > MOST_ENTRIES:
         return None
     return settings | ({"network.ranks": entries} if entries else {})
@@ -52,3 +54,8 @@ def _entries(sizes: Mapping[str, Size], common: Size, cuts: Sequence[Cut]) -> It
             yield from _entries(group, common, finer)
         elif (size := found.pop()) != common:
             yield f"{pattern}:{size.rank}/{size.alpha:g}"
+
+
+def _alone(layer: str) -> str:
+    """A layer by itself."""
+    return f"^{re.escape(layer)}$"

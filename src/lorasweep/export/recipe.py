@@ -12,6 +12,8 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from lorasweep import program
+from lorasweep.compose.composition import composing
+from lorasweep.compose.groups import Groups
 from lorasweep.errors import UserError
 from lorasweep.export.fitting import Fitted, fit
 from lorasweep.export.formula import escaped
@@ -44,8 +46,7 @@ def recipe_from_file(path: Path, saved: Path | None = None) -> str:
     tensors, metadata = read_weights(path)
     if "lorasweep.config" in metadata:
         settings = _own_settings(path, metadata)
-        family = str(settings.get("base_model.family", BaseModelConfig().family))
-        base = "toy" if settings.get("base_model.path") is None else family
+        base = _group_choice(settings)
         about = [
             f"Recipe of {path.name}: what it was trained with by lorasweep "
             + metadata.get("lorasweep.version", "of an unknown version"),
@@ -61,6 +62,14 @@ def recipe_from_file(path: Path, saved: Path | None = None) -> str:
         about.append(f"{ways}: docs/coming-from-kohya.md has the reasons against.")
     given = ["dataset.path=FOLDER"]
     return _text(fit(found.settings, base), base, about, found.notes, given, saved)
+
+
+def _group_choice(settings: Mapping[str, Any]) -> str:
+    """Return the choice of the group base_model that our own file's base was: the one named as its family, if any."""
+    family = settings.get("base_model.family", BaseModelConfig().family)
+    with composing():
+        known = Groups().of("base_model")
+    return family if settings.get("base_model.path") is not None and family in known else "toy"
 
 
 def _own_settings(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:

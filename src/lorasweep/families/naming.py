@@ -32,7 +32,10 @@ class Naming(Protocol):
 
     @property
     def groupings(self) -> Sequence[Sequence[Cut]]:
-        """Ways to group layers for `network.ranks`; in each of them a cut divides the groups of the one before."""
+        """Ways to group layers for `network.ranks`; in each of them a cut divides the groups of the one before.
+
+        The last cut of each leaves every layer by itself. Without any, all layers are taken by themselves.
+        """
         ...
 
     def in_file(self, layer: str) -> str:
