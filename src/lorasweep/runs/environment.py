@@ -25,9 +25,14 @@ PACKAGES = (
 )
 
 
-def environment(device: torch.device) -> dict[str, str | None]:
-    """Return package versions, Python, the git commit of the checkout (with `+` if it has changes) and the device."""
-    found: dict[str, str | None] = {name: _version(name) for name in PACKAGES}
+def environment(device: torch.device, *others: str) -> dict[str, str | None]:
+    """Return package versions, Python, the git commit of the checkout (with `+` if it has changes) and the device.
+
+    Args:
+        device: that is trained on.
+        *others: packages that the version uses besides `PACKAGES`; empty names are left out.
+    """
+    found: dict[str, str | None] = {name: _version(name) for name in dict.fromkeys((*PACKAGES, *others)) if name}
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
     return found | {
         "python": platform.python_version(),

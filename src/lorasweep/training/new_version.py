@@ -9,6 +9,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from lorasweep import files
+from lorasweep.optim.optimizers.kind import optimizer_kind
 from lorasweep.runs import ledger, lock, paths
 from lorasweep.runs.command_lines import recipe_folders
 from lorasweep.runs.environment import environment
@@ -66,7 +67,7 @@ def _first_record(folder: Path, job: Job, subject: Subject, version: Version) ->
         started_from=version.started_from,
         # The step is set when everything is copied; until then this leads whoever continues the new version on.
         continued_from=Origin(ledger.number_of(job.start_from)) if job.start_from else None,
-        environment=environment(version.base.device),
+        environment=environment(version.base.device, optimizer_kind(config.optimizer.name).package),
         seconds=Stopwatch().read(),
         started=now(),
     )
