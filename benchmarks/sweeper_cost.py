@@ -26,8 +26,11 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import FrozenTrial
 
 from lorasweep.lanes.work import Ended, Work
+from lorasweep.review.report import TerminalReporter
 from lorasweep.search import study as studies
 from lorasweep.search.loop import Search
+from lorasweep.search.place import StudyLocation
+from lorasweep.search.plan import SearchPlan
 from lorasweep.search.settings import Settings
 from lorasweep.search.space import Space
 from lorasweep.search.storage import open_storage
@@ -71,7 +74,7 @@ class Instant:
 
 
 class Silent:
-    """Nobody to be told."""
+    """An observer that shows nothing."""
 
     def finished(self, trial: FrozenTrial) -> None:
         """Say nothing."""
@@ -84,13 +87,16 @@ def cost(url: str, trials: int) -> list[float]:
     """Return the seconds of each trial of a study."""
     settings = Settings(sampler={"_target_": "optuna.samplers.TPESampler", "seed": 0}, storage=url, n_trials=trials,
                         pruner={"_target_": "optuna.pruners.MedianPruner"}, max_failure_rate=1.0)  # fmt: skip
-    study = studies.open_study(settings, f"cost{time.time()}", SPACE, open_storage(url))
-    lane = Instant()
-
-    part = SearchContext(settings, SPACE, OmegaConf.create(), lane)
-    started = time.perf_counter()
-    search = Search(study, url, settings, lane, Silent(), lambda: next_trial(part, search), part.overrides, prunes=True)
-    search.run()
+    storage, lane = open_storage(url), Instant()
+    with tempfile.TemporaryDirectory() as folder:
+        place = StudyLocation(f"cost{time.time()}", url, Path(folder))
+        study = studies.open_study(settings, place, SPACE, storage)
+        plan = SearchPlan(settings, SPACE, OmegaConf.create(), [], [])
+        context = SearchContext(plan, place, storage, lane, TerminalReporter())
+        search = Search(study, place, settings, lane, Silent(), lambda: next_trial(context, search), context.overrides,
+                        budget=trials, prunes=True)  # fmt: skip
+        started = time.perf_counter()
+        search.run()
     moments = [started, *lane.times]
     return [after - before for before, after in itertools.pairwise(moments)]
 

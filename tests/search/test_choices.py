@@ -233,3 +233,18 @@ def test_a_grid_of_an_endless_space_is_refused() -> None:
 def test_hydras_own_words_are_no_arguments() -> None:
     spec = {"_target_": "optuna.samplers.RandomSampler", "_convert_": "all", "_recursive_": True, "seed": 1}
     assert isinstance(choices.build(spec, "hydra.sweeper.sampler"), optuna.samplers.RandomSampler)
+
+
+@pytest.mark.parametrize("inner", ["GridSampler", "BruteForceSampler"])
+def test_a_sampler_within_another_does_not_stop_the_study_either(inner: str) -> None:
+    """Optuna's own would raise where a study is not run by `Study.optimize`."""
+    base = {"_target_": f"optuna.samplers.{inner}"} | (
+        {"search_space": {"x": [1, 2]}} if inner == "GridSampler" else {}
+    )
+    spec = {"_target_": "optuna.samplers.PartialFixedSampler", "fixed_params": {}, "base_sampler": base}
+    space = parse_space({"x": "choice(1, 2)"}, [])
+    study = optuna.create_study(sampler=choices.sampler(spec, space, ["minimize"]))
+    for _ in range(2):
+        trial = study.ask(dict(space.distributions))
+        study.tell(trial, float(trial.params["x"]))
+    assert {trial.params["x"] for trial in study.trials} == {1, 2}

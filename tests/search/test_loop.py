@@ -161,6 +161,12 @@ def test_a_grid_leaves_out_what_was_tried_first(search: Any) -> None:
     assert sorted(search.ran) == [(x, n) for x in (1, 2, 3) for n in (4, 5)]
 
 
+def test_every_combination_is_tried_once_and_the_last_one_counts(search: Any) -> None:
+    search("x=1,2,3", "n=4", "hydra/sweeper/sampler=bruteforce", "hydra.sweeper.n_trials=5")
+    assert sorted(search.ran) == [(1, 4), (2, 4), (3, 4)]
+    assert [trial.state.name for trial in search.study().trials] == ["COMPLETE"] * 3
+
+
 def test_shares_of_another_key_are_shown_as_such_everywhere(search: Any, capsys: Any) -> None:
     OmegaConf.register_new_resolver("of_x", lambda share: share, replace=True)
     search.task = lambda job: float(job.kind)
