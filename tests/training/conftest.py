@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lorasweep.console.lines import say
-from lorasweep.training import opening, setup
+from lorasweep.training import beginning, opening, setup
 
 
 @pytest.fixture
@@ -19,6 +19,6 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         lines.append(str(line))
         say(line, **options)
 
-    for module in (setup, opening):
+    for module in (setup, opening, beginning):
         monkeypatch.setattr(module, "say", remember)
     return lines

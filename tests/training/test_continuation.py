@@ -124,7 +124,7 @@ def assert_alike(straight: Path, continued: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "place", "advance"),
+    ("number", "place", "step"),
     [
         (5, "advance", 4),  # between two saved states
         (4, "end_epoch", 3),  # before anything of the epoch's end is written
