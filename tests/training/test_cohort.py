@@ -162,7 +162,7 @@ def test_schedule_free_saves_its_average(short_config: Config, toy_base: SDXL) -
     set_optimizer(short_config, "adamw_schedule_free")
     short_config.training.epochs, short_config.evaluation.heldout_loss = 1, False
     run(short_config, base=toy_base)
-    saved = import_tensors(weights_of(short_config, 1), short_config.network, toy_base.modules["unet"].config)
+    saved = import_tensors(weights_of(short_config, 1), short_config.network, toy_base.naming)
     (path,) = (folder_of(short_config) / "state").glob("*.safetensors")
     state = load_file(path)
     for name, value in saved.items():

@@ -111,7 +111,7 @@ def test_training_starts_from_a_file_and_says_of_which(
     assert json.loads(metadata["lorasweep.config"])["network"]["start_from"] == str(source)
     config.network.start_from = None
     assert "lorasweep.start_from_sha256" not in read_weights(source)[1]
-    assert import_tensors(result, further.network, toy_base.modules["unet"].config)
+    assert import_tensors(result, further.network, toy_base.naming)
 
 
 def test_a_file_with_more_than_is_trained_is_refused(config: Config, toy_base: SDXL) -> None:
