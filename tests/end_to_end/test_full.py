@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from lorasweep.families.load import load_base
 from lorasweep.families.shipped import BASE_PATH
 from lorasweep.schema import BaseModelConfig
 
+from ..warm import Warm
+
 ROOT = Path(__file__).parents[2]
 FAST = ["sampling.every_epochs=0", "tracker=none", "evaluation.timesteps=4", "evaluation.max_images=2",
         "evaluation.clip=false"]  # fmt: skip
@@ -30,11 +33,15 @@ def command(root: Path, *overrides: str) -> list[str]:
     return [sys.executable, str(ROOT / "train.py"), f"output_root={root}", *FAST, *overrides]
 
 
-def train(root: Path, *overrides: str) -> str:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command(root, *overrides), capture_output=True, text=True, env=environment, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@pytest.fixture(scope="module")
+def train(warm: Warm) -> Callable[..., None]:
+    """Runs train.py with an output_root and overrides; it must end well."""
+
+    def train(root: Path, *overrides: str) -> None:
+        done = warm.run(["python", *command(root, *overrides)[1:]], ROOT)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    return train
 
 
 def humanoids(root: Path) -> list[str]:
@@ -53,7 +60,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def tuned(root: Path) -> Path:
+def tuned(root: Path, train: Callable[..., None]) -> Path:
     train(root, *humanoids(root))
     return root / "humanoid" / "v8"
 
@@ -98,7 +105,7 @@ def test_the_diffusers_folder_holds_the_same_weights(tuned: Path) -> None:
             assert torch.equal(value, other), part
 
 
-def test_a_lora_is_trained_on_the_fine_tuned_file(root: Path, tuned: Path) -> None:
+def test_a_lora_is_trained_on_the_fine_tuned_file(root: Path, tuned: Path, train: Callable[..., None]) -> None:
     file = tuned / "Humanoid_v8.safetensors"
     chain = ["base_model=toy", f"base_model.path={file}", f"base_model.config_path={BASE_PATH}"]
     train(root, "lora=fuzzybear", "training.max_steps=2", *chain)
@@ -108,7 +115,9 @@ def test_a_lora_is_trained_on_the_fine_tuned_file(root: Path, tuned: Path) -> No
         assert stream.metadata()["ss_sd_model_name"] == file.name
 
 
-def test_killed_and_resumed_it_ends_in_the_same_bits(root: Path, tuned: Path, tmp_path: Path) -> None:
+def test_killed_and_resumed_it_ends_in_the_same_bits(
+    root: Path, tuned: Path, tmp_path: Path, train: Callable[..., None]
+) -> None:
     line = command(tmp_path, *humanoids(root))
     process = subprocess.Popen(line, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL)
     state = tmp_path / "humanoid" / "v8" / "state"
@@ -123,7 +132,7 @@ def test_killed_and_resumed_it_ends_in_the_same_bits(root: Path, tuned: Path, tm
     assert left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
 
 
-def test_a_text_encoder_can_be_trained_alone(root: Path, tmp_path: Path) -> None:
+def test_a_text_encoder_can_be_trained_alone(root: Path, tmp_path: Path, train: Callable[..., None]) -> None:
     train(tmp_path, "lora=fuzzybear", "training.max_steps=2", "optimizer.lr=0", "optimizer.text_encoder_lr=1e-3")
     names = set(load_file(tmp_path / "fuzzybear" / "v6" / "FuzzyBear_v6.safetensors"))
     assert names and {name.split("_")[1] for name in names} == {"te1", "te2"}

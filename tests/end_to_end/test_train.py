@@ -22,6 +22,8 @@ from lorasweep.families.sdxl.model import SDXL
 from lorasweep.families.shipped import BASE_PATH
 from lorasweep.randomness import generator
 
+from ..warm import Warm
+
 ROOT = Path(__file__).resolve().parents[2]
 BINARIES = Path(sys.executable).parent
 SHORT = ["dataset.repeats=3", "training.epochs=2", "optimizer.lr=1e-3", "sampling.steps=6", "network.alpha=3"]
@@ -174,7 +176,7 @@ def test_versions_lists_it(folder: Path, root: Path) -> None:
     assert "v6" in done.stdout and "complete" in done.stdout
 
 
-def test_ctrl_c_prints_the_command_that_continues(tmp_path: Path) -> None:
+def test_ctrl_c_prints_the_command_that_continues(tmp_path: Path, warm: Warm) -> None:
     command = [
         sys.executable,
         "train.py",
@@ -198,14 +200,17 @@ def test_ctrl_c_prints_the_command_that_continues(tmp_path: Path) -> None:
     (resume,) = [line for line in output.splitlines() if "resume=v6" in line]
     arguments = resume[resume.index("train.py") + len("train.py") :].split()
     step = int(record["reason"].split("step ")[1])
-    done = train(*arguments)
+    done = warm.run(["python", "train.py", *arguments], ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
     assert f"resumed after step {step} of 60" in done.stdout
     assert json.loads((metrics.parent / "record.json").read_text())["status"] == "complete"
 
 
-def test_a_grid_gives_one_version_each(tmp_path: Path) -> None:
+def test_a_grid_gives_one_version_each(tmp_path: Path, warm: Warm) -> None:
     few = ["training.max_steps=2", "sampling.every_epochs=0", "tracker=none", "evaluation.timesteps=4"]
-    train("-m", "network.rank=4,8", "lora=food/v8", f"output_root={tmp_path}", *few)
+    line = ["-m", "network.rank=4,8", "lora=food/v8", f"output_root={tmp_path}", *few]
+    done = warm.run(["python", "train.py", *line], ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
     ranks = {}
     for number in (10, 11):
         found = json.loads((tmp_path / "food" / f"v{number}" / "record.json").read_text())
