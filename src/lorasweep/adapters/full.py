@@ -32,7 +32,8 @@ class FullAdapter:
 
         Args:
             base: its parts to train are in 32 bit.
-            network, seed: without effect, as nothing is added.
+            network: without effect, as nothing is added.
+            seed: likewise.
             components: names of parts of the base.
             name: what messages call it.
 

@@ -151,7 +151,8 @@ class InjectedAdapter(ABC):
         """Return PEFT's config, without its initialisation, for modules that match `pattern`.
 
         Args:
-            pattern: full match of paths. ranks: by pattern, where they differ from `network.rank`.
+            pattern: full match of paths.
+            ranks: by pattern, where they differ from `network.rank`.
         """
 
     @abstractmethod

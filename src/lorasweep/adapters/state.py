@@ -23,7 +23,9 @@ def take_over(named: Mapping[str, nn.Parameter], state: Mapping[str, Tensor], *,
     """Copy the values of `state` into the parameters of the same names, all or none.
 
     Args:
-        named: parameters. state: values by the same names, of the same shapes. cure: what to do when they differ.
+        named: parameters.
+        state: values by the same names, of the same shapes.
+        cure: what to do when they differ.
 
     Raises:
         UserError: a name is missing or unknown, or a shape differs.

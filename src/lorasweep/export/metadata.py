@@ -43,21 +43,29 @@ class TrainingFacts:
         output_name: the version's name, such as `FuzzyBear_v6`. As in sd-scripts all of its epochs have it: user
             interfaces put it into prompts, where the selected file is meant; `epoch` tells them apart.
         session: one id for all files of a training.
-        epoch, step: how far the weights were trained: epochs begun (1-based) and optimizer steps done.
-        epochs, total_steps, warmup_steps: the plan.
-        images, validation_images, regularisation_images: images per epoch; the first and last with repeats.
+        epoch: epochs begun, 1-based.
+        step: optimizer steps done.
+        epochs: epochs of the whole training.
+        total_steps: optimizer steps of the whole training.
+        warmup_steps: those of them that the schedule warms up for.
+        images: training images per epoch, with repeats.
+        validation_images: held-out images.
+        regularisation_images: regularisation images per epoch, with repeats.
         batches_per_epoch: batches, not optimizer steps.
         mixed_precision: what was used: "no", "fp16" or "bf16".
-        folders, regularisation_folders: image folders by name (not path).
+        folders: image folders by name (not path).
+        regularisation_folders: those of regularisation images.
         tag_frequency: by folder name, how many captions have each tag.
         buckets: images with repeats by (width, height).
         mean_aspect_error: mean |aspect ratio of image - of its bucket|.
         base: what kind of base it is.
         base_name: the base's file or folder name or hub id.
         base_sha256: digest over all weights of the base.
-        base_file_sha256, base_file_legacy_hash: of a single-file base, as A1111 shows them: SHA-256, and the
-            first 8 hex digits of the SHA-256 of 64 KiB at 1 MiB.
-        vae_name, vae_file_sha256, vae_file_legacy_hash: the same of a VAE that replaced the base's own.
+        base_file_sha256: SHA-256 of a single-file base, as A1111 shows it.
+        base_file_legacy_hash: A1111's short hash of it: the first 8 hex digits of the SHA-256 of 64 KiB at 1 MiB.
+        vae_name: of a VAE that replaced the base's own.
+        vae_file_sha256: SHA-256 of its file.
+        vae_file_legacy_hash: the short hash of its file.
         dataset_sha256: digest over images and captions.
         started_from_sha256: of the weights file that training started from.
         overrides: command-line overrides.

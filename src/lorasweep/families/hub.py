@@ -19,7 +19,8 @@ def snapshot(name: str, key: str, *, allow: Sequence[str], ignore: Sequence[str]
     """Return the folder with a hub model's files, downloaded unless the hub's cache has them.
 
     Args:
-        name: the model's id. key: the config key that named it. allow, ignore: patterns of file names.
+        name: the model's id.
+        key: the config key that named it. allow, ignore: patterns of file names.
         advice: what to do where there is no network.
 
     Raises:

@@ -50,7 +50,11 @@ def run(
 
     Args:
         config: the checked config. overrides, choices: the command line's, for the record.
-        trial, report, start_from, seen, began: as `Job` has them.
+        trial: as `Job` has them.
+        report: likewise.
+        start_from: likewise.
+        seen: likewise.
+        began: likewise.
         base: an already loaded base; None loads it.
 
     Raises:

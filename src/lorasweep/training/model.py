@@ -28,7 +28,11 @@ class Model:
         accelerator: device and precision.
 
     Attributes:
-        config, base, adapter, text_cache, accelerator: likewise.
+        config: likewise.
+        base: likewise.
+        adapter: likewise.
+        text_cache: likewise.
+        accelerator: likewise.
         trains_text: whether a text encoder is trained, so that no encoded caption may be kept.
     """
 

@@ -35,16 +35,16 @@ def open_new(job: Job, subject: Subject, version: Version, resources: ExitStack)
     """
     version.number, folder = ledger.open_version(job.config.output_root, job.config.name, recipe_folders(job.overrides))
     resources.enter_context(lock.take(folder))
-    _write_config(folder, job)
+    _write_config(folder, job, subject)
     files.write_json(paths.manifest(folder), subject.images)
     record = _first_record(folder, job, subject, version)
     record.write()
     return record
 
 
-def _write_config(folder: Path, job: Job) -> None:
+def _write_config(folder: Path, job: Job, subject: Subject) -> None:
     """Write `.hydra/` as Hydra would, with every interpolation resolved: the config alone is enough to run again."""
-    files.write_atomic(paths.config(folder), OmegaConf.to_yaml(OmegaConf.structured(job.config)))
+    files.write_atomic(paths.config(folder), OmegaConf.to_yaml(OmegaConf.create(subject.config)))
     files.write_atomic(paths.overrides(folder), OmegaConf.to_yaml(OmegaConf.create(list(job.overrides))))
     files.write_atomic(paths.choices(folder), OmegaConf.to_yaml(OmegaConf.create(dict(job.choices))))
 

@@ -82,7 +82,8 @@ def write_diffusers_folder(folder: Path, weights: Path, config: BaseModelConfig)
     """Write a whole checkpoint of this training as a diffusers folder too, in fp16.
 
     Args:
-        folder: appears whole or not at all. weights: the single file.
+        folder: appears whole or not at all.
+        weights: the single file.
         config: the base that was trained, whose configs and tokenizers the folder gets.
 
     Raises:

@@ -73,7 +73,8 @@ def base_problems(path: str, own_vae: bool = True) -> Iterator[str]:
     """Yield what keeps `path` from being a base, to stand after `base_model.path=...: `.
 
     Args:
-        path: folder, hub id or single file. own_vae: whether the base's own VAE is used, so that it must be there.
+        path: folder, hub id or single file.
+        own_vae: whether the base's own VAE is used, so that it must be there.
     """
     folder = Path(path)
     if is_hub_id(path):

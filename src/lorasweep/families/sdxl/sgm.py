@@ -47,7 +47,8 @@ def vae_name(name: str, resolutions: int) -> str:
     """Return the SGM name of a VAE's parameter, such as `decoder.up.3.block.0.conv1.weight`.
 
     Args:
-        name: in AutoencoderKL. resolutions: its number of blocks on each side.
+        name: in AutoencoderKL.
+        resolutions: its number of blocks on each side.
     """
     side, *rest = name.split(".")
     match rest:

@@ -28,7 +28,8 @@ class SpillWatch:
         """Return what is wrong, in words and once; None while all is well.
 
         Args:
-            reserved: bytes that torch holds on the GPU. seconds: mean of the latest steps.
+            reserved: bytes that torch holds on the GPU.
+            seconds: mean of the latest steps.
         """
         self._fastest = min(self._fastest, seconds)
         if self._told or reserved < FULL * self._available or seconds < SLOW * self._fastest:
