@@ -14,12 +14,15 @@ import pytest
 import torch
 from PIL import Image
 from safetensors import safe_open
-from tiny_flow import model
+from safetensors.torch import load_file
+from tiny_flow import FAMILY, model
 
 from lorasweep.compose.composition import composing, load
 from lorasweep.errors import UserError
+from lorasweep.schema import BaseModelConfig
 from lorasweep.search.storage import open_storage
 from lorasweep.training.cohort import run
+from lorasweep.training.memory.estimate import estimate
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -139,6 +142,27 @@ def test_what_a_flow_lacks_is_refused_with_the_reason(world: Path, tmp_path: Pat
     with composing(), pytest.raises(UserError, match="a rectified flow predicts the direction") as caught:
         load(line_of(world, tmp_path, "loss.min_snr_gamma=5"))
     assert "set loss.min_snr_gamma=null" in str(caught.value)
+
+
+def test_it_is_trained_whole(world: Path, tmp_path: Path) -> None:
+    folder = trained(world, tmp_path, "network=full", "training.max_steps=1", "training.diffusers_folder=true")
+    (file,) = folder.glob("Sage_v?.safetensors")
+    before = load_file(world / "base" / model.FILE)
+    after = tensors_of(file)
+    assert after.keys() == before.keys()
+    changed = {name for name in before if not torch.equal(after[name], before[name].half())}
+    assert "transformer.patches.weight" in changed
+    base = model.load(FAMILY, BaseModelConfig(path=str(next(folder.glob("*_diffusers")))), "cpu", torch.float32)
+    assert torch.equal(base.modules["transformer"].patches.bias, after["transformer.patches.bias"].float())
+
+
+def test_its_memory_is_forecast(world: Path, tmp_path: Path) -> None:
+    with composing():
+        config = load(line_of(world, tmp_path))
+    base = model.load(FAMILY, config.base_model, "cpu", torch.float32)
+    counted = sum(weight.numel() for module in base.modules.values() for weight in module.parameters())
+    found = estimate(config, base)
+    assert found.weights == 4 * counted and found.activations > 0 and found.trained > 0
 
 
 def test_it_is_searched(world: Path, tmp_path: Path) -> None:

@@ -168,7 +168,8 @@ def make(folder: Path) -> None:
 
 def load(family: Family, config: BaseModelConfig, device: str, dtype: torch.dtype) -> TinyFlow:
     """Load a base."""
-    file = Path(str(config.path)) / FILE
+    path = Path(str(config.path))
+    file = path if path.is_file() else path / FILE
     tensors, modules = load_file(file), {}
     for part, kind in NETWORKS.items():
         module = kind()
