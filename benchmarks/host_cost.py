@@ -41,9 +41,9 @@ def counted() -> dict[str, dict[str, float]]:
     from lorasweep.data.providers import with_images
     from lorasweep.families.load import load_base
     from lorasweep.schema import BaseModelConfig
-    from lorasweep.training.device import open_accelerator
+    from lorasweep.training.hardware.device import open_accelerator
     from lorasweep.training.loop import train_step
-    from lorasweep.training.setup import read_data
+    from lorasweep.training.start.setup import read_data
     from lorasweep.training.version import Version
     from tests.cuda_stand_in.card import card
     from tests.cuda_stand_in.inside.conftest import small, with_changes

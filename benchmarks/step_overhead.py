@@ -25,8 +25,8 @@ from lorasweep.training.cohort import load as load_base
 from lorasweep.training.job import Job
 from lorasweep.training.loop import advance
 from lorasweep.training.member import Member
-from lorasweep.training.opening import open_session
-from lorasweep.training.setup import prepare
+from lorasweep.training.start.opening import open_session
+from lorasweep.training.start.setup import prepare
 
 WARMUP, STEPS = 30, 300
 

@@ -183,6 +183,7 @@ def test_what_a_refusal_says_to_type(line: list[str], instead_of: list[str], typ
 
 
 ELSEWHERE = {  # cures that need files, a device or a running training: where they are applied
+    "allow_code=[": "test_extending.py",
     "base_model.config_path=sdxl-configs": "families/test_hub.py",
     "base_model.zero_terminal_snr=true": "test_checks.py",
     "evaluation.clip=false": "metrics/test_clip.py",
@@ -192,17 +193,17 @@ ELSEWHERE = {  # cures that need files, a device or a running training: where th
     "hydra.sweeper.seed_key=...": "search/test_settings.py",
     "hydra.sweeper.study_name=...": "search/test_widening.py",
     "hydra/launcher=basic": "search/test_sweeper.py",
-    "hydra/launcher=lanes": "test_searches.py",
-    "hydra/sweeper=optuna": "test_searches.py",
+    "hydra/launcher=lanes": "compose/test_searches.py",
+    "hydra/sweeper=optuna": "compose/test_searches.py",
     "hydra/sweeper/sampler=bruteforce": "search/test_sweeper.py",
     "network=lora": "training/memory/test_host.py",
     "optimizer=adafactor": "training/memory/test_host.py",
     "output_root=FOLDER": "training/test_disk.py",
     "resume=latest": "compose/test_compose.py",
-    "training.deterministic=false": "training/test_device.py",
+    "training.deterministic=false": "training/hardware/test_device.py",
     "training.keep_epochs=1": "training/test_disk.py",
-    "training.mixed_precision=bf16": "training/test_device.py",
-    "training.mixed_precision=no": "training/test_device.py",
+    "training.mixed_precision=bf16": "training/hardware/test_device.py",
+    "training.mixed_precision=no": "training/hardware/test_device.py",
 }
 GIVEN = {  # no cures: what is said back to the user, or of what is set already
     "base_model.zero_terminal_snr=false", "dataset.alpha_mask=true", "dataset.folds=K", "dry_run=true",

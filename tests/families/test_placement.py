@@ -17,9 +17,9 @@ from lorasweep.families.load import load_base
 from lorasweep.families.placement import CPU, Placement
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.schema import BaseModelConfig, Config
-from lorasweep.training.device import open_accelerator
+from lorasweep.training.hardware.device import open_accelerator
 from lorasweep.training.loop import train_step
-from lorasweep.training.setup import read_data
+from lorasweep.training.start.setup import read_data
 from lorasweep.training.version import Version
 
 ENCODERS = ["text_encoder", "text_encoder_2"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lorasweep.console.lines import say
-from lorasweep.training import beginning, opening, setup
+from lorasweep.training.start import beginning, opening, setup
 
 
 @pytest.fixture

@@ -18,11 +18,12 @@ from lorasweep.export.weights import import_tensors
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.schema import Config
 from lorasweep.tracking.group import Trackers
-from lorasweep.training import loop, setup
+from lorasweep.training import loop
 from lorasweep.training.cohort import run, run_cohort
 from lorasweep.training.job import Job
 from lorasweep.training.member import Member
 from lorasweep.training.objectives.denoising import Denoising
+from lorasweep.training.start import setup
 from lorasweep.training.version import Version
 
 

@@ -17,9 +17,9 @@ from lorasweep.errors import UserError
 from lorasweep.export.weights import import_tensors, read_weights
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.schema import Config
-from lorasweep.training import starting_point
 from lorasweep.training.cohort import run, run_cohort
 from lorasweep.training.job import Job
+from lorasweep.training.start import starting_point
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ from lorasweep.families.sdxl.model import SDXL
 from lorasweep.optim.average import WeightsAverage
 from lorasweep.optim.optimizer import build_optimizer
 from lorasweep.schema import Config, OptimizerConfig
-from lorasweep.training.device import open_accelerator
+from lorasweep.training.hardware.device import open_accelerator
 from lorasweep.training.loop import train_step
-from lorasweep.training.setup import read_data
+from lorasweep.training.start.setup import read_data
 from lorasweep.training.version import Version
 
 

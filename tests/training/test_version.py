@@ -16,9 +16,9 @@ from lorasweep.errors import UserError
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.process import losses, noise
 from lorasweep.schema import Config, LossConfig
-from lorasweep.training.device import open_accelerator
+from lorasweep.training.hardware.device import open_accelerator
 from lorasweep.training.loop import train_step
-from lorasweep.training.setup import read_data
+from lorasweep.training.start.setup import read_data
 from lorasweep.training.version import Version
 
 

@@ -22,15 +22,15 @@ from lorasweep.families.load import load_base
 from lorasweep.interruption import Interruption
 from lorasweep.runs.stopwatch import Stopwatch
 from lorasweep.schema import BaseModelConfig, Config, TrainingConfig
-from lorasweep.training.device import check_device, dtype_of, open_accelerator, set_determinism
-from lorasweep.training.distributed import LostProcessError, PeerError, Processes
+from lorasweep.training.hardware.device import check_device, dtype_of, open_accelerator, set_determinism
+from lorasweep.training.hardware.distributed import LostProcessError, PeerError, Processes
 from lorasweep.training.job import Job, Outcome, Report
 from lorasweep.training.loop import train
 from lorasweep.training.member import Member
 from lorasweep.training.memory import shortage
-from lorasweep.training.opening import open_session
 from lorasweep.training.session import Session
-from lorasweep.training.setup import Prepared, prepare
+from lorasweep.training.start.opening import open_session
+from lorasweep.training.start.setup import Prepared, prepare
 from lorasweep.training.train_state import NonFiniteError
 
 

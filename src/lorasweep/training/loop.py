@@ -14,7 +14,7 @@ import torch
 
 from lorasweep.interruption import Interruption
 from lorasweep.process.losses import reduce
-from lorasweep.training.distributed import Processes
+from lorasweep.training.hardware.distributed import Processes
 from lorasweep.training.member import Member
 from lorasweep.training.session import Session
 from lorasweep.training.train_state import StepReport

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from lorasweep.training.distributed import LostProcessError, Processes
+from lorasweep.training.hardware.distributed import LostProcessError, Processes
 from lorasweep.training.session import Session
 from lorasweep.training.version import Version
 

@@ -15,12 +15,12 @@ from lorasweep.runs.record import Epoch, Record, Status, now
 from lorasweep.runs.stopwatch import Stopwatch
 from lorasweep.schema import Config
 from lorasweep.training import selection
-from lorasweep.training.advice import Advice
-from lorasweep.training.diverged import diverged
 from lorasweep.training.evaluator import Evaluator
-from lorasweep.training.failures import explained
 from lorasweep.training.job import Report
-from lorasweep.training.reporter import Reporter
+from lorasweep.training.reporting.advice import Advice
+from lorasweep.training.reporting.diverged import diverged
+from lorasweep.training.reporting.failures import explained
+from lorasweep.training.reporting.reporter import Reporter
 from lorasweep.training.version import Version
 from lorasweep.training.weights_file import write_diffusers_folder, write_epoch_weights
 

@@ -18,13 +18,13 @@ from lorasweep.families.base import Base
 from lorasweep.families.parts import learning_rates
 from lorasweep.process import losses
 from lorasweep.schema import Config, slug
-from lorasweep.training.compiling import CompiledBlocks
-from lorasweep.training.distributed import Processes
-from lorasweep.training.idle import idle_parts
+from lorasweep.training.hardware.compiling import CompiledBlocks
+from lorasweep.training.hardware.distributed import Processes
+from lorasweep.training.hardware.idle import idle_parts
 from lorasweep.training.model import Model
 from lorasweep.training.objectives.denoising import Denoising
 from lorasweep.training.objectives.objective import Objective
-from lorasweep.training.starting_point import begin_from
+from lorasweep.training.start.starting_point import begin_from
 from lorasweep.training.train_state import TrainState
 
 

@@ -20,8 +20,8 @@ from lorasweep.families.quantization import quantize
 from lorasweep.families.sdxl.family import FAMILY
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.schema import Config
-from lorasweep.training.device import open_accelerator
-from lorasweep.training.setup import read_data
+from lorasweep.training.hardware.device import open_accelerator
+from lorasweep.training.start.setup import read_data
 from lorasweep.training.version import Version
 
 from ..card import Card, card

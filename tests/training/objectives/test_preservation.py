@@ -22,7 +22,7 @@ from lorasweep.families.conditioning import Conditioning
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.process.noise import Noised
 from lorasweep.schema import Config
-from lorasweep.training.device import open_accelerator
+from lorasweep.training.hardware.device import open_accelerator
 from lorasweep.training.loop import train_step
 from lorasweep.training.objectives.preservation import preservation_losses
 from lorasweep.training.version import Version

@@ -19,7 +19,7 @@ from lorasweep.families.quantization import packed_bytes, quantizable
 from lorasweep.optim.optimizer import build_optimizer
 from lorasweep.schema import Config, OptimizerConfig
 from lorasweep.schema.optimizer import RATES
-from lorasweep.training.idle import idle_parts
+from lorasweep.training.hardware.idle import idle_parts
 from lorasweep.training.memory.activations import meta_adapter, network_key, saved_activation_bytes
 from lorasweep.training.memory.decoding import decoding_bytes
 

@@ -15,10 +15,10 @@ from torch import nn
 
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.schema import Config, TrainingConfig
-from lorasweep.training import distributed
-from lorasweep.training.device import open_accelerator
-from lorasweep.training.distributed import LostProcessError, Processes
-from lorasweep.training.setup import read_data
+from lorasweep.training.hardware import distributed
+from lorasweep.training.hardware.device import open_accelerator
+from lorasweep.training.hardware.distributed import LostProcessError, Processes
+from lorasweep.training.start.setup import read_data
 
 
 def test_gradients_travel_in_chunks_of_every_parameter_once(monkeypatch: pytest.MonkeyPatch) -> None:

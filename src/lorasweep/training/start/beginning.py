@@ -16,10 +16,10 @@ from lorasweep.errors import UserError
 from lorasweep.optim.schedule import factor
 from lorasweep.runs import paths
 from lorasweep.runs.record import Record
-from lorasweep.training import remeasuring
-from lorasweep.training.continuation import Unfit, reading, take_over, whole_epochs
-from lorasweep.training.resumption import Resumption
-from lorasweep.training.setup import Prepared
+from lorasweep.training.start import remeasuring
+from lorasweep.training.start.continuation import Unfit, reading, take_over, whole_epochs
+from lorasweep.training.start.resumption import Resumption
+from lorasweep.training.start.setup import Prepared
 from lorasweep.training.version import Version
 
 

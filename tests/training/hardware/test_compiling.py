@@ -10,11 +10,11 @@ from diffusers import UNet2DConditionModel
 
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.schema import Config
-from lorasweep.training import compiling
-from lorasweep.training.device import open_accelerator
+from lorasweep.training.hardware import compiling
+from lorasweep.training.hardware.device import open_accelerator
 from lorasweep.training.loop import train_step
 from lorasweep.training.model import Model
-from lorasweep.training.setup import read_data
+from lorasweep.training.start.setup import read_data
 from lorasweep.training.version import Version
 
 

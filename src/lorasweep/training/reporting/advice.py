@@ -13,7 +13,7 @@ from lorasweep.runs.record import Record
 from lorasweep.schema import Config
 from lorasweep.training.memory.forecast import best
 from lorasweep.training.memory.shortage import cures
-from lorasweep.training.next_commands import after_training
+from lorasweep.training.reporting.next_commands import after_training
 
 
 @dataclass

@@ -14,11 +14,12 @@ from lorasweep.runs import paths
 from lorasweep.runs.record import Record
 from lorasweep.tracking.group import Trackers
 from lorasweep.tracking.jsonl import read_rows
-from lorasweep.training import remeasuring, selection
-from lorasweep.training.advice import Advice
-from lorasweep.training.means import SKIPPED, StepMeans
+from lorasweep.training import selection
 from lorasweep.training.memory.spill import SpillWatch
+from lorasweep.training.reporting.advice import Advice
+from lorasweep.training.reporting.means import SKIPPED, StepMeans
 from lorasweep.training.samples import Samples
+from lorasweep.training.start import remeasuring
 from lorasweep.training.train_state import StepReport
 from lorasweep.training.version import Version
 

@@ -17,7 +17,7 @@ from lorasweep.families.sdxl.model import SDXL
 from lorasweep.runs.record import Epoch, Record, Trial
 from lorasweep.schema import Config
 from lorasweep.training.cohort import run
-from lorasweep.training.diverged import diverged
+from lorasweep.training.reporting.diverged import diverged
 
 
 @pytest.mark.parametrize(("every", "told"), [(3, "step 2: .* not taken"), (1, "not written after step 1: .* diverged")])

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from lorasweep.training.means import StepMeans
+from lorasweep.training.reporting.means import StepMeans
 
 LOSSES = [0.7, 0.1, 0.4, 0.30000000000000004, 0.9]
 

@@ -17,7 +17,7 @@ from lorasweep.runs.record import Objective, Origin, Record, Trial, now
 from lorasweep.runs.stopwatch import Stopwatch
 from lorasweep.schema.measures import METRICS
 from lorasweep.training.job import Job
-from lorasweep.training.subject import Subject
+from lorasweep.training.start.subject import Subject
 from lorasweep.training.version import Version
 
 

@@ -20,8 +20,8 @@ from lorasweep.export.weights import read_weights, write_weights
 from lorasweep.runs import lock, paths, state
 from lorasweep.runs.record import Epoch, Origin, Record
 from lorasweep.tracking.jsonl import truncate_after
-from lorasweep.training import remeasuring
-from lorasweep.training.subject import Differences, Subject, differences
+from lorasweep.training.start import remeasuring
+from lorasweep.training.start.subject import Differences, Subject, differences
 
 
 class Unfit(Exception):

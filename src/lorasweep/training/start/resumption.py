@@ -16,7 +16,7 @@ from lorasweep.runs import command_lines as commands
 from lorasweep.runs import ledger, lock, paths, state
 from lorasweep.runs.record import Record
 from lorasweep.schema import Config, TrainingConfig, schema_keys
-from lorasweep.training.subject import Differences, Subject, differences
+from lorasweep.training.start.subject import Differences, Subject, differences
 
 
 @dataclass(frozen=True)

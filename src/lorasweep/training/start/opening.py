@@ -10,17 +10,17 @@ from lorasweep.runs import lock, paths
 from lorasweep.runs.record import Record, now
 from lorasweep.tracking.group import open_trackers
 from lorasweep.tracking.tracker import Tracked
-from lorasweep.training.advice import Advice
-from lorasweep.training.beginning import Start, begin_from, continue_in_place
-from lorasweep.training.device import describe, gpu_memory
 from lorasweep.training.evaluator import Evaluator
-from lorasweep.training.means import StepMeans
+from lorasweep.training.hardware.device import describe, gpu_memory
 from lorasweep.training.memory.forecast import forecast
 from lorasweep.training.memory.spill import SpillWatch
-from lorasweep.training.new_version import open_new
-from lorasweep.training.reporter import Reporter
+from lorasweep.training.reporting.advice import Advice
+from lorasweep.training.reporting.means import StepMeans
+from lorasweep.training.reporting.reporter import Reporter
 from lorasweep.training.session import Session
-from lorasweep.training.setup import Prepared
+from lorasweep.training.start.beginning import Start, begin_from, continue_in_place
+from lorasweep.training.start.new_version import open_new
+from lorasweep.training.start.setup import Prepared
 
 
 def open_session(prepared: Prepared) -> Session:

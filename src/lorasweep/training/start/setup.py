@@ -1,6 +1,6 @@
 """Everything that can refuse a version: its data, its settings on this base, what it goes on from.
 
-Nothing of a version is written here; `lorasweep.training.opening` gives it its folder.
+Nothing of a version is written here; `lorasweep.training.start.opening` gives it its folder.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from lorasweep.runs import command_lines as commands
 from lorasweep.runs import state
 from lorasweep.runs.stopwatch import Stopwatch
 from lorasweep.schema import Config
-from lorasweep.training import disk, starting_point
-from lorasweep.training.continuation import Unfit, reading
-from lorasweep.training.device import open_accelerator
+from lorasweep.training import disk
+from lorasweep.training.hardware.device import open_accelerator
 from lorasweep.training.job import Job
 from lorasweep.training.memory.host import check_host_memory
-from lorasweep.training.resumption import Resumption, resumption
-from lorasweep.training.subject import Subject
+from lorasweep.training.start import starting_point
+from lorasweep.training.start.continuation import Unfit, reading
+from lorasweep.training.start.resumption import Resumption, resumption
+from lorasweep.training.start.subject import Subject
 from lorasweep.training.version import Version
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 
 from lorasweep.errors import UserError
-from lorasweep.training.advice import Advice
-from lorasweep.training.distributed import LostProcessError, PeerError
-from lorasweep.training.diverged import diverged
+from lorasweep.training.hardware.distributed import LostProcessError, PeerError
 from lorasweep.training.memory import shortage
+from lorasweep.training.reporting.advice import Advice
+from lorasweep.training.reporting.diverged import diverged
 from lorasweep.training.train_state import NonFiniteError
 from lorasweep.training.version import Version
 

@@ -1,0 +1,1 @@
+"""Devices, precision, several processes, compiled blocks, and which parts may leave the device."""

@@ -1,0 +1,1 @@
+"""What is shown, said and kept of a version while it trains, and when it fails or is complete."""
