@@ -21,7 +21,7 @@ from common import publish
 
 from lorasweep.compose.composition import composing, load
 from lorasweep.runs.stopwatch import Stopwatch
-from lorasweep.training.cohort import load as load_base
+from lorasweep.training.cohort import base_of as load_base
 from lorasweep.training.job import Job
 from lorasweep.training.loop import advance
 from lorasweep.training.member import Member

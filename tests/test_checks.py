@@ -366,6 +366,6 @@ def test_nearest():
     ],
 )
 def test_a_recipes_rate_that_is_far_from_the_bases_own_is_told(config, settings, given, told):
-    found = optimizer.told(put(config, {"base_model.lora_lr": 3e-3} | settings), given)
+    found = optimizer.rate_remarks(put(config, {"base_model.lora_lr": 3e-3} | settings), given)
     assert found == ([f"optimizer.lr={settings['optimizer.lr']:g} is the recipe's; this base learns well at about "
                       "optimizer.lr=0.003"] if told else [])  # fmt: skip

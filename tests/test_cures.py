@@ -105,7 +105,7 @@ def test_every_name_of_the_kohya_page_is_answered_with_ours() -> None:
     assert len(names) > 100 and names["conv_dim"] == "4"
     no_setting = {"accelerate", "launch", "boft", "custom_attributes"}  # a command, kinds of networks, kohya's own data
     for name, value in names.items():
-        problems = overrides.judge([f"{name}={value or 1}"]).problems
+        problems = overrides.judge_overrides([f"{name}={value or 1}"]).problems
         if name in schema_keys():
             continue  # it is called the same here
         [problem] = problems
@@ -119,7 +119,7 @@ def test_what_stands_in_for_kohyas_names(name: str) -> None:
     assert INSTEAD[name] in problem
     told = re.findall(r"[\w.]+=(?:\['[^']*'\]|[\w.]+)", INSTEAD[name].replace("key=value", ""))
     typed = [text for shown in told for text in shlex.split(shown)]
-    assert not overrides.judge(typed).problems
+    assert not overrides.judge_overrides(typed).problems
 
 
 def test_options_with_dashes() -> None:
@@ -256,7 +256,7 @@ def test_every_command_of_the_help_is_sound(line: list[str]) -> None:
     Path("photos/sage").mkdir(parents=True)
     given = arguments.read(line)
     assert not given.foreign
-    asked = searches.judge(given.hydra.overrides, "config", several=given.several)
+    asked = searches.judge_search(given.hydra.overrides, "config", several=given.several)
     assert not asked.problems
     for variant in overrides.variants([*asked.line, *asked.tried]):
         if "resume=latest" not in variant:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lorasweep.checks import check
-from lorasweep.checks.needs import told
+from lorasweep.checks.needs import remarks
 from lorasweep.compose.composition import load
 from lorasweep.errors import UserError
 from lorasweep.schema import Config, Key, schema_keys, value_at
@@ -63,7 +63,7 @@ def idle(config: Config, key: str, given: set[str] | None) -> list[str]:
 
 
 def said_of(key: Key, config: Config, given: set[str]) -> list[str]:
-    return [line for line in told(config, given) if line.startswith(f"{key.name}=")]
+    return [line for line in remarks(config, given) if line.startswith(f"{key.name}=")]
 
 
 def prepared(key: Key, broken: Need | None) -> Config:
@@ -101,6 +101,6 @@ def test_what_is_switched_off_need_not_act() -> None:
 def test_a_preset_that_cannot_act_whole_is_no_mistake_but_its_option_on_the_command_line_is() -> None:
     line = ["lora=food", "preset=quality", "network=loha"]
     config = load(line)
-    assert told(config, {"network"}) == ["network.dropout=0.1 changes nothing with network=loha; it is for lora"]
+    assert remarks(config, {"network"}) == ["network.dropout=0.1 changes nothing with network=loha; it is for lora"]
     with pytest.raises(UserError, match=r"network\.dropout=0\.2 changes nothing with network=loha"):
         load([*line, "network.dropout=0.2"])

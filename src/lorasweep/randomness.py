@@ -11,12 +11,28 @@ import hashlib
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
 
 Index = int | str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One draw of one image; it indexes every random decision about that draw.
+
+    Args:
+        item: number of the image in the dataset.
+        repeat: 0 .. repeats - 1.
+        epoch: 0-based.
+    """
+
+    item: int
+    repeat: int
+    epoch: int
 
 
 def seed_for(seed: int, purpose: str, *index: Index) -> int:

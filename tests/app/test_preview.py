@@ -95,10 +95,10 @@ def test_a_schedule_that_cannot_be_meant_for_the_epochs_is_refused_before_anythi
     """What steps were always refused for; how many epochs come to is known once the images are."""
     line = ["training.epochs=1", "scheduler.warmup_steps=500"]
     said = r"scheduler\.warmup_steps=500: expected less than the 200 steps of training\.epochs=1, such as 20"
-    for look in (preview.look, preview.dry_run):
+    for look in (preview.show_data, preview.dry_run):
         with pytest.raises(UserError, match=said):
             look(load(line))
-    preview.look(load([*line, "scheduler.warmup_steps=20"]))  # the cure
+    preview.show_data(load([*line, "scheduler.warmup_steps=20"]))  # the cure
 
 
 @pytest.mark.usefixtures("composed_configs", "elsewhere")
@@ -108,7 +108,7 @@ def test_of_several_runs_on_the_same_images_each_is_held_to_its_own_steps() -> N
     ]
     of_epochs = [load([f"training.epochs={epochs}", "scheduler.warmup_steps=300"]) for epochs in (2, 1)]
     with pytest.raises(UserError) as caught:
-        preview.look_at_all([*of_batch, *of_epochs])
+        preview.show_all_data([*of_batch, *of_epochs])
     assert [text.partition(",")[0] for text in caught.value.problems] == [
         "scheduler.warmup_steps=300: expected less than the 200 steps of training.epochs=1",
         "scheduler.warmup_steps=150: expected less than the 100 steps of training.epochs=1",

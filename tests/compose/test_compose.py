@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from lorasweep import files
 from lorasweep.compose.composition import load
-from lorasweep.compose.overrides import judge, variants
+from lorasweep.compose.overrides import judge_overrides, variants
 from lorasweep.errors import UserError
 from lorasweep.schema import Config
 
@@ -98,7 +98,7 @@ JUDGED = [
 
 @pytest.mark.parametrize(("override", "expected"), JUDGED, ids=[override for override, _ in JUDGED])
 def test_an_override_that_cannot_be_meant(override, expected):
-    [problem] = judge([override]).problems
+    [problem] = judge_overrides([override]).problems
     assert problem.startswith(f"{override}: ") and expected in problem and "\n" not in problem
 
 
@@ -113,7 +113,7 @@ def test_a_full_fine_tune_leaves_a_recipes_rank_be_but_not_yours():
 
 def test_good_overrides_pass():
     line = ["lora=food/v8", "~preset", "+network.rank=4", "sampling.seeds.0=3", "hydra.verbose=true", "name='a: b'"]
-    judged = judge(line)
+    judged = judge_overrides(line)
     assert not judged.problems and [*judged.groups, *judged.values] == ["lora=food/v8", "~preset", *line[2:]]
 
 

@@ -63,4 +63,4 @@ def test_a_value_or_group_that_hydra_has_not(text: str, said: str) -> None:
 @pytest.mark.usefixtures("composed_configs")
 def test_a_search_that_is_chosen_with_a_dot_is_left_to_be_refused_with_the_rest() -> None:
     line = ["hydra.sweeper=optuna", "network.rank=4,8"]
-    assert searches.judge(line, "config", several=True).line == line
+    assert searches.judge_search(line, "config", several=True).line == line

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lorasweep.compose.searches import judge
+from lorasweep.compose.searches import judge_search
 
 pytestmark = pytest.mark.usefixtures("composed_configs")
 
@@ -12,7 +12,7 @@ SEARCH = "hydra/sweeper=optuna"
 
 
 def told(*line: str, several: bool = True) -> list[str]:
-    return [str(problem) for problem in judge(line, "config", several=several).problems]
+    return [str(problem) for problem in judge_search(line, "config", several=several).problems]
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_the_cures_and_what_is_right_pass(line: tuple[str, ...]) -> None:
 
 
 def test_what_hydra_would_refuse_is_taken_out_so_that_the_rest_can_be_judged() -> None:
-    asked = judge([SEARCH, "hydra.sweeper.n_trial=3", "network.rank=8"], "config", several=True)
+    asked = judge_search([SEARCH, "hydra.sweeper.n_trial=3", "network.rank=8"], "config", several=True)
     assert asked.line == [SEARCH, "network.rank=8"] and len(asked.problems) == 1
 
 
@@ -84,9 +84,9 @@ def test_a_search_without_m_is_no_training_of_one_version() -> None:
 
 
 def test_what_is_tried_beyond_the_command_line() -> None:
-    assert judge([SEARCH], "config", several=True).tried[0] == "sweeps=default"
-    found = judge(["sweeps=rank_lr", "network.rank=8"], "config", several=True).tried
+    assert judge_search([SEARCH], "config", several=True).tried[0] == "sweeps=default"
+    found = judge_search(["sweeps=rank_lr", "network.rank=8"], "config", several=True).tried
     assert [text.partition("=")[0] for text in found] == ["optimizer.lr"]
-    assert judge([SEARCH, "network.rank=4,8"], "config", several=True).tried == []
-    nested = judge([SEARCH, '++hydra.sweeper.params.network.rank="4,8"'], "config", several=True)
+    assert judge_search([SEARCH, "network.rank=4,8"], "config", several=True).tried == []
+    nested = judge_search([SEARCH, '++hydra.sweeper.params.network.rank="4,8"'], "config", several=True)
     assert nested.tried == ["network.rank=4,8"]

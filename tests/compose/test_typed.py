@@ -6,7 +6,7 @@ import pytest
 
 from lorasweep.compose.composition import load
 from lorasweep.compose.overrides import variants
-from lorasweep.compose.typed import readable
+from lorasweep.compose.typed import hydra_words
 from lorasweep.errors import UserError
 from lorasweep.schema import schema_keys, value_at
 from lorasweep.text.grammar import parsed, quoted
@@ -50,7 +50,7 @@ TEXT_KEYS = [key.name for key in schema_keys().values() if key.kind is str and "
 @pytest.mark.parametrize("text", TEXTS)
 def test_a_text_is_what_was_typed(text):
     for key in TEXT_KEYS:
-        override = parsed(readable([f"{key}={text}"])[0])
+        override = parsed(hydra_words([f"{key}={text}"])[0])
         assert override is not None and override.value() == (text.strip() if schema_keys()[key].path else text), key
 
 
@@ -58,8 +58,8 @@ def test_what_hydra_reads_as_it_is_stays_as_it_was_typed():
     line = ["name=Sage", "dataset.path=photos/sage", "dataset.path='a, b'", 'dataset.path="it\'s"', "lora=food/v8",
             "dataset.cache=null", "dataset.path=${oc.env:HOME}/x", "dataset.path=a\\,b", "optimizer.lr=1e-4",
             "~preset", "network", "name=a,b", "optimizer.name=adamw,lion", "network.rank=[a"]  # fmt: skip
-    assert readable(line) == line
-    assert readable(readable(["dataset.path=a[1]", "sampling.prompts=it's"])) == readable(
+    assert hydra_words(line) == line
+    assert hydra_words(hydra_words(["dataset.path=a[1]", "sampling.prompts=it's"])) == hydra_words(
         ["dataset.path=a[1]", "sampling.prompts=it's"]
     )
 
@@ -75,17 +75,17 @@ def test_numbers_and_lists_as_people_write_them():
 
 def test_none_is_null_unless_a_file_is_called_so(tmp_path):
     (tmp_path / "none").mkdir()
-    assert readable(["training.max_steps=none", "base_model.quantization=None"]) == [
+    assert hydra_words(["training.max_steps=none", "base_model.quantization=None"]) == [
         "training.max_steps=null",
         "base_model.quantization=null",
     ]
-    assert readable(["dataset.path=none"]) == ["dataset.path=none"]
+    assert hydra_words(["dataset.path=none"]) == ["dataset.path=none"]
 
 
 def test_each_value_of_a_sweep_is_what_was_typed():
     line = ["dataset.path=2024_05_01,a[1],it's", "name=choice(1e3, 'a, b')", "seed=1e1,2", "network.rank=range(4,9,4)"]
     expected = {"2024_05_01", "a[1]", "it's", "1e3", "a, b", 10, 2}
-    swept = readable([*line, "optimizer.lr=tag(log,interval(1e-5,1e-3))", "lora=glob(*)"], several=True)
+    swept = hydra_words([*line, "optimizer.lr=tag(log,interval(1e-5,1e-3))", "lora=glob(*)"], several=True)
     assert swept[-3:] == ["network.rank=range(4,9,4)", "optimizer.lr=tag(log,interval(1e-5,1e-3))", "lora=glob(*)"]
     read = [parsed(text) for variant in variants(swept[:3]) for text in variant]
     assert {override.value() for override in read if override is not None} == expected
@@ -125,7 +125,7 @@ def test_options_of_a_search_are_read_as_they_are_written(several):
         "hydra.sweeper.study_name=2024_05_01": "2024_05_01",
         "hydra.sweeper.n_trials=1e2": 100,
     }
-    found = [parsed(text).value() for text in readable(list(line), several)]
+    found = [parsed(text).value() for text in hydra_words(list(line), several)]
     plain = [list(map(_plain, value)) if isinstance(value, list) else _plain(value) for value in found]
     assert plain == list(line.values())
 

@@ -8,10 +8,10 @@ import torch
 from PIL import Image, ImageOps
 
 from lorasweep.data.dataset import Dataset
-from lorasweep.data.plan import Row
 from lorasweep.data.text import TextCache
 from lorasweep.errors import UserError
 from lorasweep.families.base import ImageFacts
+from lorasweep.randomness import Row
 
 
 @pytest.fixture

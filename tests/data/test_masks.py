@@ -16,8 +16,8 @@ from lorasweep.data.dataset import Dataset
 from lorasweep.data.known import KnownFacts, Pictures
 from lorasweep.data.latents import ImageCache
 from lorasweep.data.masks import Mask
-from lorasweep.data.plan import Row
 from lorasweep.errors import UserError
+from lorasweep.randomness import Row
 
 WHITE_RIGHT = np.tile(np.repeat(np.array([0, 255], np.uint8), 32), (64, 1))  # (64, 64): black, then white columns
 

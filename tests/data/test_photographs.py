@@ -14,8 +14,8 @@ from torch.nn.functional import avg_pool2d
 
 from lorasweep.data.dataset import Dataset
 from lorasweep.data.images import open_image
-from lorasweep.data.plan import Row
 from lorasweep.errors import UserError
+from lorasweep.randomness import Row
 from lorasweep.schema import Config
 
 WHITE = "#ffffff"

@@ -6,7 +6,8 @@ from collections import Counter
 
 import pytest
 
-from lorasweep.data.plan import Plan, Row, total_steps
+from lorasweep.data.plan import Plan, total_steps
+from lorasweep.randomness import Row
 
 
 def rows_of(plan: Plan) -> list[list[Row]]:

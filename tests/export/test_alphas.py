@@ -2,7 +2,7 @@
 
 import pytest
 
-from lorasweep.export.alphas import written
+from lorasweep.export.alphas import file_alphas
 from lorasweep.families.sdxl.naming import USUAL
 
 ATTENTION = [f"unet.mid_block.attentions.0.transformer_blocks.0.attn{n}.to_{part}" for n in (1, 2) for part in "qkv"]
@@ -20,7 +20,7 @@ TEXT = [f"text_encoder.text_model.encoder.layers.{n}.mlp.fc1" for n in range(3)]
     ],
 )
 def test_true_alphas_are_written_where_they_are_read_as_such(alphas: dict[str, float]) -> None:
-    assert written(alphas, USUAL) == alphas
+    assert file_alphas(alphas, USUAL) == alphas
 
 
 @pytest.mark.parametrize(
@@ -34,4 +34,4 @@ def test_true_alphas_are_written_where_they_are_read_as_such(alphas: dict[str, f
 )
 def test_a_component_has_one_alpha_where_its_own_would_not_be_found(alphas: dict[str, float], one: float) -> None:
     more = dict.fromkeys(["text_encoder_2.text_model.encoder.layers.0.mlp.fc2"], 3.0)
-    assert written(alphas | more, USUAL) == dict.fromkeys(alphas, one) | more
+    assert file_alphas(alphas | more, USUAL) == dict.fromkeys(alphas, one) | more

@@ -2,10 +2,9 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
-from lorasweep.data.plan import Row
 from lorasweep.process import noise
 from lorasweep.process.ddpm import DDPM
-from lorasweep.randomness import generator, random_for
+from lorasweep.randomness import Row, generator, random_for
 from lorasweep.schema import LossConfig
 
 SHAPE = (4, 8, 6)

@@ -10,7 +10,7 @@ import pytest
 
 from lorasweep import files
 from lorasweep.runs import paths
-from lorasweep.runs.record import Base, Epoch, Measured, Record, Seconds, Trial
+from lorasweep.runs.record import BaseRecord, Epoch, MetricsRecord, Record, Seconds, TrialRecord
 
 OLD: dict[str, Any] = {
     "version": 6,
@@ -28,7 +28,7 @@ def kept(folder: Path) -> Any:
 
 
 def test_a_new_record_has_every_field_but_what_was_not_measured_yet(tmp_path: Path) -> None:
-    record = Record(tmp_path, "FuzzyBear", 6, status="running", trial=Trial("s", 3), seconds=Seconds(total=1.5))
+    record = Record(tmp_path, "FuzzyBear", 6, status="running", trial=TrialRecord("s", 3), seconds=Seconds(total=1.5))
     record.write()
     found = kept(tmp_path)
     assert list(found) == [
@@ -48,8 +48,8 @@ def test_a_new_record_has_every_field_but_what_was_not_measured_yet(tmp_path: Pa
 def test_what_an_older_program_lacked_has_a_default_and_is_not_written_for_that(tmp_path: Path) -> None:
     files.write_json(paths.record(tmp_path), OLD)
     record = Record.read(tmp_path)
-    assert (record.overrides, record.trial, record.base) == ([], None, Base(path="toy", sha256="b1"))
-    assert record.epochs == [Epoch(1, 4)] and record.metrics == Measured()
+    assert (record.overrides, record.trial, record.base) == ([], None, BaseRecord(path="toy", sha256="b1"))
+    assert record.epochs == [Epoch(1, 4)] and record.metrics == MetricsRecord()
     record.write()
     assert json.dumps(kept(tmp_path)) == json.dumps(OLD)
     record.status, record.selected_because = "complete", "lowest"

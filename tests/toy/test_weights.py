@@ -22,7 +22,7 @@ from lorasweep.randomness import generator  # noqa: E402
 from lorasweep.toy.attributes import CHOICES, caption_of  # noqa: E402
 from lorasweep.toy.humanoids import HELD_OUT, draw_humanoids  # noqa: E402
 from lorasweep.toy.measure import base_figures, clip_figures, reconstruct  # noqa: E402
-from lorasweep.toy.sampling import load_base, sample  # noqa: E402
+from lorasweep.toy.sampling import load_pipeline, sample  # noqa: E402
 from lorasweep.toy.themes import THEMES, draw_theme  # noqa: E402
 from lorasweep.toy.tokenizer import LENGTH, load_tokenizer  # noqa: E402
 
@@ -88,7 +88,7 @@ def test_samples_differ_by_seed_and_repeat_by_seed() -> None:
 
 
 def test_the_base_has_sdxls_parts_and_shapes() -> None:
-    base = load_base()
+    base = load_pipeline()
     config = base.unet.config
     assert list(config.down_block_types) == ["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"]
     assert list(config.up_block_types) == ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"]

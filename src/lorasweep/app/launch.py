@@ -18,7 +18,7 @@ import hydra
 from lorasweep import program
 from lorasweep.app import help
 from lorasweep.app.train import remarks as remarks_of
-from lorasweep.app.train import told, train
+from lorasweep.app.train import report_error, train
 from lorasweep.compose import arguments, overrides, searches
 from lorasweep.compose import composition as compose
 from lorasweep.compose.arguments import Arguments
@@ -41,7 +41,9 @@ def main(argv: Sequence[str], command: str) -> int:
     args = given.hydra
     wishes = {"-m": given.several, "--cfg": args.cfg, "--info": args.info, "--shell-completion": args.shell_completion}
     if len(asked := [option for option, is_given in wishes.items() if is_given]) > 1:
-        return told(UserError(f"{' and '.join(asked)}: expected one of them; a single version's line goes without -m"))
+        return report_error(
+            UserError(f"{' and '.join(asked)}: expected one of them; a single version's line goes without -m")
+        )
     compose.register()
     try:
         conf, *own = _folders(args)
@@ -57,11 +59,11 @@ def main(argv: Sequence[str], command: str) -> int:
         if configs and given.several:
             from lorasweep.app import preview
 
-            preview.look_at_all(configs)
+            preview.show_all_data(configs)
             return _multirun(app, {config.output_root for config in configs})
         app()
     except UserError as error:
-        return told(error)
+        return report_error(error)
     return 0
 
 
@@ -133,7 +135,7 @@ def _look_ahead(given: Arguments, conf: Path) -> list[Config]:
     remarks: dict[str, None] = {}
     with compose.composing(conf):
         problems |= dict.fromkeys(overrides.options(given.foreign, line))
-        asked = searches.judge(line, name, several=several)
+        asked = searches.judge_search(line, name, several=several)
         problems |= dict.fromkeys(asked.problems)
         for variant in overrides.variants([*asked.line, *asked.tried]) if several else [asked.line]:
             try:

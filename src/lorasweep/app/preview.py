@@ -17,7 +17,7 @@ from lorasweep.text.encoding import readable
 from lorasweep.text.lines import WARNING
 
 
-def look(config: Config) -> Survey:
+def show_data(config: Config) -> Survey:
     """Return what a run learns from, after telling it.
 
     Raises:
@@ -29,7 +29,7 @@ def look(config: Config) -> Survey:
     return seen
 
 
-def look_at_all(configs: Iterable[Config]) -> None:
+def show_all_data(configs: Iterable[Config]) -> None:
     """Look at the data of several runs before the first of them starts, and tell what there is to tell once.
 
     Raises:
@@ -81,7 +81,7 @@ def dry_run(config: Config) -> None:
     """Tell what a run would learn from and how many steps it would take; nothing is kept, not even in the cache.
 
     Raises:
-        UserError: as `look`.
+        UserError: as `show_data`.
     """
     quietly = partial(tracked, quiet=True)
     with tempfile.TemporaryDirectory() as home:

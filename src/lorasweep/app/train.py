@@ -34,11 +34,11 @@ def train(config: DictConfig) -> float | None:
         if job.mode is RunMode.RUN and is_first():
             for text in [opening(settled), *searches.unsearched(line), *remarks(config, settled, line, name)]:
                 say(text)
-        return _run(settled, line, choices, told=job.mode is RunMode.MULTIRUN)
+        return _run(settled, line, choices, quiet=job.mode is RunMode.MULTIRUN)
     except UserError as error:
         if job.mode is RunMode.MULTIRUN:  # the other jobs go on; Hydra repeats the message at the end
             raise CompactHydraException(error.render()) from error
-        raise SystemExit(told(error)) from error
+        raise SystemExit(report_error(error)) from error
 
 
 def opening(config: Config) -> str:
@@ -60,13 +60,13 @@ def remarks(composed: DictConfig, config: Config, line: Sequence[str], name: str
     given = compose.keys_given(line)
     return [
         *precedence.given_way(line, composed, name),
-        *needs.told(config, given),
-        *optimizer.told(config, given),
+        *needs.remarks(config, given),
+        *optimizer.rate_remarks(config, given),
     ]
 
 
-def _run(config: Config, line: list[str], choices: dict[str, str], *, told: bool = False) -> float | None:
-    """Train, as a trial of a study if this job is one; `told`: what it learns from, before all jobs."""
+def _run(config: Config, line: list[str], choices: dict[str, str], *, quiet: bool = False) -> float | None:
+    """Train, as a trial of a study if this job is one; `quiet` where the data of all jobs was shown before."""
     from lorasweep import search
     from lorasweep.app import preview
     from lorasweep.studies import trials
@@ -77,15 +77,15 @@ def _run(config: Config, line: list[str], choices: dict[str, str], *, told: bool
     with search.trial() as trial:
         if trial is not None:
             return trials.train_trial(trial, config, line, choices)
-    with silenced() if told else nullcontext():
-        seen = preview.look(config) if is_first() else None  # of several processes, one tells
+    with silenced() if quiet else nullcontext():
+        seen = preview.show_data(config) if is_first() else None  # of several processes, one tells
     from lorasweep import training  # torch and all the rest: only now that config and data are good
 
-    began = None if told else lorasweep.BEGAN  # several versions share a start
+    began = None if quiet else lorasweep.BEGAN  # several versions share a start
     return training.run(config, overrides=line, choices=choices, seen=seen, began=began)
 
 
-def told(error: UserError) -> int:
+def report_error(error: UserError) -> int:
     """Print what is wrong, of several processes once, and return the exit code; HYDRA_FULL_ERROR=1 raises it."""
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         raise error

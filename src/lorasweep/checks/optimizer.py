@@ -48,7 +48,7 @@ def _scheduler(config: Config) -> Iterator[Problem]:
     yield from schedule_kind(scheduler.name).refusals(scheduler)
 
 
-def told(config: Config, given: Collection[str]) -> list[str]:
+def rate_remarks(config: Config, given: Collection[str]) -> list[str]:
     """Return in words that the rate of a recipe is far from what suits the base.
 
     Args:

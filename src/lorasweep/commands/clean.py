@@ -10,7 +10,7 @@ from typing import Any
 
 from lorasweep.errors import UserError
 from lorasweep.runs import ledger
-from lorasweep.runs.cleaning import Rules, Surplus, look, remove
+from lorasweep.runs.cleaning import Rules, Surplus, remove, surplus_of
 from lorasweep.schema import slug
 from lorasweep.text.names import did_you_mean
 from lorasweep.text.values import size
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> None:
     if args.keep_epochs < 0:
         raise UserError(f"--keep-epochs {args.keep_epochs}: expected 0 or more", title="Nothing was removed")
     everything = ledger.versions(args.output_root)
-    found = look(_chosen(everything, args), everything, _rules(args, everything))
+    found = surplus_of(_chosen(everything, args), everything, _rules(args, everything))
     freed = {str(each.version.folder): each.size for each in found}
     gone = {str(each.version.folder): remove(each) for each in found if args.yes and each.paths}
     if args.json:
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> None:
         say("nothing can go")
 
 
-def _chosen(everything: Sequence[ledger.Version], args: argparse.Namespace) -> list[ledger.Version]:
+def _chosen(everything: Sequence[ledger.RecordedVersion], args: argparse.Namespace) -> list[ledger.RecordedVersion]:
     """Return the versions of a LoRA or of a study."""
     name = args.name
     found = [v for v in everything if name is None or slug(v.name) == slug(name) or name in _studies(v)]
@@ -86,7 +86,7 @@ def _chosen(everything: Sequence[ledger.Version], args: argparse.Namespace) -> l
     raise UserError(f"{args.output_root} holds no version{of_name}: {there}", title="There is nothing to clean")
 
 
-def _rules(args: argparse.Namespace, versions: Sequence[ledger.Version]) -> Rules:
+def _rules(args: argparse.Namespace, versions: Sequence[ledger.RecordedVersion]) -> Rules:
     studies = {study for version in versions if (study := _study(version))}
     if not studies:
         return Rules(args.keep_epochs, args.keep_states)
@@ -95,11 +95,11 @@ def _rules(args: argparse.Namespace, versions: Sequence[ledger.Version]) -> Rule
     return Rules(args.keep_epochs, args.keep_states, lookup.settled(studies, Path(args.output_root), args.storage))
 
 
-def _study(version: ledger.Version) -> str:
+def _study(version: ledger.RecordedVersion) -> str:
     return version.record.study
 
 
-def _studies(version: ledger.Version) -> tuple[str, ...]:
+def _studies(version: ledger.RecordedVersion) -> tuple[str, ...]:
     """Return the study that a version is a trial of, with and without what marks a study of repeats and folds."""
     if not (study := _study(version)):
         return ()

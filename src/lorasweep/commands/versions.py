@@ -80,7 +80,7 @@ def _picture(args: argparse.Namespace, compared: Sequence[groups.Comparison]) ->
     print(f"wrote {args.picture}")
 
 
-def _chosen(args: argparse.Namespace) -> list[ledger.Version]:
+def _chosen(args: argparse.Namespace) -> list[ledger.RecordedVersion]:
     """Return the versions that a command line is about.
 
     Raises:

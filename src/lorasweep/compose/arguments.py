@@ -13,7 +13,7 @@ from pathlib import Path
 
 from hydra._internal.utils import get_args_parser
 
-from lorasweep.compose.typed import readable
+from lorasweep.compose.typed import hydra_words
 from lorasweep.text.grammar import parsed
 
 
@@ -60,7 +60,7 @@ def read(argv: Sequence[str]) -> Arguments:
     options, typed, foreign = _parted(argv)
     args = get_args_parser().parse_args(options)
     several = bool(args.multirun) or any(text.strip() == "hydra.mode=MULTIRUN" for text in typed)
-    line = readable(typed, several)
+    line = hydra_words(typed, several)
     if args.config_dir and not any(text.startswith("hydra.searchpath=") for text in line):
         # As an override it is part of what a version was begun with, and of the commands that repeat it.
         line.insert(0, f"hydra.searchpath=['file://{Path(args.config_dir).absolute()}']")
@@ -85,7 +85,7 @@ def own_images(line: Sequence[str]) -> list[str]:
         return ["lora=custom"]
     folder = Path(str(override.value())).resolve().name
     name = re.sub(r"[^\w.-]+", " ", folder).strip(" .-_")
-    return ["lora=custom", *readable([f"name={name[:1].upper()}{name[1:]}"] if name else [])]
+    return ["lora=custom", *hydra_words([f"name={name[:1].upper()}{name[1:]}"] if name else [])]
 
 
 def _parted(argv: Sequence[str]) -> tuple[list[str], list[str], list[Foreign]]:

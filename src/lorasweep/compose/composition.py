@@ -24,7 +24,7 @@ from lorasweep import program
 from lorasweep.checks import check
 from lorasweep.compose import hydra_settings, overrides, precedence
 from lorasweep.compose.resuming import resumed
-from lorasweep.compose.typed import readable
+from lorasweep.compose.typed import hydra_words
 from lorasweep.errors import Problem, UserError
 from lorasweep.schema import Config, schema_keys, slug
 from lorasweep.schema.limits import ill_typed
@@ -117,7 +117,7 @@ def compose(line: Sequence[str], config_name: str = "config") -> DictConfig:
     Raises:
         UserError: every bad override, each in one line.
     """
-    config, problems = _compose_what_works(readable(line), config_name)
+    config, problems = _compose_what_works(hydra_words(line), config_name)
     if problems or config is None:
         raise UserError(problems)
     return config
@@ -138,7 +138,7 @@ def load_both(line: Sequence[str], config_name: str = "config") -> tuple[DictCon
     Raises:
         UserError: as `load`.
     """
-    line = readable(line)
+    line = hydra_words(line)
     config, problems = _compose_what_works(line, config_name)
     wrong = {key for problem in problems for key in problem.keys}
     ways: dict[str, str] = {}
@@ -179,7 +179,7 @@ def keys_given(line: Sequence[str]) -> set[str]:
 
 def _compose_what_works(line: Sequence[str], config_name: str) -> tuple[DictConfig | None, list[Problem]]:
     """Return the config of all good overrides (None if they do not compose), and what ails the others."""
-    judged = overrides.judge(line)
+    judged = overrides.judge_overrides(line)
     problems = judged.problems
     try:
         try:

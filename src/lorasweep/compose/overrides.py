@@ -32,7 +32,7 @@ class Judged:
     values: dict[str, Override] = field(default_factory=dict)
 
 
-def judge(overrides: Sequence[str]) -> Judged:
+def judge_overrides(overrides: Sequence[str]) -> Judged:
     """Judge each override by itself: its syntax, its group and choice, its key. Hydra must be initialized."""
     judged = Judged()
     groups = Groups(overrides)

@@ -107,7 +107,7 @@ class _Beginning:
         except _ERRORS as error:
             begun = " ".join(self.line)
             raise UserError(f"{' '.join(wishes)} does not go with what the version was begun with, {begun}") from error
-        named = [override.key_or_group for override in overrides.judge(wishes).values.values()]
+        named = [override.key_or_group for override in overrides.judge_overrides(wishes).values.values()]
         return {
             key: _value(now, key)
             for key in schema_keys()

@@ -43,7 +43,7 @@ class Asked:
     tried: list[str] = field(default_factory=list)
 
 
-def judge(line: Sequence[str], config_name: str, *, several: bool) -> Asked:
+def judge_search(line: Sequence[str], config_name: str, *, several: bool) -> Asked:
     """Judge a command line's overrides of Hydra's sweeper and launcher. Hydra must be initialized.
 
     Args:

@@ -22,7 +22,7 @@ _CALL = re.compile(r"\w+\(")  # choice(, range(, ...
 _ESCAPED = re.compile(r"\\[\\,=\s:()\[\]{}]")  # Hydra's own way to write such characters without quotes
 
 
-def readable(line: Sequence[str], several: bool = False) -> list[str]:
+def hydra_words(line: Sequence[str], several: bool = False) -> list[str]:
     """Return a command line with every value in a form that Hydra reads as what was typed.
 
     Args:

@@ -11,8 +11,7 @@ import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
 
-from lorasweep.data.plan import Row
-from lorasweep.randomness import random_for
+from lorasweep.randomness import Row, random_for
 from lorasweep.schema import DatasetConfig
 from lorasweep.text.encoding import readable
 from lorasweep.text.shell import shell_quoted
@@ -205,7 +204,7 @@ def _whole(words: str) -> re.Pattern[str]:
     return re.compile(rf"(?<!\w){re.escape(unicodedata.normalize('NFC', words))}(?!\w)", re.IGNORECASE)
 
 
-def drawn(caption: str, rules: DatasetConfig, seed: int, row: Row) -> str:
+def augmented(caption: str, rules: DatasetConfig, seed: int, row: Row) -> str:
     """Return the caption that this draw is trained with.
 
     Args:

@@ -20,11 +20,11 @@ from lorasweep.data.items import Item
 from lorasweep.data.known import KnownFacts, Pictures, cache_folder
 from lorasweep.data.latents import ImageCache
 from lorasweep.data.manifest import manifest
-from lorasweep.data.plan import Plan, Row
+from lorasweep.data.plan import Plan
 from lorasweep.data.survey import Survey, plan_of, survey
 from lorasweep.errors import UserError
 from lorasweep.families.base import ImageEncoder, ImageFacts
-from lorasweep.randomness import generator, random_for
+from lorasweep.randomness import Row, generator, random_for
 from lorasweep.schema import Config, DatasetConfig, TrainingConfig
 from lorasweep.text.encoding import readable
 
@@ -171,7 +171,7 @@ class Dataset:
             rows=list(rows),
             latents=latents,
             captions=[
-                captions.drawn(item.caption, self._rules, self._seed, row)
+                captions.augmented(item.caption, self._rules, self._seed, row)
                 for item, row in zip(items, rows, strict=True)
             ],
             facts=[self._facts(item, flip) for item, flip in zip(items, flips, strict=True)],

@@ -33,7 +33,7 @@ class Fault:
         return readable(self.text if self.path is None else f"{self.path}: {self.text}")
 
 
-def told(faults: Iterable[Fault]) -> list[Problem]:
+def problems_of(faults: Iterable[Fault]) -> list[Problem]:
     """Return the lines to tell: of each kind the first ten, and how many there are besides."""
     lines, seen = [], Counter[str]()
     for fault in faults:

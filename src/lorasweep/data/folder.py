@@ -19,7 +19,7 @@ from lorasweep.data import encodings
 from lorasweep.data.captions import BadCaption, Caption, Change
 from lorasweep.data.faults import Fault
 from lorasweep.data.foreign import Unused
-from lorasweep.data.images import EXTENSIONS, BadImage, Facts, unreadable
+from lorasweep.data.images import EXTENSIONS, BadImage, Facts, unreadable_message
 from lorasweep.data.listing import Found, Label, Listing
 from lorasweep.text.encoding import readable
 
@@ -189,7 +189,7 @@ class _Reader:
                 path, f"is not UTF-8 text ({fault}): {encodings.cure(path, content)}", "captions that are not UTF-8"
             )
         except OSError as error:
-            self._fault(path, unreadable(error))
+            self._fault(path, unreadable_message(error))
         except BadCaption as fault:
             self._fault(path, str(fault))
         return None

@@ -19,7 +19,7 @@ from lorasweep.data.buckets import (
     place,
 )
 from lorasweep.data.captions import affixed
-from lorasweep.data.faults import Fault, told
+from lorasweep.data.faults import Fault, problems_of
 from lorasweep.data.folder import TRAINING, Progress, Purpose, Sample, Scan, scan
 from lorasweep.data.foreign import Unused
 from lorasweep.data.images import BadImage, Facts
@@ -86,7 +86,7 @@ def gather(config: Config, pictures: Pictures, tokens: Tokens, progress: Progres
     else:
         refusals = collector.faults + refusals
     if refusals:
-        raise UserError(told(refusals))
+        raise UserError(problems_of(refusals))
     return gathered
 
 

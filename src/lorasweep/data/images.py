@@ -113,7 +113,7 @@ def check_file(path: Path) -> None:
     try:
         status = path.stat()
     except OSError as error:
-        raise BadImage(unreadable(error)) from error
+        raise BadImage(unreadable_message(error)) from error
     if not stat.S_ISREG(status.st_mode):
         raise BadImage("is a pipe, a socket or a device, not a file: delete it")
     if status.st_size == 0:
@@ -144,7 +144,7 @@ def _decoded(path: Path) -> tuple[Image.Image, bool]:
     except BadImage:
         raise
     except (PermissionError, FileNotFoundError, IsADirectoryError) as error:
-        raise BadImage(unreadable(error)) from error
+        raise BadImage(unreadable_message(error)) from error
     except Exception as error:  # decoders raise many kinds on damaged bytes; each means the same to the user
         raise BadImage(f"is truncated or damaged ({error}): copy it again or delete it") from error
 
@@ -171,7 +171,7 @@ def pixel_digest(image: Image.Image) -> str:
     return digest.hexdigest()
 
 
-def unreadable(error: OSError) -> str:
+def unreadable_message(error: OSError) -> str:
     """Return what to say of a file that the system does not let us read."""
     return f"cannot be read ({error.strerror}): check its permissions or where it links to"
 

@@ -158,7 +158,7 @@ class Pictures:
         try:
             content = files.sha256_of(path)
         except OSError as error:
-            raise BadImage(images.unreadable(error)) from error
+            raise BadImage(images.unreadable_message(error)) from error
         facts: dict[str, Any] = self._known.fetch({**parts, "version": VERSION, "file": content}, look)
         return facts
 

@@ -11,7 +11,7 @@ from lorasweep.data import masks
 from lorasweep.data.caption_lists import CaptionList, read_list, read_sidecar
 from lorasweep.data.faults import Fault
 from lorasweep.data.foreign import CAPTIONS, LISTS, LITTER, VIDEOS, Unused, kind_of
-from lorasweep.data.images import EXTENSIONS, UNREADABLE, unreadable
+from lorasweep.data.images import EXTENSIONS, UNREADABLE, unreadable_message
 from lorasweep.data.pairing import loosely, named, pair
 
 # Above this the number is something else: 2024_holidays is a year.
@@ -110,7 +110,7 @@ class Listing:
         try:
             entries = sorted(folder.iterdir())
         except OSError as error:
-            self._fault(folder, unreadable(error))
+            self._fault(folder, unreadable_message(error))
             return
         entries = [entry for entry in entries if not (entry.name.startswith(".") or entry.name.lower() in LITTER)]
         files = [entry for entry in entries if not entry.is_dir()]

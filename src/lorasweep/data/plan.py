@@ -18,26 +18,10 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from functools import lru_cache
 
-from lorasweep.randomness import permutation
+from lorasweep.randomness import Row, permutation
 from lorasweep.text.values import counted
-
-
-@dataclass(frozen=True)
-class Row:
-    """One draw of one image; it indexes every random decision about that draw.
-
-    Args:
-        item: number of the image in the dataset.
-        repeat: 0 .. repeats - 1.
-        epoch: 0-based.
-    """
-
-    item: int
-    repeat: int
-    epoch: int
 
 
 def total_steps(

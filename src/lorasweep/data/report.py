@@ -5,13 +5,10 @@ One small object, so that whatever shows it (the console, a record, a page) show
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lorasweep.text.lines import WARNING
-
-NAMED = 3
-"""So many cases of a finding are named in its line."""
+from lorasweep.text.values import few
 
 
 @dataclass(frozen=True)
@@ -85,9 +82,3 @@ class Report:
             for number, fact in enumerate(found)
         ]
         return [*facts, *(f"{WARNING}{finding}" for finding in self.warnings)]
-
-
-def few(names: Sequence[str], most: int = NAMED) -> str:
-    """Return the first names and how many there are besides."""
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

@@ -18,7 +18,7 @@ from lorasweep.schema import NetworkConfig
 
 
 def alphas_in_file(network: NetworkConfig, layers: Iterable[str], naming: Naming) -> dict[str, float]:
-    """Return the alpha that the file of a network has for each of `layers`, as `written` chooses it for LoRAs.
+    """Return the alpha that the file of a network has for each of `layers`, as `file_alphas` chooses it for LoRAs.
 
     Args:
         network: whose ranks and alphas.
@@ -26,10 +26,10 @@ def alphas_in_file(network: NetworkConfig, layers: Iterable[str], naming: Naming
         naming: of the base that they are of.
     """
     alphas = {layer: layer_rank(network, layer).alpha for layer in layers}
-    return written(alphas, naming) if adapter_kind(network.type).uniform_alpha else alphas
+    return file_alphas(alphas, naming) if adapter_kind(network.type).uniform_alpha else alphas
 
 
-def written(alphas: Mapping[str, float], naming: Naming) -> dict[str, float]:
+def file_alphas(alphas: Mapping[str, float], naming: Naming) -> dict[str, float]:
     """Return the alpha to write for each layer.
 
     Args:

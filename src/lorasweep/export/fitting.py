@@ -67,7 +67,7 @@ class Fitted:
     notes: list[str] = field(default_factory=list)
 
 
-def fit(settings: Mapping[str, Any], base_model: str) -> Fitted:
+def fit_settings(settings: Mapping[str, Any], base_model: str) -> Fitted:
     """Return settings as a recipe, and what else its run was given.
 
     Args:

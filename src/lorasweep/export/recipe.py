@@ -15,7 +15,7 @@ from lorasweep import program
 from lorasweep.compose.composition import composing
 from lorasweep.compose.groups import Groups
 from lorasweep.errors import UserError
-from lorasweep.export.fitting import Fitted, fit
+from lorasweep.export.fitting import Fitted, fit_settings
 from lorasweep.export.formula import escaped
 from lorasweep.export.layers import FileLayers, peft_settings, read_layers
 from lorasweep.export.sd_scripts import settings_of
@@ -53,7 +53,7 @@ def recipe_from_file(path: Path, saved: Path | None = None) -> str:
             f"SHA-256 of its images and captions: {metadata.get('lorasweep.dataset_sha256', 'unknown')}",
             f"SHA-256 of its base's weights: {metadata.get('lorasweep.base_sha256', 'unknown')}",
         ]
-        return _text(fit(settings, base), base, about, saved=saved)
+        return _text(fit_settings(settings, base), base, about, saved=saved)
     base, layers = _layers(path, tensors, metadata)
     found = settings_of(path.stem, metadata, layers)
     about = [f"Recipe of {path.name}, put together from its metadata and its tensors."]
@@ -61,7 +61,7 @@ def recipe_from_file(path: Path, saved: Path | None = None) -> str:
         ways = "Under compat is what sd-scripts does in ways of its own"
         about.append(f"{ways}: docs/coming-from-kohya.md has the reasons against.")
     given = ["dataset.path=FOLDER"]
-    return _text(fit(found.settings, base), base, about, found.notes, given, saved)
+    return _text(fit_settings(found.settings, base), base, about, found.notes, given, saved)
 
 
 def _group_choice(settings: Mapping[str, Any]) -> str:

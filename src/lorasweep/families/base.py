@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lorasweep.families.files import Files
     from lorasweep.families.identity import Identity
     from lorasweep.families.naming import Naming
-    from lorasweep.families.placement import Placement
+    from lorasweep.families.offloading import Offloader
     from lorasweep.families.probe import Probe
     from lorasweep.process.process import Process
     from lorasweep.schema import BaseModelConfig, Config
@@ -268,7 +268,7 @@ class Trainable(Protocol):
 
     Attributes:
         modules: every part by name, trainable or not.
-        placement: which of them are on the device.
+        offloader: which of them are on the device.
     """
 
     @property
@@ -277,7 +277,7 @@ class Trainable(Protocol):
         ...
 
     modules: dict[str, nn.Module]
-    placement: Placement
+    offloader: Offloader
 
     def set_checkpointing(self, parts: Sequence[str], *, on: bool) -> None:
         """Let parts keep fewer activations in training and compute them again in the backward pass, or stop that."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lorasweep.console.lines import say
 from lorasweep.families.shipped import CLIP_PATH
 from lorasweep.metrics.heldout_loss import HELD_OUT
-from lorasweep.metrics.metric import Measured, Measuring, Metric, Sample
+from lorasweep.metrics.metric import Measured, Measuring, Metric, SampledImage
 from lorasweep.schema import Config
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class ClipMeasuring(Measuring):
         self._references = self._clip.image_features(images) if images else None
         self._trigger = measured.config.dataset.trigger
 
-    def samples(self, samples: Sequence[Sample]) -> dict[str, float]:
+    def samples(self, samples: Sequence[SampledImage]) -> dict[str, float]:
         """Measure samples against their prompts and, where images are held out, against these."""
         images, texts = [sample.image for sample in samples], [self._text(sample) for sample in samples]
         called = [sample.image for sample in samples if sample.prompt.triggered]
@@ -40,7 +40,7 @@ class ClipMeasuring(Measuring):
             metrics["image/clip_image"] = self._clip.image_similarity(called, self._references)
         return metrics
 
-    def _text(self, sample: Sample) -> str:
+    def _text(self, sample: SampledImage) -> str:
         """Return the prompt without the trigger, a made-up word that no CLIP knows."""
         text = sample.prompt.text
         return text.replace(self._trigger, "").strip(" ,") if self._trigger else text

@@ -40,7 +40,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Sample:
+class SampledImage:
     """A sample image.
 
     Attributes:
@@ -66,7 +66,7 @@ class Measuring:
         """Measure the model as it is after an epoch."""
         return {}
 
-    def samples(self, samples: Sequence[Sample]) -> dict[str, float]:
+    def samples(self, samples: Sequence[SampledImage]) -> dict[str, float]:
         """Measure the samples of an epoch, or of the bare base; one for each prompt and seed."""
         return {}
 

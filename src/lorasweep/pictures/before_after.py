@@ -12,12 +12,12 @@ from lorasweep.pictures.canvas import (
     FAINT,
     INK,
     PAPER,
-    fit,
     font,
     largest,
     line_height,
     paste,
     save,
+    scaled_size,
     shorten,
     wrap,
     write_lines,
@@ -58,7 +58,7 @@ def write_before_after(
         raise ValueError(f"{len(pairs)} pairs and {len(prompts)} prompts: one prompt per pair is needed")
     across = min(BAND, len(pairs))
     room = (WIDTH - GAP) // (across + bool(training)) - GAP
-    width, height = fit(largest([path for pair in pairs for path in pair]), min(side, room))
+    width, height = scaled_size(largest([path for pair in pairs for path in pair]), min(side, room))
     face, bold, head = font(15), font(16, bold=True), font(26, bold=True)
     left = MARGIN + max(round(bold.getlength(word)) for label in labels for word in label.split()) + APART
     right = left + across * (width + GAP) - GAP + (APART + width if training else 0)

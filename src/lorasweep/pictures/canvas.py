@@ -119,7 +119,7 @@ def paste(canvas: Image.Image, path: Path | None, box: Box) -> None:
     canvas.paste(image, ((left + right - size[0]) // 2, (top + bottom - size[1]) // 2))
 
 
-def fit(size: tuple[int, int], side: int) -> tuple[int, int]:
+def scaled_size(size: tuple[int, int], side: int) -> tuple[int, int]:
     """Return `size` scaled so that its longer side has `side` pixels."""
     scale = side / max(size)
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))

@@ -16,13 +16,13 @@ from lorasweep.pictures.canvas import (
     INK,
     PAPER,
     Font,
-    fit,
     font,
     largest,
     line_height,
     longest_word,
     paste,
     save,
+    scaled_size,
     shorten,
     wrap,
     write_lines,
@@ -150,7 +150,7 @@ def _cell_size(columns: Sequence[Column]) -> tuple[int, int]:
     native = max(sizes)
     room = min(LARGEST, max(SMALLEST, WIDTH // max(1, len(columns))))
     side = native * max(room // native, math.ceil(SMALLEST / native)) if native < room else room
-    return fit(sizes, side)
+    return scaled_size(sizes, side)
 
 
 def _text_size(cell: int) -> int:

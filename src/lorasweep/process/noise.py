@@ -12,29 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from lorasweep.process.process import Process
-from lorasweep.randomness import generator, random_for
+from lorasweep.randomness import Row, generator, random_for
 from lorasweep.schema import LossConfig
 from lorasweep.transfer import sent
-
-
-class Row(Protocol):
-    """One draw of one image, which indexes its random decisions: `lorasweep.data.plan.Row`."""
-
-    @property
-    def item(self) -> int: ...
-
-    @property
-    def repeat(self) -> int: ...
-
-    @property
-    def epoch(self) -> int: ...
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ class Surplus:
         left: why nothing of it can go; "" otherwise.
     """
 
-    version: ledger.Version
+    version: ledger.RecordedVersion
     epochs: Sequence[int] = ()
     weights: Sequence[Path] = ()
     state: Sequence[Path] = ()
@@ -62,7 +62,9 @@ class Rules:
     settled: Collection[Trial] = ()
 
 
-def look(versions: Iterable[ledger.Version], everything: Iterable[ledger.Version], rules: Rules) -> list[Surplus]:
+def surplus_of(
+    versions: Iterable[ledger.RecordedVersion], everything: Iterable[ledger.RecordedVersion], rules: Rules
+) -> list[Surplus]:
     """Return what can go, for each version; the selected file, the record and the samples never do.
 
     Left alone is what is being trained, what was interrupted or failed and can be gone on with, and what a study may
@@ -96,7 +98,7 @@ def remove(found: Surplus) -> bool:
     return True
 
 
-def _look(version: ledger.Version, superseded: bool, rules: Rules) -> Surplus:
+def _look(version: ledger.RecordedVersion, superseded: bool, rules: Rules) -> Surplus:
     record, folder = version.record, version.folder
     if lock.is_held(folder):
         return Surplus(version, left="it is being trained")
@@ -116,12 +118,12 @@ def _look(version: ledger.Version, superseded: bool, rules: Rules) -> Surplus:
     )
 
 
-def _superseded(versions: Iterable[ledger.Version]) -> set[Path]:
+def _superseded(versions: Iterable[ledger.RecordedVersion]) -> set[Path]:
     """Return the folders of versions that a version which has ended went on from: all that they did is in that one."""
     known = {version.folder: version for version in versions}
     found: set[Path] = set()
     for version in known.values():
-        at: ledger.Version | None = version if version.record.status in retention.ENDED else None
+        at: ledger.RecordedVersion | None = version if version.record.status in retention.ENDED else None
         while at is not None and (origin := at.record.continued_from):
             folder = paths.sibling(at.folder, origin.version)
             if folder in found:

@@ -123,7 +123,7 @@ def check_unfinished(record: Record, output_root: str) -> None:
 
 
 @dataclass(frozen=True)
-class Version:
+class RecordedVersion:
     """One version that was begun.
 
     Attributes:
@@ -154,10 +154,10 @@ class Version:
         return "interrupted" if status == "running" and not lock.is_held(self.folder) else status
 
 
-def versions(output_root: Path | str, name: str | None = None) -> list[Version]:
+def versions(output_root: Path | str, name: str | None = None) -> list[RecordedVersion]:
     """Return every version with a readable record, by name and number; `unreadable` has the others."""
     folders = [folder for folder in _folders(output_root) if name is None or folder.parent.name == slug(name)]
-    found = [Version(record) for folder in folders if (record := _read(folder)) is not None]
+    found = [RecordedVersion(record) for folder in folders if (record := _read(folder)) is not None]
     return sorted(found, key=lambda version: (version.name, version.number))
 
 

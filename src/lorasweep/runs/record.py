@@ -21,7 +21,7 @@ Metrics = dict[str, float]
 
 
 @dataclass
-class Objective(Stored):
+class ObjectiveRecord(Stored):
     """What versions are compared by.
 
     Attributes:
@@ -53,7 +53,7 @@ class Epoch(Stored):
 
 
 @dataclass
-class Base(Stored):
+class BaseRecord(Stored):
     """The frozen model.
 
     Attributes:
@@ -68,7 +68,7 @@ class Base(Stored):
 
 
 @dataclass
-class Data(Stored):
+class DataRecord(Stored):
     """The images.
 
     Attributes:
@@ -91,7 +91,7 @@ class Data(Stored):
 
 
 @dataclass
-class Trial(Stored):
+class TrialRecord(Stored):
     """Whose trial a version is.
 
     Attributes:
@@ -138,7 +138,7 @@ class Seconds(Stored):
 
 
 @dataclass
-class Measured(Stored):
+class MetricsRecord(Stored):
     """What was measured, at the two places that are compared.
 
     Attributes:
@@ -159,7 +159,7 @@ class Record(Stored):
         name: of the LoRA.
         version: its number.
         recipe: the choice of `lora=`.
-        status: how it ended, or that it runs; what was killed says so too (see `ledger.Version.status`).
+        status: how it ended, or that it runs; what was killed says so too (see `ledger.RecordedVersion.status`).
         reason: why it was pruned, interrupted or failed.
         config: the resolved config.
         overrides: of the command line that began it.
@@ -188,15 +188,15 @@ class Record(Stored):
     reason: str | None = None
     config: dict[str, Any] = field(default_factory=dict)
     overrides: list[str] = field(default_factory=list)
-    objective: Objective = field(default_factory=Objective)
-    metrics: Measured = field(default_factory=Measured)
+    objective: ObjectiveRecord = field(default_factory=ObjectiveRecord)
+    metrics: MetricsRecord = field(default_factory=MetricsRecord)
     selected_epoch: int | None = None
     selected_because: str | None = None
     epochs: list[Epoch] = field(default_factory=list)
-    base: Base = field(default_factory=Base)
-    dataset: Data = field(default_factory=Data)
+    base: BaseRecord = field(default_factory=BaseRecord)
+    dataset: DataRecord = field(default_factory=DataRecord)
     multirun: str | None = None
-    trial: Trial | None = None
+    trial: TrialRecord | None = None
     started_from: str | None = None
     continued_from: Origin | None = None
     environment: dict[str, str | None] = field(default_factory=dict)

@@ -79,7 +79,7 @@ def drop_beaten_states(output_root: Path | str, name: str, study: str) -> None:
             drop_state(version.folder)
 
 
-def _loss(version: ledger.Version) -> tuple[float, int]:
+def _loss(version: ledger.RecordedVersion) -> tuple[float, int]:
     """Return the objective, lower being better; what was not measured comes last."""
     objective = version.record.objective
     value, measure = objective.value, METRICS.find(objective.name)

@@ -24,7 +24,7 @@ class Observer(Protocol):
         """Print a line."""
 
 
-class Reporter(Protocol):
+class SearchReporter(Protocol):
     """Shows a search while it runs, and its results when it is over."""
 
     def board(

@@ -36,7 +36,7 @@ from lorasweep.search.loop import Search
 from lorasweep.search.optuna_internals import storage_of, suggest, trial_id_of
 from lorasweep.search.place import StudyLocation
 from lorasweep.search.plan import SearchPlan
-from lorasweep.search.report import Reporter
+from lorasweep.search.report import SearchReporter
 from lorasweep.search.retrying import mark_dead, revive
 from lorasweep.search.settings import CONVERGED_AFTER, Settings, config_value, function, hook
 from lorasweep.search.space import Space
@@ -44,7 +44,7 @@ from lorasweep.search.storage import is_outage, open_storage, redacted
 
 
 def sweep(
-    context: HydraContext, task: TaskFunction, config: DictConfig, arguments: Sequence[str], report: Reporter
+    context: HydraContext, task: TaskFunction, config: DictConfig, arguments: Sequence[str], report: SearchReporter
 ) -> float | None:
     """Search as `config.hydra.sweeper` says; return the best value (None with several objectives, or without one).
 
@@ -75,7 +75,7 @@ def sweep(
 
 
 def _sweep(
-    context: HydraContext, task: TaskFunction, config: DictConfig, arguments: list[str], report: Reporter
+    context: HydraContext, task: TaskFunction, config: DictConfig, arguments: list[str], report: SearchReporter
 ) -> float | None:
     asked = plan.make(context, config, arguments)
     settings, space, config = asked.settings, asked.space, asked.config
@@ -124,7 +124,7 @@ class SearchContext:
     place: StudyLocation
     storage: BaseStorage
     lanes: Lanes
-    report: Reporter
+    report: SearchReporter
 
     @property
     def settings(self) -> Settings:

@@ -28,7 +28,7 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
 from lorasweep.data import captions
-from lorasweep.data.faults import told
+from lorasweep.data.faults import problems_of
 from lorasweep.data.folder import scan
 from lorasweep.data.images import Facts, open_image, pixel_digest
 from lorasweep.data.likeness import Likeness, likeness, look_alike
@@ -156,7 +156,7 @@ def _pictures(config: Config | DictConfig) -> list[Seen]:
     read = partial(captions.read, rules=rules, literal=_value(config, "compat.literal_captions"))
     found = scan(Path(path), look, read, caption_extension=rules.caption_extension)
     if found.faults and (rules.on_bad_file == "stop" or not found.samples):
-        raise UserError(told(found.faults))
+        raise UserError(problems_of(found.faults))
     return [seen[sample.path] for sample in found.samples]
 
 

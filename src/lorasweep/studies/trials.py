@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lorasweep.console.lines import silenced
 from lorasweep.runs import command_lines as commands
 from lorasweep.runs import ledger, paths, retention
-from lorasweep.runs.record import Trial as TrialMark
+from lorasweep.runs.record import TrialRecord as TrialMark
 from lorasweep.schema import Config
 
 if TYPE_CHECKING:

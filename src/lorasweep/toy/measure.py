@@ -13,7 +13,7 @@ from lorasweep.toy.drawing import Drawing
 from lorasweep.toy.humanoids import HELD_OUT, draw_humanoids
 from lorasweep.toy.judge import judge, overall
 from lorasweep.toy.pictures import as_array, as_images, as_tensor
-from lorasweep.toy.sampling import GUIDANCE, STEPS, load_base, sample
+from lorasweep.toy.sampling import GUIDANCE, STEPS, load_pipeline, sample
 
 
 def reconstruct(drawings: list[Drawing], base: Path = BASE_PATH) -> tuple[list[Drawing], float]:
@@ -48,6 +48,6 @@ def base_figures(count: int, base: Path = BASE_PATH, clip: Path = CLIP_PATH, *, 
     """
     wanted = [d.attributes for d in draw_humanoids(count, start=HELD_OUT + 5000)]
     images = sample([caption_of(w) for w in wanted], seed=seed, steps=steps, guidance=guidance,
-                    pipeline=load_base(base))  # fmt: skip
+                    pipeline=load_pipeline(base))  # fmt: skip
     shares = judge(images, wanted, clip)
     return {**shares, "overall": overall(shares)}

@@ -18,7 +18,7 @@ STEPS, GUIDANCE = 20, 2.5
 
 
 @lru_cache(maxsize=2)
-def load_base(folder: Path = BASE_PATH) -> StableDiffusionXLPipeline:
+def load_pipeline(folder: Path = BASE_PATH) -> StableDiffusionXLPipeline:
     """Return the pipeline of the base in `folder`, in single precision, without progress bars."""
     pipeline = StableDiffusionXLPipeline.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
@@ -39,7 +39,7 @@ def sample(captions: Sequence[str], *, seed: int = 0, steps: int = STEPS, guidan
         pipeline: what draws; the toy base when None.
         batch: pictures per pass; it does not change them beyond rounding.
     """
-    pipeline = pipeline or load_base()
+    pipeline = pipeline or load_pipeline()
     images: list[Image.Image] = []
     for start in range(0, len(captions), batch):
         part = list(captions[start : start + batch])

@@ -128,7 +128,7 @@ def _set_up(jobs: Sequence[Job], base: Base | None, processes: Processes, member
         for job in jobs:
             if base is None:
                 with processes.together(), stopwatch("load"):
-                    base = load(job.config)
+                    base = base_of(job.config)
             with processes.together(), processes.main_first():
                 prepared.append(prepare(job, base, stopwatch, main=processes.main))
             stopwatch = Stopwatch()  # loading the base counts for the first version
@@ -187,7 +187,7 @@ def _outcome(member: Member, session: Session) -> Outcome:
     )
 
 
-def load(config: Config) -> Base:
+def base_of(config: Config) -> Base:
     """Return the base of a config in the precision that its training calls for.
 
     It stays loaded: the next version of this process that wants the same one, a search's next trial, has it at once.

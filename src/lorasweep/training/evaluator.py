@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from lorasweep.metrics.metric import Measured, Measuring, Sample
+from lorasweep.metrics.metric import Measured, Measuring, SampledImage
 from lorasweep.runs.stopwatch import Stopwatch
 from lorasweep.schema import Config
 from lorasweep.training.samples import SHOWN, Samples
@@ -69,5 +69,5 @@ class Evaluator:
             return {}
         with self.stopwatch("sample"), self.version.accelerator.autocast():
             images = self.samples.draw(epoch) if draw else self.samples.load(epoch)
-        samples = [Sample(image, prompt) for image, prompt in zip(images, prompts, strict=True)]
+        samples = [SampledImage(image, prompt) for image, prompt in zip(images, prompts, strict=True)]
         return self._measure(lambda measuring: measuring.samples(samples))

@@ -70,7 +70,7 @@ class Version:
         self.started_from: str | None = None
         rates = learning_rates(base.family.parts, config.optimizer)
         self.components = tuple(rates)
-        base.placement.offload(idle_parts(config, base.family))
+        base.offloader.offload(idle_parts(config, base.family))
         # The number may come later; of all that is on the base at one time, this tells it apart.
         name = f"{slug(config.name)} {id(self)}"
         self.adapter = build_adapter(base, config.network, components=self.components, seed=config.seed, name=name)

@@ -17,7 +17,7 @@ from lorasweep.errors import UserError
 from lorasweep.families.base import Family, FileHashes, ImageFacts
 from lorasweep.families.conditioning import Conditioning
 from lorasweep.families.identity import Identity
-from lorasweep.families.placement import Placement
+from lorasweep.families.offloading import Offloader
 from lorasweep.families.probe import Probe, Shape
 from lorasweep.process.flow import RectifiedFlow
 from lorasweep.schema import BaseModelConfig
@@ -41,7 +41,7 @@ class TinyFlow:
         self.naming = TinyNaming(family.parts)
         for module in modules.values():
             module.requires_grad_(False).eval()
-        self.placement = Placement(modules, self.device)
+        self.offloader = Offloader(modules, self.device)
         self.probes = dict(PROBES)
 
     @property
@@ -70,7 +70,7 @@ class TinyFlow:
         for row, caption in zip(ids, captions, strict=True):
             letters = list(caption.encode()[:length])
             row[: len(letters)] = torch.tensor(letters, dtype=torch.long)
-        with self.placement.onload("letters"):
+        with self.offloader.onload("letters"):
             return Conditioning({"letters": self.modules["letters"](ids.to(self.device))})
 
     def with_facts(self, text: Conditioning, facts: Sequence[ImageFacts]) -> Conditioning:

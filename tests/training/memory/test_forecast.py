@@ -10,7 +10,7 @@ import pytest
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.schema import Config
 from lorasweep.training.memory.estimate import estimate
-from lorasweep.training.memory.forecast import best, forecast, savings
+from lorasweep.training.memory.forecast import best_savings, forecast, savings
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_savings_are_sorted_and_checkpointing_saves_most_of_the_activations(unet
     assert by_settings["training.gradient_checkpointing=true",] > 0.5 * now.activations
     halved = by_settings["training.batch_size=2", "training.gradient_accumulation=2"]
     assert halved == pytest.approx(now.activations / 2, rel=0.02)  # copies of weights stay
-    assert best(unet_only, toy_base) == found[:3]
+    assert best_savings(unet_only, toy_base) == found[:3]
 
 
 def test_the_forecast_says_what_to_do_where_it_will_not_fit(unet_only: Config, toy_base: SDXL) -> None:

@@ -135,7 +135,7 @@ def test_no_room_to_begin_in_is_told_with_the_command_that_may_have_it(
     line: list[str], toy_base: SDXL, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for place, name, words in (
-        (cohort, "load", "while the base was loaded"),
+        (cohort, "base_of", "while the base was loaded"),
         (SDXL, "encode_images", "while images and captions were encoded"),
     ):
         with monkeypatch.context() as patched:

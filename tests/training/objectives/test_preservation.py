@@ -13,7 +13,6 @@ from torch import Tensor
 
 from lorasweep.data.captions import has_trigger, of_class
 from lorasweep.data.dataset import Batch, Dataset
-from lorasweep.data.plan import Row
 from lorasweep.data.providers import with_images
 from lorasweep.data.text import TextCache
 from lorasweep.errors import UserError
@@ -21,6 +20,7 @@ from lorasweep.families.base import ImageFacts
 from lorasweep.families.conditioning import Conditioning
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.process.noise import Noised
+from lorasweep.randomness import Row
 from lorasweep.schema import Config
 from lorasweep.training.hardware.device import open_accelerator
 from lorasweep.training.loop import train_step

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from lorasweep.compose.composition import load
 from lorasweep.errors import UserError
 from lorasweep.families.sdxl.model import SDXL
-from lorasweep.runs.record import Epoch, Record, Trial
+from lorasweep.runs.record import Epoch, Record, TrialRecord
 from lorasweep.schema import Config
 from lorasweep.training.cohort import run
 from lorasweep.training.reporting.diverged import diverged
@@ -76,5 +76,5 @@ def test_only_what_can_have_been_the_reason_is_changed(
 ) -> None:
     record.epochs = []
     assert list(told(short_config, record, step, precision).ways) == ways
-    record.trial = Trial("s", 3)
+    record.trial = TrialRecord("s", 3)
     assert not told(short_config, record, step, precision).ways, "the search decides for its trials"

@@ -16,7 +16,7 @@ from lorasweep.families.base import Family, FileHashes, ImageFacts
 from lorasweep.families.checkpointing import set_checkpointing
 from lorasweep.families.conditioning import Conditioning
 from lorasweep.families.identity import Identity
-from lorasweep.families.placement import Placement
+from lorasweep.families.offloading import Offloader
 from lorasweep.families.probe import Probe
 from lorasweep.families.sdxl.checkpoint import sgm_tensors, write_diffusers
 from lorasweep.families.sdxl.identity import identity
@@ -84,7 +84,7 @@ class SDXL:
         for module in self.modules.values():
             module.requires_grad_(False).eval()
         vae.enable_slicing()  # one image at a time: four decoded side by side would take more memory than training
-        self.placement = Placement(self.modules, self.device)
+        self.offloader = Offloader(self.modules, self.device)
         self._scaling_factor: float = vae.config.scaling_factor
         self.process = DDPM(self.scheduler.alphas_cumprod.clone(), prediction_type)
 
@@ -99,7 +99,7 @@ class SDXL:
         for encoder in self.text_encoders:
             encoder.to(device=device, dtype=dtype)
         self.vae.to(device=device, dtype=torch.float32)
-        self.placement = Placement(self.modules, self.device)
+        self.offloader = Offloader(self.modules, self.device)
         self.process = self.process.to(device)
         return self
 
@@ -116,7 +116,7 @@ class SDXL:
     @torch.no_grad()
     def encode_images(self, pixels: Tensor) -> dict[str, Tensor]:
         """Return the posterior's `mean` and `std`, each (B, 4, h, w), unscaled, of pixels (B, 3, H, W) in [-1, 1]."""
-        with self.placement.onload(VAE):
+        with self.offloader.onload(VAE):
             posterior = self.vae.encode(pixels.to(self.vae.device, self.vae.dtype)).latent_dist
             return {"mean": posterior.mean, "std": posterior.std}
 
@@ -147,7 +147,7 @@ class SDXL:
         The pooled vector is that of the first chunk, as in every SDXL program.
         """
         hidden = []
-        with self.placement.onload(*ENCODERS):
+        with self.offloader.onload(*ENCODERS):
             for encoder, tokenizer in zip(self.text_encoders, self.tokenizers, strict=True):
                 ids = sent(torch.stack([chunk_ids(tokenizer, text, length) for text in captions]), self.device)
                 output = encoder(ids.flatten(0, 1), output_hidden_states=True)
@@ -201,11 +201,11 @@ class SDXL:
     ) -> list[Image.Image]:
         """Return one image per prompt, denoised by diffusers' own SDXL pipeline from latents (B, 4, h, w)."""
         length = self.length([*prompts, negative_prompt], max_tokens)
-        with self.placement.onload(*ENCODERS):
+        with self.offloader.onload(*ENCODERS):
             positive = self.encode_text(prompts, length).tensors
             negative = self.encode_text([negative_prompt] * len(prompts), length).tensors
         pipeline = self.pipeline()
-        with self.placement.onload(VAE):  # from here, as the pipeline computes where the VAE is
+        with self.offloader.onload(VAE):  # from here, as the pipeline computes where the VAE is
             denoised = pipeline(
                 prompt_embeds=positive["hidden"],
                 pooled_prompt_embeds=positive["pooled"],

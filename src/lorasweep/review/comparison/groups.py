@@ -12,7 +12,7 @@ from typing import Any
 
 from lorasweep.runs import ledger
 from lorasweep.runs.command_lines import key_of
-from lorasweep.runs.record import Data, Record
+from lorasweep.runs.record import DataRecord, Record
 from lorasweep.schema import schema_keys
 from lorasweep.schema.measures import METRICS, verdict
 
@@ -29,7 +29,7 @@ class Entry:
         settings: all that it was trained with, by dotted key, and its `recipe`, `preset` and `data`.
     """
 
-    version: ledger.Version
+    version: ledger.RecordedVersion
     settings: Mapping[str, Any]
 
     @property
@@ -127,7 +127,7 @@ class Comparison:
         return len(pairs) == len(set(self.pattern(other))) == len(set(self.pattern(key)))
 
 
-def compare(versions: Iterable[ledger.Version]) -> list[Comparison]:
+def compare(versions: Iterable[ledger.RecordedVersion]) -> list[Comparison]:
     """Return the versions in groups that can be compared, by name and number of the first version of each."""
     groups: dict[str, list[Entry]] = {}
     for version in versions:
@@ -246,7 +246,7 @@ def _title(record: Record, apart: Sequence[str]) -> str:
     return ", ".join(filter(None, [" ".join([record.name, *where]), _data(record.dataset), measure, *more]))
 
 
-def _data(data: Data) -> str:
+def _data(data: DataRecord) -> str:
     if not data.path:
         return ""
     heldout = f", {data.heldout} held out" if data.heldout else ""

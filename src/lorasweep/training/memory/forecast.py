@@ -51,10 +51,11 @@ def forecast(config: Config, base: Base, available: int) -> str:
     line = f"GPU memory: {expected.explain()}; {gib(available)} are free"
     if expected.total <= available:
         return line
-    return f"{line}: it may not fit. What helps most: {', '.join(saving.explain() for saving in best(config, base))}"
+    helpful = ", ".join(saving.explain() for saving in best_savings(config, base))
+    return f"{line}: it may not fit. What helps most: {helpful}"
 
 
-def best(config: Config, base: Base, phase: str | None = None, most: int = 3) -> list[Saving]:
+def best_savings(config: Config, base: Base, phase: str | None = None, most: int = 3) -> list[Saving]:
     """Return the `most` best of `savings`; none where they cannot be foretold, as who asks has an error to tell."""
     try:
         return savings(config, base, phase)[:most]

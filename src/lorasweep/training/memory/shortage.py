@@ -11,7 +11,7 @@ from lorasweep.families.base import Base
 from lorasweep.runs import command_lines as commands
 from lorasweep.schema import Config
 from lorasweep.training.memory.estimate import gib
-from lorasweep.training.memory.forecast import Saving, best
+from lorasweep.training.memory.forecast import Saving, best_savings
 
 SIGNS = ("out of memory", "ALLOC_FAILED", "cublasCreate")
 """What errors say that are none of torch's own: of the driver, and of libraries that find no room to work in."""
@@ -31,7 +31,7 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in SIGNS)
 
 
-def told(error: BaseException, where: str) -> str:
+def out_of_memory_message(error: BaseException, where: str) -> str:
     """Return what there is to say of an error that `out_of_memory` knows.
 
     Args:
@@ -80,11 +80,11 @@ def check_room(error: BaseException, config: Config, base: Base | None, override
     if not out_of_memory(error):
         return
     if base is not None:
-        found = best(config, base, phase)
+        found = best_savings(config, base, phase)
     else:
         kinds = config.network.quantizations if config.base_model.quantization is None else ()
         found = [Saving((f"base_model.quantization={kind}",), None) for kind in kinds]
-    problems = [told(error, PHASES.get(phase, "before the first step")), *_others()]
+    problems = [out_of_memory_message(error, PHASES.get(phase, "before the first step")), *_others()]
     raise UserError(problems, ways=cures(config, found, overrides, None)) from error
 
 

@@ -11,7 +11,7 @@ from lorasweep.runs import command_lines as commands
 from lorasweep.runs import paths
 from lorasweep.runs.record import Record
 from lorasweep.schema import Config
-from lorasweep.training.memory.forecast import best
+from lorasweep.training.memory.forecast import best_savings
 from lorasweep.training.memory.shortage import cures
 from lorasweep.training.reporting.next_commands import after_training
 
@@ -46,7 +46,7 @@ class Advice:
         Args:
             phase: of the stopwatch.
         """
-        found = best(self.config, self.base, phase)
+        found = best_savings(self.config, self.base, phase)
         if self.record.trial:  # the search's command decides, for all of its trials
             return {saving.explain(): "for the whole search" for saving in found}
         self.changes = next((saving.overrides for saving in found if saving.free), ())

@@ -45,5 +45,5 @@ def explained(error: Exception, advice: Advice, version: Version, phase: str | N
         )
     if shortage.out_of_memory(error):
         where = shortage.PHASES.get(phase or "train", f"in step {step}")
-        return UserError(shortage.told(error, where), title=title, ways=advice.cures(phase or "train"))
+        return UserError(shortage.out_of_memory_message(error, where), title=title, ways=advice.cures(phase or "train"))
     return error

@@ -13,7 +13,7 @@ from lorasweep.optim.optimizers.kind import optimizer_kind
 from lorasweep.runs import ledger, lock, paths
 from lorasweep.runs.command_lines import recipe_folders
 from lorasweep.runs.environment import environment
-from lorasweep.runs.record import Objective, Origin, Record, Trial, now
+from lorasweep.runs.record import ObjectiveRecord, Origin, Record, TrialRecord, now
 from lorasweep.runs.stopwatch import Stopwatch
 from lorasweep.schema.measures import METRICS
 from lorasweep.training.job import Job
@@ -59,11 +59,11 @@ def _first_record(folder: Path, job: Job, subject: Subject, version: Version) ->
         status="running",
         config=subject.config,
         overrides=job.overrides,
-        objective=Objective(config.objective, None, METRICS[config.objective].direction),
+        objective=ObjectiveRecord(config.objective, None, METRICS[config.objective].direction),
         base=subject.base,
         dataset=subject.dataset,
         multirun=os.environ.get(ledger.MULTIRUN),
-        trial=Trial(str(job.trial["study"]), int(str(job.trial["number"]))) if job.trial else None,
+        trial=TrialRecord(str(job.trial["study"]), int(str(job.trial["number"]))) if job.trial else None,
         started_from=version.started_from,
         # The step is set when everything is copied; until then this leads whoever continues the new version on.
         continued_from=Origin(ledger.number_of(job.start_from)) if job.start_from else None,

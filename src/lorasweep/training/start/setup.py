@@ -125,11 +125,11 @@ def read_data(config: Config, base: Base, seen: Survey | None = None) -> tuple[D
         UserError: bad data, or a cache that cannot be written.
     """
     offload = config.training.offload_idle
-    base.placement.offload(base.family.encoders if offload else ())  # while images are encoded
+    base.offloader.offload(base.family.encoders if offload else ())  # while images are encoded
     dataset = Dataset.build(with_images(config, progress=tracked), base, seen, say=say, progress=tracked)
     padded = config.compat.pad_captions
     text_cache = TextCache(base, dataset.cache, config.dataset.max_tokens, padded=padded)
-    base.placement.offload(base.family.image_parts if offload else ())  # while captions are
+    base.offloader.offload(base.family.image_parts if offload else ())  # while captions are
     rates = learning_rates(base.family.parts, config.optimizer)
     if not any(encoder in rates for encoder in base.family.encoders):
         text_cache.warm(dataset.captions())

@@ -13,7 +13,7 @@ from lorasweep.data import manifest
 from lorasweep.data.dataset import Dataset
 from lorasweep.families import base as families
 from lorasweep.runs import paths
-from lorasweep.runs.record import Base, Data, Record
+from lorasweep.runs.record import BaseRecord, DataRecord, Record
 from lorasweep.schema import PERMISSIONS, Config, schema_keys
 from lorasweep.schema.option import OnResume
 from lorasweep.text.values import written
@@ -31,8 +31,8 @@ class Subject:
     """
 
     config: dict[str, Any]
-    base: Base
-    dataset: Data
+    base: BaseRecord
+    dataset: DataRecord
     images: manifest.Manifest | None
 
     @classmethod
@@ -42,8 +42,8 @@ class Subject:
         assert isinstance(plain, dict)
         return cls(
             {str(key): value for key, value in plain.items() if key not in PERMISSIONS},
-            Base(base.family.name, config.base_model.path or "toy", base.sha256),
-            Data(
+            BaseRecord(base.family.name, config.base_model.path or "toy", base.sha256),
+            DataRecord(
                 path=config.dataset.path or f"theme:{config.dataset.theme}",
                 images=dataset.images,
                 heldout=dataset.heldout_count,

@@ -12,7 +12,7 @@ Move = Callable[[nn.Module, torch.device], object]
 CPU = torch.device("cpu")
 
 
-class Placement:
+class Offloader:
     """The parts of a base on a device, some of them offloaded to the CPU's memory until they are needed.
 
     Args:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from lorasweep.checks import check
 from lorasweep.data.providers import with_images
 from lorasweep.families.load import load_base
-from lorasweep.families.placement import CPU, Placement
+from lorasweep.families.offloading import CPU, Offloader
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.schema import BaseModelConfig, Config
 from lorasweep.training.hardware.device import open_accelerator
@@ -59,7 +59,7 @@ def base() -> SDXL:
 @pytest.fixture
 def warehouse(base: SDXL) -> Warehouse:
     warehouse = Warehouse(base)
-    base.placement = Placement(base.modules, GPU, warehouse.move)
+    base.offloader = Offloader(base.modules, GPU, warehouse.move)
     return warehouse
 
 
@@ -109,13 +109,13 @@ def test_a_training_leaves_only_the_unet_and_sampling_brings_the_rest_back(
 
 
 def test_what_is_not_cached_wakes_its_encoder_for_a_moment(base: SDXL, warehouse: Warehouse, toy_base: SDXL) -> None:
-    base.placement.offload(["vae", *ENCODERS])
+    base.offloader.offload(["vae", *ENCODERS])
     pixels = torch.rand(1, 3, 32, 32) * 2 - 1
     assert torch.equal(base.encode_images(pixels)["mean"], toy_base.encode_images(pixels)["mean"])
     text, expected = base.encode_text(["red skin"], 75), toy_base.encode_text(["red skin"], 75)
     assert all(torch.equal(tensor, expected.tensors[name]) for name, tensor in text.tensors.items())
     assert warehouse.away == {"vae", *ENCODERS}
-    with pytest.raises(ZeroDivisionError), base.placement.onload("vae"):
+    with pytest.raises(ZeroDivisionError), base.offloader.onload("vae"):
         _ = 1 / 0
     assert "vae" in warehouse.away
 
@@ -132,20 +132,20 @@ def test_a_part_that_does_not_fit_is_taken_back_whole(begun: bool) -> None:
         if where[name] == "half":
             raise torch.OutOfMemoryError("CUDA out of memory")
 
-    placement = Placement(parts, GPU, move)
+    offloader = Offloader(parts, GPU, move)
     for part in parts.values():
         part.requires_grad_(False)
-    placement.offload(["vae", *ENCODERS])
+    offloader.offload(["vae", *ENCODERS])
     full = True
     with pytest.raises(torch.OutOfMemoryError):
         if begun:
-            with placement.onload("text_encoder", "text_encoder_2"):
+            with offloader.onload("text_encoder", "text_encoder_2"):
                 pass
         else:
-            placement.offload(["unet"])
+            offloader.offload(["unet"])
     assert {where[name] for name in ("vae", *ENCODERS)} == {"cpu"}
     full = False
-    placement.offload([])
+    offloader.offload([])
     assert set(where.values()) == {"cuda"}
 
 
@@ -183,8 +183,8 @@ def test_it_can_be_switched_off(short_config: Config, base: SDXL, warehouse: War
 
 def test_on_a_cpu_nothing_moves(base: SDXL) -> None:
     moves: list[object] = []
-    base.placement = Placement(base.modules, CPU, lambda part, device: moves.append(part))
-    base.placement.offload(["vae", *ENCODERS])
+    base.offloader = Offloader(base.modules, CPU, lambda part, device: moves.append(part))
+    base.offloader.offload(["vae", *ENCODERS])
     drawn(base)
     assert not moves
 
