@@ -220,7 +220,7 @@ def offered() -> Iterator[str]:
     for path in (CONF.parent / "src" / "lorasweep").rglob("*.py"):
         for function in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)):
             names = {getattr(node, "id", getattr(node, "arg", "")) for node in ast.walk(function)}
-            if not names & {"UserError", "Problem", "inert", "ways"}:
+            if not names & {"UserError", "Problem", "without_effect", "ways"}:
                 continue
             for statement in function.body[bool(ast.get_docstring(function)) :]:
                 texts = [node.value for node in ast.walk(statement) if isinstance(node, ast.Constant)]

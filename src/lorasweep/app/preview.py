@@ -36,7 +36,7 @@ def show_all_data(configs: Iterable[Config]) -> None:
         UserError: everything that is wrong with the data of any of them.
     """
     problems: dict[Problem, None] = {}
-    told: set[str] = set()
+    printed: set[str] = set()
     for alike in _of_same_data(configs):
         config = alike[0]
         try:
@@ -45,13 +45,13 @@ def show_all_data(configs: Iterable[Config]) -> None:
             problems |= dict.fromkeys(error.problems)
             continue
         lines = seen.report.lines()
-        if not told:
+        if not printed:
             _tell(config, seen)
         else:  # of settings of the same data only what is new and hardly meant
             for line in lines:
-                if line.startswith(WARNING) and line not in told:
+                if line.startswith(WARNING) and line not in printed:
                     say(line)
-        told |= set(lines)
+        printed |= set(lines)
         problems |= {problem: None for each in alike for problem in _of_steps(each, seen)}
     if problems:
         raise UserError(list(problems))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lorasweep.checks.wording import inert
+from lorasweep.checks.wording import without_effect
 from lorasweep.errors import Problem
 from lorasweep.families.known import family_of
 from lorasweep.families.paths import is_single_file
@@ -15,11 +15,11 @@ def _base_model(config: Config) -> Iterator[Problem]:
     base = config.base_model
     yield from family_of(base).problems(config)
     if base.config_path is not None and not is_single_file(base.path):
-        yield inert(
+        yield without_effect(
             config, "base_model.config_path", "unless base_model.path is a single file: take it away", "base_model.path"
         )
     if base.variant is not None and is_single_file(base.path):
-        yield inert(
+        yield without_effect(
             config,
             "base_model.variant",
             "with a single file, which has its weights once: take it away",

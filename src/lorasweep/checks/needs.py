@@ -40,8 +40,8 @@ def remarks(config: Config, given: Collection[str]) -> list[str]:
     lines = []
     for key, need in _unmet(config):
         value = value_at(config, key.name)
-        is_told = key.overruled if key.name in given else value != key.default and not key.brought
-        if is_told and _is_meant(key, value):
+        counts = key.overruled if key.name in given else value != key.default and not key.brought
+        if counts and _is_meant(key, value):
             lines.append(_words(config, key, need))
     return lines
 

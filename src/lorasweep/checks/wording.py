@@ -7,7 +7,7 @@ from lorasweep.schema import Config, value_at
 from lorasweep.text.values import written
 
 
-def inert(config: Config, key: str, because: str, *others: str) -> Problem:
+def without_effect(config: Config, key: str, because: str, *others: str) -> Problem:
     """Return that a set key has no effect, and why.
 
     Args:

@@ -255,7 +255,7 @@ def _ill_typed(text: str, name: str, error: OmegaConfBaseException) -> Problem:
 
 def _in_words(error: Exception) -> str:
     """Return an exception of Hydra or OmegaConf, and what caused it, in one line."""
-    told: list[str] = []
+    lines: list[str] = []
     key = None
     current: BaseException | None = error
     while current is not None:
@@ -264,7 +264,7 @@ def _in_words(error: Exception) -> str:
             if detail and detail[1] == "full_key":
                 key = detail[3]
             elif line.strip() and not detail:
-                told.append(line.strip())
+                lines.append(line.strip())
         current = current.__cause__
     hint = did_you_mean(key, schema_keys()) if key and key not in schema_keys() else ""
-    return " ".join(told[:3]) + hint
+    return " ".join(lines[:3]) + hint

@@ -59,14 +59,14 @@ def sources(gathered: Gathered, config: Config, name: Name) -> Iterator[Finding]
 def reading(gathered: Gathered, config: Config, name: Name) -> Iterator[Finding]:
     """Yield what was made of the files' text; arguments as of `sources`."""
     separator = config.dataset.caption_separator
-    told = {
+    changes = {
         Change.LINES: f'joined by "{separator}"',
         Change.COMMAS: "read as commas",
         Change.BRACKETS: r"\( and \) read as ( and ), as prompts have them",
         Change.TRIGGER: f'filled in: "{config.dataset.trigger}"',
     }
     items = [*gathered.images, *gathered.validation, *gathered.regularisation]
-    for change, how in told.items():
+    for change, how in changes.items():
         found = [item for item in items if change in item.sample.changes]
         if found:
             text = f"{counted(len(found), 'caption')} with {change.value}, {how}"

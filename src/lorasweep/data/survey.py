@@ -107,8 +107,10 @@ def plan_of(config: Config, seen: Survey) -> Plan:
         round_each_epoch=config.compat.round_each_epoch,
     )
     epochs, last = config.training.epochs, config.training.max_steps
-    told = f"the {plan.total_steps} steps of training.epochs={epochs}" if last is None else f"training.max_steps={last}"
-    if problems := list(misfits(config.scheduler, plan.total_steps, told)):
+    length = (
+        f"the {plan.total_steps} steps of training.epochs={epochs}" if last is None else f"training.max_steps={last}"
+    )
+    if problems := list(misfits(config.scheduler, plan.total_steps, length)):
         raise UserError(problems)
     return plan
 

@@ -23,7 +23,7 @@ from lorasweep.lanes.work import Ended, Work, log_tail
 FROM_OUTSIDE = (signal.SIGKILL, *SIGNALS)
 """What kills a process that has done nothing wrong; others (SIGSEGV, SIGABRT) it draws on itself."""
 LOOK_S = 0.25  # how often a busy lane's process is looked at: a grandchild may hold a dead lane's connection open
-LEAVE_S = 5.0  # how long an idle lane may take to leave
+EXIT_S = 5.0  # how long an idle lane may take to leave
 
 
 @dataclass
@@ -143,7 +143,7 @@ class ProcessLanes:
         for lane in lanes:
             if lane.work is None:
                 lane.connection.close()
-        deadline = time.monotonic() + LEAVE_S
+        deadline = time.monotonic() + EXIT_S
         for lane in lanes:
             if lane.work is None:
                 with suppress(subprocess.TimeoutExpired):
@@ -201,7 +201,7 @@ class ProcessLanes:
     def _mark_dead(self, lane: Lane) -> None:
         """Note the death of a lane and forget it; its successor is started when it is needed."""
         with suppress(subprocess.TimeoutExpired):  # its end of the connection closes a little before it is dead
-            lane.process.wait(LEAVE_S)
+            lane.process.wait(EXIT_S)
         lane.kill()
         del self._lanes[lane.index]
         if lane.work is not None:

@@ -86,8 +86,8 @@ def from_legacy(spec: Mapping[str, Any]) -> BaseDistribution:
     unknown = sorted(set(given) - _LEGACY[kind])
     needed = sorted({"choices"} - set(given) if kind == "categorical" else {"low", "high"} - set(given))
     if unknown or needed:
-        ails = [f"{key} is missing" for key in needed] + [f"{key} is unknown" for key in unknown]
-        raise ValueError(f"type: {kind} takes {', '.join(sorted(_LEGACY[kind]))}; {', '.join(ails)}")
+        faults = [f"{key} is missing" for key in needed] + [f"{key} is unknown" for key in unknown]
+        raise ValueError(f"type: {kind} takes {', '.join(sorted(_LEGACY[kind]))}; {', '.join(faults)}")
     if kind == "categorical":
         return from_choices(list(given["choices"]))
     low, high, step = given["low"], given["high"], given.get("step")

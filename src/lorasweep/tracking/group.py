@@ -9,7 +9,7 @@ from typing import Any
 from lorasweep.runs import paths
 from lorasweep.text.exceptions import first_line
 from lorasweep.tracking.jsonl import JsonLines
-from lorasweep.tracking.tracker import Say, Tracked, Tracker, kinds, split_key
+from lorasweep.tracking.tracker import PrintLine, Tracked, Tracker, kinds, split_key
 
 
 class Trackers:
@@ -21,7 +21,7 @@ class Trackers:
         say: tells the user one line.
     """
 
-    def __init__(self, rows: JsonLines, others: Mapping[str, Tracker], say: Say) -> None:
+    def __init__(self, rows: JsonLines, others: Mapping[str, Tracker], say: PrintLine) -> None:
         self._rows = rows
         self._others = dict(others)
         self._say = say
@@ -110,7 +110,7 @@ def open_trackers(tracked: Tracked) -> Trackers:
     return Trackers(rows, others, tracked.say)
 
 
-def mark_best(folder: Path, others: Sequence[str] = (), *, say: Say = lambda line: None) -> None:
+def mark_best(folder: Path, others: Sequence[str] = (), *, say: PrintLine = lambda line: None) -> None:
     """Let every tracker that knows a best version of a study take it to be this one.
 
     Args:

@@ -11,7 +11,7 @@ from lorasweep.registry import is_dotted
 from lorasweep.schema import Config, TrackerConfig
 from lorasweep.schema.tracker import TRACKERS
 
-Say = Callable[[str], None]
+PrintLine = Callable[[str], None]
 """Tells the user one line."""
 
 
@@ -61,13 +61,13 @@ class Tracked:
     config: Config
     folder: Path
     version: int
-    say: Say
+    say: PrintLine
     resumed_step: int | None
     job_type: str = "train"
     trial: Mapping[str, Any] | None = None
 
 
-def nothing_to_mark(folder: Path, say: Say) -> None:
+def nothing_to_mark(folder: Path, say: PrintLine) -> None:
     """Do nothing: the tracker knows no best version."""
 
 
@@ -87,7 +87,7 @@ class TrackerKind:
     title: str
     open: Callable[[Tracked], Tracker | None]
     is_on: Callable[[TrackerConfig], bool] = lambda config: False
-    mark_best: Callable[[Path, Say], None] = nothing_to_mark
+    mark_best: Callable[[Path, PrintLine], None] = nothing_to_mark
 
 
 def kinds(others: Iterable[str] = ()) -> dict[str, TrackerKind]:

@@ -28,7 +28,7 @@ from lorasweep.schema import Config, slug
 from lorasweep.schema.measures import METRICS
 from lorasweep.text.encoding import all_readable
 from lorasweep.text.shell import shell_quoted
-from lorasweep.tracking.tracker import Say, Tracked, TrackerKind, split_key
+from lorasweep.tracking.tracker import PrintLine, Tracked, TrackerKind, split_key
 
 if TYPE_CHECKING:
     import wandb
@@ -56,7 +56,7 @@ class Wandb:
         run: wandb.Run,
         name: str,
         sync: str,
-        say: Say,
+        say: PrintLine,
         *,
         in_study: bool = False,
         earlier: Sequence[Path] = (),
@@ -208,7 +208,7 @@ def open_wandb(tracked: Tracked, init_timeout: float = INIT_TIMEOUT) -> Wandb | 
     return Wandb(run, slug(config.name), sync, say, in_study=trial is not None, earlier=earlier)
 
 
-def mark_best(folder: Path, say: Say) -> None:
+def mark_best(folder: Path, say: PrintLine) -> None:
     """Give the alias `best` to the weights of the best version of a study: its run is resumed for that.
 
     W&B knows the same file again by its content, so this moves the alias (and `latest`, which W&B gives to whatever

@@ -97,7 +97,7 @@ def run_cohort(jobs: Sequence[Job], *, base: Base | None = None) -> list[Outcome
             for session in _sessions(members):  # a second Ctrl-C
                 session.abandon()
         except Exception as error:
-            if processes.main or not _told_by_the_first(error):
+            if processes.main or not _reported_by_main(error):
                 raise
         finally:
             for member in members:
@@ -107,7 +107,7 @@ def run_cohort(jobs: Sequence[Job], *, base: Base | None = None) -> list[Outcome
     for member in members:
         if member.session is not None:
             member.session.advice.show_closing(member.error)
-        elif member.error is not None and not _told_by_the_first(member.error):
+        elif member.error is not None and not _reported_by_main(member.error):
             raise member.error
     # Where a process of a launch fails, the launcher sends SIGTERM to the others: then the failure is what counts.
     failed = processes.count > 1 and any(member.error for member in members)
@@ -163,7 +163,7 @@ def _check_launch(count: int, jobs: Sequence[Job]) -> None:
         )
 
 
-def _told_by_the_first(error: Exception) -> bool:
+def _reported_by_main(error: Exception) -> bool:
     """Whether the first process of a launch says it: what goes wrong together, or anywhere for want of memory."""
     return isinstance(error, PeerError | LostProcessError | NonFiniteError) or shortage.out_of_memory(error)
 

@@ -205,13 +205,13 @@ class Session:
 
     def fail(self, error: Exception) -> Exception:
         """End as failed, with the reason in the record; return the error as it is told to the user."""
-        told = explained(error, self.advice, self.version, self.stopwatch.failed)
+        explanation = explained(error, self.advice, self.version, self.stopwatch.failed)
         # What failed once may fail here too: on a full disk the record does not fit either, and the one of the last
         # epoch is still there, whole. The first error is the one to tell.
         with suppress(Exception):
-            self.close("failed", str(told).strip() or type(told).__name__)
+            self.close("failed", str(explanation).strip() or type(explanation).__name__)
         self.record.status = "failed"
-        return told
+        return explanation
 
     def close(self, status: Status, reason: str | None = None) -> None:
         """End the version: record, curves, best weights to the trackers; every earlier file of weights stays."""

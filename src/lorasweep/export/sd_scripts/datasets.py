@@ -54,15 +54,15 @@ def as_one_dataset(texts: Mapping[str, str]) -> tuple[dict[str, str], list[str]]
     Where datasets or their folders differ, the value that most images had is taken.
     """
     texts = dict(texts)
-    told = texts.pop("ss_datasets", "None")
-    if told in OFF:
+    given = texts.pop("ss_datasets", "None")
+    if given in OFF:
         return texts, []
     try:
-        datasets = [dict(dataset) for dataset in json.loads(told)]
+        datasets = [dict(dataset) for dataset in json.loads(given)]
         subsets = [(dataset, dict(subset)) for dataset in datasets for subset in dataset.get("subsets") or []]
         images = [_images(subset) for _, subset in subsets]
     except (ValueError, TypeError, AttributeError, RecursionError):
-        return texts, [f"ss_datasets={told} could not be read"]
+        return texts, [f"ss_datasets={given} could not be read"]
     trained = [number for number, (_, subset) in enumerate(subsets) if not subset.get("is_reg")]
     found: dict[str, str] = {}
     notes: list[str] = []
@@ -155,8 +155,8 @@ def _read_buckets(about: About) -> None:
     if step not in (None, STEP):
         about.settings["dataset.bucket_step"] = step
     fits = f"the sides of the {len(used)} buckets that were used fit" if used else "here it is"
-    told = f"{fits} {step or STEP}" if step or not used else f"{fits} no step that is known here, which has {STEP}"
-    about.notes.append(f"bucket_reso_steps, which no key holds: {told}")
+    remark = f"{fits} {step or STEP}" if step or not used else f"{fits} no step that is known here, which has {STEP}"
+    about.notes.append(f"bucket_reso_steps, which no key holds: {remark}")
 
 
 def _resolution(about: About, sides: list[int]) -> int:
@@ -215,9 +215,9 @@ def _as_folders(subsets: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any
 
 def _as_buckets(datasets: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """The form of `ss_bucket_info`: all buckets of several datasets."""
-    told = [dataset.get("bucket_info") for dataset in datasets]
+    infos = [dataset.get("bucket_info") for dataset in datasets]
     buckets = [
-        info["buckets"] for info in told if isinstance(info, Mapping) and isinstance(info.get("buckets"), Mapping)
+        info["buckets"] for info in infos if isinstance(info, Mapping) and isinstance(info.get("buckets"), Mapping)
     ]
     return {"buckets": dict(enumerate(bucket for of in buckets for bucket in of.values()))}
 

@@ -25,7 +25,7 @@ NUMBERS = {
     "module_dropout": "network.module_dropout",
 }
 # Arguments that the tensors tell, or that change nothing of what they are.
-TOLD = ("factor", "conv_dim", "conv_alpha", "dora_wd", "wd_on_output", "algo", "preset")
+KNOWN = ("factor", "conv_dim", "conv_alpha", "dora_wd", "wd_on_output", "algo", "preset")
 
 
 def kind_of(tensors: Mapping[str, Tensor]) -> str | None:
@@ -86,7 +86,7 @@ def _read_arguments(about: About, arguments: dict[str, Any], kind: str) -> None:
         if str(arguments.pop(theirs, None)).lower() in ("true", "1"):
             about.settings[ours] = True
     for name, value in arguments.items():
-        if name not in TOLD and not name.startswith("loraplus_") and str(value) not in OFF:
+        if name not in KNOWN and not name.startswith("loraplus_") and str(value) not in OFF:
             about.notes.append(f"ss_network_args {name}={value}: lorasweep does not do that")
 
 

@@ -23,12 +23,13 @@ def build(optimizer: Optimizer, config: SchedulerConfig, *, warmup: int, total_s
     )
 
 
-def misfits(scheduler: SchedulerConfig, warmup: int, total_steps: int, told: str) -> Iterator[Problem]:
+def misfits(scheduler: SchedulerConfig, warmup: int, total_steps: int, length: str) -> Iterator[Problem]:
     """Yield that there are more cycles than steps."""
     if scheduler.cycles > total_steps - warmup:
         after = " after warmup" if warmup else ""
         yield Problem(
-            f"scheduler.cycles={scheduler.cycles}: expected at most {total_steps - warmup}, the steps{after} of {told}",
+            f"scheduler.cycles={scheduler.cycles}: expected at most {total_steps - warmup}, the steps{after} "
+            f"of {length}",
             "scheduler.cycles",
             "training.max_steps",
         )

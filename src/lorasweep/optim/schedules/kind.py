@@ -50,7 +50,7 @@ def no_refusals(scheduler: SchedulerConfig) -> Iterator[Problem]:
     yield from ()
 
 
-def no_misfits(scheduler: SchedulerConfig, warmup: int, total_steps: int, told: str) -> Iterator[Problem]:
+def no_misfits(scheduler: SchedulerConfig, warmup: int, total_steps: int, length: str) -> Iterator[Problem]:
     """Yield nothing: the schedule fits into any run that is longer than its warmup."""
     yield from ()
 

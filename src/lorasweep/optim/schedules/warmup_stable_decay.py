@@ -30,14 +30,14 @@ def build(optimizer: Optimizer, config: SchedulerConfig, *, warmup: int, total_s
     )
 
 
-def misfits(scheduler: SchedulerConfig, warmup: int, total_steps: int, told: str) -> Iterator[Problem]:
+def misfits(scheduler: SchedulerConfig, warmup: int, total_steps: int, length: str) -> Iterator[Problem]:
     """Yield that warmup and decay are more than the run."""
     given = scheduler.warmup_steps
     if given + scheduler.decay_ratio * total_steps > total_steps:
         most = (total_steps - given) / total_steps
         yield Problem(
             f"scheduler.warmup_steps={given} and scheduler.decay_ratio={written(scheduler.decay_ratio)} are more than "
-            f"{told}: set scheduler.decay_ratio={int(100 * most) / 100:g} or less, or a shorter warmup",
+            f"{length}: set scheduler.decay_ratio={int(100 * most) / 100:g} or less, or a shorter warmup",
             "scheduler.decay_ratio",
             "scheduler.warmup_steps",
         )

@@ -32,15 +32,15 @@ def check_host_memory(config: Config, base: Base) -> None:
     if needed <= free:
         return
     network = config.network
-    told = f"{gib(needed)} of the computer's memory for what is trained and a copy to save, and {gib(free)} are free"
+    message = f"{gib(needed)} of the computer's memory for what is trained and a copy to save, and {gib(free)} are free"
     if network.type == "full":
         raise UserError(
-            f"network=full needs {told}: choose optimizer=adafactor, which keeps the least, or train a LoRA "
+            f"network=full needs {message}: choose optimizer=adafactor, which keeps the least, or train a LoRA "
             "(network=lora)"
         )
     fits = int(network.rank * free / needed)
     cure = f"network.rank={fits} would fit" if fits else "not even rank 1 would fit: close other programs"
-    raise UserError(f"network.rank={network.rank} needs {told}: {cure}")
+    raise UserError(f"network.rank={network.rank} needs {message}: {cure}")
 
 
 def host_bytes(config: Config, base: Base) -> int:

@@ -30,12 +30,12 @@ def explained(error: Exception, advice: Advice, version: Version, phase: str | N
         return diverged(f"step {step}: {error}. The step was not taken and nothing was saved of it", version, record)
     if isinstance(error, OSError) and error.errno in FULL_DISK:
         where = error.filename or record.folder
-        told = f"{error.strerror} while writing {where}: every earlier file is whole. Make room, {again}"
-        return UserError(told, title=title)
+        message = f"{error.strerror} while writing {where}: every earlier file is whole. Make room, {again}"
+        return UserError(message, title=title)
     if "does not have a deterministic implementation" in str(error):  # torch's words
         advice.changes = ("training.deterministic=false",)
-        told = f"in step {step}: {str(error).partition('. ')[0]}"
-        return UserError(told, title=title, ways={"go on without it": advice.resume_command})
+        message = f"in step {step}: {str(error).partition('. ')[0]}"
+        return UserError(message, title=title, ways={"go on without it": advice.resume_command})
     if isinstance(error, PeerError | LostProcessError):
         what = "failed" if isinstance(error, PeerError) else "is gone"
         return UserError(

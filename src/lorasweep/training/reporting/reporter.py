@@ -76,8 +76,10 @@ class Reporter:
     def log_epoch(self, metrics: Mapping[str, float]) -> None:
         """Tell what was measured of the epoch that is over."""
         epoch = self.version.epoch
-        told = {name: value for name, value in metrics.items() if name != "train/loss"}  # which the steps' rows have
-        self.trackers.metrics({"epoch": epoch, **told}, self.version.step)
+        measured = {
+            name: value for name, value in metrics.items() if name != "train/loss"
+        }  # which the steps' rows have
+        self.trackers.metrics({"epoch": epoch, **measured}, self.version.step)
         self.progress.epoch(epoch, dict(metrics))
 
     def _log_row(self, rates: dict[str, float]) -> None:

@@ -106,8 +106,8 @@ def _data(before: Subject, now: Subject) -> list[str]:
     then, today = before.dataset, now.dataset
     pairs = [(then.images, today.images), (then.heldout, today.heldout), (then.sha256, today.sha256)]
     if any(before not in (None, "", now) for before, now in pairs):  # what an older record lacks is nobody's change
-        told = f"({then.images} images then, {today.images} now)"
-        return [f"{where}: other images or captions than it was begun with {told}"]
+        counts = f"({then.images} images then, {today.images} now)"
+        return [f"{where}: other images or captions than it was begun with {counts}"]
     return []
 
 
