@@ -100,28 +100,23 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator
     for name in sorted(before.keys() | after.keys()):
         if name not in before or name not in after:
             yield f"{name}: only {'before' if name in before else 'after'}"
-        else:
-            one, other = _without_new_keys(before[name], after[name])
-            if one != other:
-                yield f"{name}: {_where(one, other)}"
+        elif before[name] != (now := _as_before(before[name], after[name])):
+            yield f"{name}: {_where(before[name], now)}"
 
 
-def _without_new_keys(before: Any, after: Any) -> tuple[Any, Any]:
-    """Return two records, or two files' metadata, with the keys of the config that both have: one has new ones."""
+def _as_before(before: Any, after: Any) -> Any:
+    """Return `after` without the keys of its config that are new, which may be added; one that is lost is found."""
     if not isinstance(before, dict) or not isinstance(after, dict):
-        return before, after
-    before, after = dict(before), dict(after)
-    for key in ("config", "lorasweep.config"):
-        if key in before and key in after:
-            before[key], after[key] = _shared(before[key], after[key])
-    return before, after
+        return after
+    return after | {
+        key: _known(before[key], after[key]) for key in ("config", "lorasweep.config") if key in before and key in after
+    }
 
 
-def _shared(one: Any, other: Any) -> tuple[Any, Any]:
+def _known(one: Any, other: Any) -> Any:
     if not isinstance(one, dict) or not isinstance(other, dict):
-        return one, other
-    pairs = {key: _shared(one[key], other[key]) for key in one if key in other}
-    return {key: pair[0] for key, pair in pairs.items()}, {key: pair[1] for key, pair in pairs.items()}
+        return other
+    return {key: _known(one[key], other[key]) for key in other if key in one}
 
 
 def _where(one: Any, other: Any) -> str:
@@ -160,10 +155,10 @@ def _draw(folder: Path) -> None:
 
 def _tensors(path: Path) -> dict[str, Any]:
     with safe_open(path, "pt") as file:
-        told = {key: text for key, text in (file.metadata() or {}).items() if not key.startswith(TIMES)}
-        if "lorasweep.config" in told:
-            told["lorasweep.config"] = json.loads(told["lorasweep.config"])
-        return told | {key: file.get_tensor(key).numpy(force=True).tobytes() for key in file.keys()}  # noqa: SIM118
+        metadata = {key: text for key, text in (file.metadata() or {}).items() if not key.startswith(TIMES)}
+        if "lorasweep.config" in metadata:
+            metadata["lorasweep.config"] = json.loads(metadata["lorasweep.config"])
+        return metadata | {key: file.get_tensor(key).numpy(force=True).tobytes() for key in file.keys()}  # noqa: SIM118
 
 
 def _json(path: Path) -> Any:
