@@ -56,8 +56,8 @@ import lorasweep
 lorasweep.training = stand_in
 import lorasweep.app
 lorasweep.app.preview = sys.modules["lorasweep.app.preview"] = types.ModuleType("lorasweep.app.preview")
-lorasweep.app.preview.look = lambda config: None
-lorasweep.app.preview.look_at_all = lambda configs: None
+lorasweep.app.preview.show_data = lambda config: None
+lorasweep.app.preview.show_all_data = lambda configs: None
 """
 
 

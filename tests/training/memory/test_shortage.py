@@ -19,7 +19,6 @@ from lorasweep.runs.record import Record
 from lorasweep.schema import Config
 from lorasweep.training import cohort, loop
 from lorasweep.training.cohort import run
-from lorasweep.training.member import Member
 from lorasweep.training.memory import forecast
 from lorasweep.training.memory.estimate import GIB, estimate
 from lorasweep.training.memory.shortage import out_of_memory
@@ -141,7 +140,7 @@ def test_no_room_to_begin_in_is_told_with_the_command_that_may_have_it(
         with monkeypatch.context() as patched:
             patched.setattr(place, name, overflow)
             with pytest.raises(UserError) as stopped:
-                run(load(line), overrides=line, base=None if name == "load" else toy_base)
+                run(load(line), overrides=line, base=None if name == "base_of" else toy_base)
         text = stopped.value.render()
         assert words in text and "Tried to allocate 2.00 GiB" in text
         found = ways(stopped.value, "base_model.quantization=")
@@ -194,11 +193,11 @@ def test_a_spill_comes_with_commands(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    begin: Callable[[Member], None] = Session.begin
+    begin: Callable[[Session], None] = Session.begin
 
-    def crowded(self: Member) -> None:
-        self.spill = SpillWatch(available=12 * GIB)
-        self.spill.look(0, 1e-9)  # the fastest steps of all
+    def crowded(self: Session) -> None:
+        self.reporter.spill = SpillWatch(available=12 * GIB)
+        self.reporter.spill.look(0, 1e-9)  # the fastest steps of all
         begin(self)
 
     monkeypatch.setattr(Session, "begin", crowded)
