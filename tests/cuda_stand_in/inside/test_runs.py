@@ -67,7 +67,8 @@ def test_masks_reach_the_gpu(begin: Begin) -> None:
         batch = version.dataset.batch(version.plan.batches(0)[0])
         half = torch.ones_like(batch.latents[:, :1])
         half[..., :4] = 0
-        values = version.losses(replace(batch, masks=half), 0)
+        noisy = version.objective.noise(replace(batch, masks=half), step=0, index=0)
+        values = version.objective.loss(version.objective.predict(noisy), noisy)
         assert isinstance(values, OnCard) and all(map(math.isfinite, values.tolist()))
 
 
