@@ -14,11 +14,11 @@ DRAWS = """
 import sys, tempfile
 from pathlib import Path
 import optuna
-from lorasweep.review.plots import draw
+from lorasweep.review.plots import draw_plots
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 study = optuna.create_study(sampler=optuna.samplers.RandomSampler(0))
 study.optimize(lambda trial: trial.suggest_float("x", 0, 1) + trial.suggest_int("n", 1, 9), n_trials=8)
-drawn = draw(study, Path(tempfile.mkdtemp()))
+drawn = draw_plots(study, Path(tempfile.mkdtemp()))
 assert "contour" in [path.stem for path in drawn.files], drawn
 """
 IMPORTS = """
