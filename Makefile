@@ -28,7 +28,7 @@ demo: .venv/.installed  ## train FuzzyBear on the toy base for a short schedule:
 	@$(BIN)/python train.py lora=fuzzybear preset=demo
 
 test: .venv/.installed-test  ## run the tests
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadscope
 
 check: .venv/.installed-test  ## ruff (lint, format) and mypy
 	@$(BIN)/ruff check .
