@@ -60,7 +60,7 @@ def markdown(conf: Path) -> str:
     parts = [
         _HEAD.replace("ORDER", ORDER),
         "## Groups\n",
-        _groups(choices, conf),
+        _groups(choices),
         "## The run\n",
         _table(_own_keys("", Config)),
     ]
@@ -83,7 +83,7 @@ def _own_keys(prefix: str, schema: type) -> list[Key]:
     return [key for key in keys_of(schema, prefix).values() if key.name.count(".") == prefix.count(".")]
 
 
-def _groups(choices: dict[str, list[str]], conf: Path) -> str:
+def _groups(choices: dict[str, list[str]]) -> str:
     rows = ["| group | decides | choices |", "|---|---|---|"]
     for group, names in choices.items():
         rows.append(f"| `{group}` | {help.GROUPS.get(group, '')} | {_listed(help.folded(names))} |")
