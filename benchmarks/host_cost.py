@@ -39,9 +39,9 @@ def counted() -> dict[str, dict[str, float]]:
 
     from lorasweep.compose.composition import composing, load
     from lorasweep.data.providers import with_images
+    from lorasweep.families.device import open_accelerator
     from lorasweep.families.load import load_base
     from lorasweep.schema import BaseModelConfig
-    from lorasweep.training.hardware.device import open_accelerator
     from lorasweep.training.loop import train_step
     from lorasweep.training.start.setup import read_data
     from lorasweep.training.version import Version

@@ -35,8 +35,8 @@ from lorasweep.data.dataset import Batch
 from lorasweep.data.plan import Plan
 from lorasweep.families.base import ImageFacts
 from lorasweep.families.conditioning import Conditioning
-from lorasweep.training.cohort import base_of as load_base
-from lorasweep.training.hardware.device import open_accelerator
+from lorasweep.families.device import open_accelerator
+from lorasweep.families.opened import base_of as load_base
 from lorasweep.training.loop import train_step
 from lorasweep.training.version import Version
 

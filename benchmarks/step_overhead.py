@@ -20,8 +20,8 @@ import torch
 from common import publish
 
 from lorasweep.compose.composition import composing, load
+from lorasweep.families.opened import base_of as load_base
 from lorasweep.runs.stopwatch import Stopwatch
-from lorasweep.training.cohort import base_of as load_base
 from lorasweep.training.job import Job
 from lorasweep.training.loop import advance
 from lorasweep.training.member import Member

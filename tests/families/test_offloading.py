@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from lorasweep.checks import check
 from lorasweep.data.providers import with_images
+from lorasweep.families.device import open_accelerator
 from lorasweep.families.load import load_base
 from lorasweep.families.offloading import CPU, Offloader
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.schema import BaseModelConfig, Config
-from lorasweep.training.hardware.device import open_accelerator
 from lorasweep.training.loop import train_step
 from lorasweep.training.start.setup import read_data
 from lorasweep.training.version import Version

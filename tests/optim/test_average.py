@@ -8,11 +8,11 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from lorasweep.families.device import open_accelerator
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.optim.average import WeightsAverage
 from lorasweep.schema import Config
 from lorasweep.training.cohort import run
-from lorasweep.training.hardware.device import open_accelerator
 from lorasweep.training.loop import train_step
 from lorasweep.training.start.setup import read_data
 from lorasweep.training.version import Version

@@ -12,12 +12,12 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
 from lorasweep.data.providers import with_images
+from lorasweep.families.device import open_accelerator
 from lorasweep.families.load import load_base
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.optim.average import WeightsAverage
 from lorasweep.optim.optimizer import build_optimizer
 from lorasweep.schema import Config, OptimizerConfig
-from lorasweep.training.hardware.device import open_accelerator
 from lorasweep.training.loop import train_step
 from lorasweep.training.start.setup import read_data
 from lorasweep.training.version import Version

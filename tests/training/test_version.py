@@ -13,10 +13,10 @@ from lorasweep.data.dataset import Batch, Dataset
 from lorasweep.data.providers import with_images
 from lorasweep.data.text import TextCache
 from lorasweep.errors import UserError
+from lorasweep.families.device import open_accelerator
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.process import losses, noise
 from lorasweep.schema import Config, LossConfig
-from lorasweep.training.hardware.device import open_accelerator
 from lorasweep.training.loop import train_step
 from lorasweep.training.start.setup import read_data
 from lorasweep.training.version import Version

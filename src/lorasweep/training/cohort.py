@@ -5,24 +5,19 @@ A plain `train.py` run is a cohort of one. The steps themselves are in `loraswee
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict
-from functools import lru_cache
 from pathlib import Path
-
-import torch
 
 from lorasweep.console.lines import silenced
 from lorasweep.data.survey import Survey
 from lorasweep.errors import UserError
 from lorasweep.families.base import Base
-from lorasweep.families.load import load_base
+from lorasweep.families.device import check_device, open_accelerator, set_determinism
+from lorasweep.families.opened import base_of
 from lorasweep.interruption import Interruption
 from lorasweep.runs.stopwatch import Stopwatch
-from lorasweep.schema import BaseModelConfig, Config, TrainingConfig
-from lorasweep.training.hardware.device import check_device, dtype_of, open_accelerator, set_determinism
+from lorasweep.schema import Config
 from lorasweep.training.hardware.distributed import LostProcessError, PeerError, Processes
 from lorasweep.training.job import Job, Outcome, Report
 from lorasweep.training.loop import train
@@ -185,21 +180,3 @@ def _outcome(member: Member, session: Session) -> Outcome:
         steps=member.version.step,
         metrics=dict(record.metrics.selected or {}),
     )
-
-
-def base_of(config: Config) -> Base:
-    """Return the base of a config in the precision that its training calls for.
-
-    It stays loaded: the next version of this process that wants the same one, a search's next trial, has it at once.
-    """
-    training = config.training
-    whole = config.network.type == "full"
-    return _loaded(json.dumps(asdict(config.base_model)), training.device, training.mixed_precision, whole)
-
-
-@lru_cache(maxsize=1)
-def _loaded(base_model: str, device: str, mixed_precision: str, whole: bool) -> Base:
-    accelerator = open_accelerator(TrainingConfig(device=device, mixed_precision=mixed_precision))
-    # Weights that are trained themselves stay in 32 bit; autocast computes with them in the run's precision.
-    dtype = torch.float32 if whole else dtype_of(accelerator)
-    return load_base(BaseModelConfig(**json.loads(base_model)), str(accelerator.device), dtype)

@@ -16,11 +16,11 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 
 from lorasweep.checks import check
 from lorasweep.data.providers import with_images
+from lorasweep.families.device import open_accelerator
 from lorasweep.families.quantization import quantize
 from lorasweep.families.sdxl.family import FAMILY
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.schema import Config
-from lorasweep.training.hardware.device import open_accelerator
 from lorasweep.training.start.setup import read_data
 from lorasweep.training.version import Version
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 
+from lorasweep.families.device import open_accelerator
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.schema import Config
 from lorasweep.training.hardware import compiling
-from lorasweep.training.hardware.device import open_accelerator
 from lorasweep.training.loop import train_step
 from lorasweep.training.model import Model
 from lorasweep.training.start.setup import read_data

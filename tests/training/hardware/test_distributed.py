@@ -13,10 +13,10 @@ import torch
 from accelerate.state import AcceleratorState
 from torch import nn
 
+from lorasweep.families.device import open_accelerator
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.schema import Config, TrainingConfig
 from lorasweep.training.hardware import distributed
-from lorasweep.training.hardware.device import open_accelerator
 from lorasweep.training.hardware.distributed import LostProcessError, Processes
 from lorasweep.training.start.setup import read_data
 

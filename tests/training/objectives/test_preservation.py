@@ -18,11 +18,11 @@ from lorasweep.data.text import TextCache
 from lorasweep.errors import UserError
 from lorasweep.families.base import ImageFacts
 from lorasweep.families.conditioning import Conditioning
+from lorasweep.families.device import open_accelerator
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.process.noise import Noised
 from lorasweep.randomness import Row
 from lorasweep.schema import Config
-from lorasweep.training.hardware.device import open_accelerator
 from lorasweep.training.loop import train_step
 from lorasweep.training.objectives.preservation import preservation_losses
 from lorasweep.training.version import Version

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from lorasweep.console.lines import Progress, keep, open_log, say
+from lorasweep.families.device import describe, gpu_memory
 from lorasweep.runs import lock, paths
 from lorasweep.runs.record import Record, now
 from lorasweep.tracking.group import open_trackers
 from lorasweep.tracking.tracker import Tracked
 from lorasweep.training.evaluator import Evaluator
-from lorasweep.training.hardware.device import describe, gpu_memory
 from lorasweep.training.memory.forecast import forecast
 from lorasweep.training.memory.spill import SpillWatch
 from lorasweep.training.reporting.advice import Advice

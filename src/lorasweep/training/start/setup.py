@@ -14,6 +14,7 @@ from lorasweep.data.providers import with_images
 from lorasweep.data.survey import Survey
 from lorasweep.data.text import TextCache
 from lorasweep.families.base import Base
+from lorasweep.families.device import open_accelerator
 from lorasweep.families.parts import learning_rates
 from lorasweep.metrics.metric import Measuring, prepared
 from lorasweep.runs import command_lines as commands
@@ -21,7 +22,6 @@ from lorasweep.runs import state
 from lorasweep.runs.stopwatch import Stopwatch
 from lorasweep.schema import Config
 from lorasweep.training import disk
-from lorasweep.training.hardware.device import open_accelerator
 from lorasweep.training.job import Job
 from lorasweep.training.memory.host import check_host_memory
 from lorasweep.training.start import starting_point
