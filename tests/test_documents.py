@@ -102,6 +102,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_set(theme, folder / "photos" / place, count=5)
     for caption in (folder / "photos" / "sage").glob("*.txt"):
         caption.write_text(f"sage_character, {caption.read_text()}")
+    (folder.parent / "ComfyUI" / "models" / "loras").mkdir(parents=True)
+    (folder.parent / "ComfyUI" / "models" / "loras" / "nice_hands.safetensors").touch()
     (folder / "old").mkdir()
     layer = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q"
     weights = {"lora_down.weight": torch.ones(8, 640), "lora_up.weight": torch.ones(640, 8), "alpha": torch.tensor(4.0)}

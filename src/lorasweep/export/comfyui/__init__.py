@@ -1,0 +1,1 @@
+"""Workflows for ComfyUI: a version's samples, drawn there with the files that it left."""
