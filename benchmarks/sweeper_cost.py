@@ -28,8 +28,8 @@ from optuna.trial import FrozenTrial
 from lorasweep.lanes.work import Ended, Work
 from lorasweep.review.report import TerminalReporter
 from lorasweep.search import study as studies
+from lorasweep.search.location import StudyLocation
 from lorasweep.search.loop import Search
-from lorasweep.search.place import StudyLocation
 from lorasweep.search.plan import SearchPlan
 from lorasweep.search.settings import Settings
 from lorasweep.search.space import Space
@@ -79,7 +79,7 @@ class Silent:
     def finished(self, trial: FrozenTrial) -> None:
         """Say nothing."""
 
-    def say(self, line: str) -> None:
+    def print_line(self, line: str) -> None:
         """Say nothing."""
 
 
@@ -89,11 +89,11 @@ def cost(url: str, trials: int) -> list[float]:
                         pruner={"_target_": "optuna.pruners.MedianPruner"}, max_failure_rate=1.0)  # fmt: skip
     storage, lane = open_storage(url), Instant()
     with tempfile.TemporaryDirectory() as folder:
-        place = StudyLocation(f"cost{time.time()}", url, Path(folder))
-        study = studies.open_study(settings, place, SPACE, storage)
+        location = StudyLocation(f"cost{time.time()}", url, Path(folder))
+        study = studies.open_study(settings, location, SPACE, storage)
         plan = SearchPlan(settings, SPACE, OmegaConf.create(), [], [])
-        context = SearchContext(plan, place, storage, lane, TerminalReporter())
-        search = Search(study, place, settings, lane, Silent(), lambda: next_trial(context, search), context.overrides,
+        context = SearchContext(plan, location, storage, lane, TerminalReporter())
+        search = Search(study, location, settings, lane, Silent(), lambda: next_trial(context, search), context.overrides,
                         budget=trials, prunes=True)  # fmt: skip
         started = time.perf_counter()
         search.run()

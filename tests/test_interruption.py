@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lorasweep.interruption import EXIT_CODES, SIGNALS, Interruption, leave, listening
+from lorasweep.interruption import EXIT_CODES, SIGNALS, Interruption, exit_now, listening
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -28,10 +28,10 @@ def test_each_signal_is_heard_inside_and_has_its_own_meaning_again_outside(numbe
 
 
 def test_who_has_nothing_to_finish_leaves_at_once_with_the_signals_code() -> None:
-    with pytest.raises(SystemExit) as left, listening(leave):
+    with pytest.raises(SystemExit) as left, listening(exit_now):
         os.kill(os.getpid(), signal.SIGUSR1)
     assert left.value.code == 138
-    with pytest.raises(KeyboardInterrupt), listening(leave):
+    with pytest.raises(KeyboardInterrupt), listening(exit_now):
         os.kill(os.getpid(), signal.SIGINT)
 
 

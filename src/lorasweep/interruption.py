@@ -31,14 +31,14 @@ def listening(react: Callable[[Signals], None]) -> Iterator[None]:
     ignored, it stays so.
     """
 
-    def heard(number: int, _: FrameType | None) -> None:
+    def handle(number: int, _: FrameType | None) -> None:
         if number == signal.SIGHUP:
             _drop_lost_terminal()
         react(Signals(number))
 
     mine = SIGNALS if threading.current_thread() is threading.main_thread() else ()
     ignored = [number for number in mine if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN]
-    before = {number: signal.signal(number, heard) for number in mine if number not in ignored}
+    before = {number: signal.signal(number, handle) for number in mine if number not in ignored}
     try:
         yield
     finally:
@@ -46,7 +46,7 @@ def listening(react: Callable[[Signals], None]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def leave(number: Signals) -> NoReturn:
+def exit_now(number: Signals) -> NoReturn:
     """Unwind what runs, at once: a reaction for those who have nothing to finish first.
 
     Raises:

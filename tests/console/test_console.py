@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from lorasweep.console.closing import closing_table
-from lorasweep.console.lines import Progress, open_log, phase, say, say_pairs, silenced
+from lorasweep.console.lines import Progress, echo, echo_pairs, open_log, phase, silenced
 from lorasweep.runs.record import Record
 from lorasweep.text.durations import clock_time, duration
 
@@ -85,14 +85,14 @@ def test_the_loss_by_noise_is_told_in_words(bins: tuple[float, ...], said: str) 
 
 def test_a_line_is_neither_wrapped_nor_interpreted():
     console = pipe(width=30)
-    say(f"[bold]{LONG}[/bold] :smile:", console=console)
+    echo(f"[bold]{LONG}[/bold] :smile:", console=console)
     assert text_of(console) == f"[bold]{LONG}[/bold] :smile:\n"
 
 
 def test_characters_that_the_encoding_lacks_do_not_stop_the_training():
     raw = io.BytesIO()
     console = Console(file=io.TextIOWrapper(raw, encoding="latin-1", write_through=True), width=100)
-    say("sks bear – ねこ é", console=console)
+    echo("sks bear – ねこ é", console=console)
     closing_table(record(), {}, {}, console=console)
     printed = raw.getvalue().decode("latin-1")
     assert "sks bear ? ?? é" in printed
@@ -101,7 +101,7 @@ def test_characters_that_the_encoding_lacks_do_not_stop_the_training():
 
 def test_pairs_are_aligned():
     console = pipe()
-    say_pairs("plan", {"steps": "3600", "device": "cpu"}, console=console)
+    echo_pairs("plan", {"steps": "3600", "device": "cpu"}, console=console)
     assert text_of(console) == "plan\n  steps   3600\n  device  cpu\n"
 
 
@@ -203,7 +203,7 @@ def test_on_a_terminal_lines_stand_above_the_bar_and_the_bar_goes_away():
     progress.step(1, 0.1, 1e-4)
     with phase("sampling", 4, quiet=True, console=console):
         time.sleep(0.6)  # bars are redrawn four times a second
-    say("a line", console=console)
+    echo("a line", console=console)
     progress.close()
     progress.close()
     printed = text_of(console)
@@ -286,11 +286,11 @@ def test_each_version_has_its_own_log_without_duplicates(tmp_path, capsys):
     try:
         for name in ("a", "b"):
             with open_log(tmp_path / f"{name}.log"):
-                say(f"hello {name}")
+                echo(f"hello {name}")
                 logging.getLogger("lorasweep.data").warning("from below")
-            say("to nobody")
+            echo("to nobody")
         with open_log(tmp_path / "a.log"):
-            say("resumed")
+            echo("resumed")
     finally:
         root.removeHandler(hydra)
     lines = [line[21:] for line in (tmp_path / "a.log").read_text().splitlines()]
@@ -303,7 +303,7 @@ def test_each_version_has_its_own_log_without_duplicates(tmp_path, capsys):
 
 def test_a_full_disk_does_not_fill_the_terminal_with_log_errors(capfd):
     with open_log(Path("/dev/full")):
-        say("the training goes on")
+        echo("the training goes on")
     captured = capfd.readouterr()
     assert captured.out == "the training goes on\n" and captured.err == ""
 
@@ -319,8 +319,8 @@ def test_durations(seconds, long, short):
 
 def speak(console: Console | None = None) -> None:
     """Use everything that writes."""
-    say("a line", console=console)
-    say_pairs("pairs", {"name": "value"}, console=console)
+    echo("a line", console=console)
+    echo_pairs("pairs", {"name": "value"}, console=console)
     progress = Progress("FuzzyBear v6", 2, console=console)
     progress.step(1, 0.1, 1e-4)
     progress.epoch(1, {})
@@ -350,11 +350,11 @@ def test_silenced_is_over_after_an_error_and_spares_named_consoles_and_other_thr
     console, named = pipe(), pipe()
     monkeypatch.setattr("rich.get_console", lambda: console)
     with pytest.raises(RuntimeError), silenced():
-        say("named", console=named)
-        thread = threading.Thread(target=say, args=("from another thread",))
+        echo("named", console=named)
+        thread = threading.Thread(target=echo, args=("from another thread",))
         thread.start()
         thread.join()
         raise RuntimeError
-    say("afterwards")
+    echo("afterwards")
     assert text_of(named) == "named\n"
     assert text_of(console) == "from another thread\nafterwards\n"

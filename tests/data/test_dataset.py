@@ -20,7 +20,7 @@ def build(config, base):
 
     def make(config=config, base=base) -> Dataset:
         make.said = []
-        return Dataset.build(config, base, say=make.said.append)
+        return Dataset.build(config, base, print_line=make.said.append)
 
     return make
 
@@ -499,7 +499,7 @@ def test_progress_is_shown(bears, config, base):
         return things
 
     config.dataset.flip, config.dataset.holdout = True, 0.25
-    Dataset.build(config, base, say=lambda line: None, progress=progress)
+    Dataset.build(config, base, print_line=lambda line: None, progress=progress)
     assert shown == [(f"reading {config.dataset.path}", 8), ("encoding images", 8), ("encoding mirrored images", 6)]
 
 

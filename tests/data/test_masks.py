@@ -43,7 +43,7 @@ def masks(config, tmp_path) -> Path:
 @pytest.fixture
 def build(config, base):
     def make() -> Dataset:
-        return Dataset.build(config, base, say=lambda line: None)
+        return Dataset.build(config, base, print_line=lambda line: None)
 
     return make
 

@@ -125,7 +125,7 @@ def photographs(config: Config) -> Path:
 
 def test_photographs_all_the_way_to_latents(photographs, config, base):
     config.dataset.flip = True
-    dataset = Dataset.build(config, base, say=lambda line: None)
+    dataset = Dataset.build(config, base, print_line=lambda line: None)
     assert dataset.images == 8
     assert dataset.skipped == []
     buckets, sizes = {}, {}
@@ -150,7 +150,7 @@ def test_photographs_all_the_way_to_latents(photographs, config, base):
 def test_latents_are_of_the_photograph(photographs, config, base):
     """The mean colour of the latents of the cat is that of the cropped photograph, computed here from the array."""
     config.dataset.repeats = 1
-    dataset = Dataset.build(config, base, say=lambda line: None)
+    dataset = Dataset.build(config, base, print_line=lambda line: None)
     row = next(
         row
         for step in range(8)
@@ -169,7 +169,7 @@ def test_latents_are_of_the_photograph(photographs, config, base):
 
 def test_photographs_are_split_and_shown_as_they_are_held_out(photographs, config, base):
     config.dataset.holdout = 0.3
-    dataset = Dataset.build(config, base, say=lambda line: None)
+    dataset = Dataset.build(config, base, print_line=lambda line: None)
     held, pictures = dataset.heldout(), dataset.heldout_images()
     assert len(held) == len(pictures) == 2
     for (latents, caption, facts), picture in zip(held, pictures, strict=True):
@@ -185,11 +185,11 @@ def test_damaged_photographs_are_all_named(photographs, config, base):
         content = path.read_bytes()
         path.write_bytes(content[: int(len(content) * share)])
     with pytest.raises(UserError) as caught:
-        Dataset.build(config, base, say=lambda line: None)
+        Dataset.build(config, base, print_line=lambda line: None)
     assert len(caught.value.problems) == 5
     assert all("is truncated or damaged" in problem for problem in caught.value.problems)
     config.dataset.on_bad_file = "skip"
-    dataset = Dataset.build(config, base, say=lambda line: None)
+    dataset = Dataset.build(config, base, print_line=lambda line: None)
     assert dataset.images == 3
     assert len(dataset.skipped) == 5
     assert dataset.batch([Row(0, 0, 0)]).captions

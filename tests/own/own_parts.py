@@ -80,7 +80,7 @@ class Notes:
 
 
 NOTES = TrackerKind(
-    title="Notes", open=Notes, mark_best=lambda folder, say: (folder / "notes.txt").write_text("the best")
+    title="Notes", open=Notes, mark_best=lambda folder, print_line: (folder / "notes.txt").write_text("the best")
 )
 STEADINESS, DOTTED = steady("val/steadiness"), steady("own_parts:DOTTED")
 

@@ -213,7 +213,7 @@ def test_a_terminal_sees_trials_that_other_processes_run(study):
         until = time.monotonic() + 60
         while "0.7000 at step 40" not in out.getvalue() and time.monotonic() < until:
             time.sleep(0.05)
-        board.say("[bold]a line[/bold] between")
+        board.print_line("[bold]a line[/bold] between")
         board.finished(add(study, 0.5))
     assert "0.7000 at step 40" in out.getvalue()
     # The table is taken away at the end; the lines stay, whole and in order.
@@ -248,7 +248,7 @@ def test_it_is_seen_while_the_app_is_silent(study, capsys, monkeypatch):
     monkeypatch.setattr(rich.get_console(), "quiet", True)
     with Board(study, 3, 1, "study bear") as board:
         monkeypatch.setattr("sys.stdout", io.StringIO())
-        board.say("still here")
+        board.print_line("still here")
     assert capsys.readouterr().out.splitlines()[-1] == "still here"
 
 
@@ -256,7 +256,7 @@ def test_an_encoding_without_arrows_and_umlauts_is_no_reason_to_stop(study):
     out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     board = Board(study, 3, 1, "Bär", Console(file=out, width=100))
     with board:
-        board.say("a → b")
+        board.print_line("a → b")
     out.flush()
     text = out.buffer.getvalue().decode()
     assert "B?r: 3 trials" in text and "a ? b" in text

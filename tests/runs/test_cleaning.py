@@ -106,7 +106,7 @@ def test_what_is_being_trained_is_left_alone_also_where_it_was_taken_up_after_th
     with lock.take(folder):
         clean(tmp_path, "--yes")
         assert "left alone, it is being trained" in capsys.readouterr().out
-        monkeypatch.setattr(lock, "is_held", lambda folder: False)
+        monkeypatch.setattr(lock, "is_locked", lambda folder: False)
         clean(tmp_path, "--yes")
         assert "left alone, it is being trained, or was in the meantime" in capsys.readouterr().out
     after = content(tmp_path)

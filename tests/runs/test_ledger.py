@@ -101,11 +101,11 @@ def test_only_what_a_process_trains_is_running(tmp_path: Path, recipes: Path) ->
 def test_a_lock_keeps_others_out_and_a_look_at_it_does_not(tmp_path: Path) -> None:
     (tmp_path / "v6").mkdir()
     with lock.take(tmp_path / "v6"):
-        assert lock.is_held(tmp_path / "v6")
+        assert lock.is_locked(tmp_path / "v6")
         with pytest.raises(UserError, match=f"is being trained by process {os.getpid()}"):
             lock.take(tmp_path / "v6")
     with lock.standing_still(tmp_path / "v6"), lock.standing_still(tmp_path / "v6"):
-        assert not lock.is_held(tmp_path / "v6")
+        assert not lock.is_locked(tmp_path / "v6")
     # Somebody looks at the very moment: the lock is tried again.
     looking = lock.standing_still(tmp_path / "v6")
     looking.__enter__()

@@ -13,7 +13,7 @@ from optuna.distributions import IntDistribution
 from optuna.trial import TrialState
 
 from lorasweep.search import lease
-from lorasweep.search.lease import LeaseKeeper, dead
+from lorasweep.search.lease import LeaseKeeper, why_stale
 from lorasweep.search.storage import open_storage
 
 
@@ -36,16 +36,16 @@ def sign(study: optuna.Study, trial: optuna.trial.FrozenTrial, **changes) -> opt
 def test_who_is_dead(study):
     now = time.time()
     trial = asked(study)
-    assert dead(trial, 3.0, trial.datetime_start.timestamp()) is None
-    assert "took a lease" in dead(trial, 3.0, trial.datetime_start.timestamp() + 10)
-    assert dead(sign(study, trial), 3.0, now + 100) is None  # this very process, late as it may be
+    assert why_stale(trial, 3.0, trial.datetime_start.timestamp()) is None
+    assert "took a lease" in why_stale(trial, 3.0, trial.datetime_start.timestamp() + 10)
+    assert why_stale(sign(study, trial), 3.0, now + 100) is None  # this very process, late as it may be
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    assert "is gone" in dead(sign(study, trial, pid=gone.pid), 3.0, now)
-    assert "is gone" in dead(sign(study, trial, started=1.0), 3.0, now)  # the number went to another process
+    assert "is gone" in why_stale(sign(study, trial, pid=gone.pid), 3.0, now)
+    assert "is gone" in why_stale(sign(study, trial, started=1.0), 3.0, now)  # the number went to another process
     far = sign(study, trial, host="elsewhere pid:[1]", job="17")
-    assert dead(far, 3.0, now) is None
-    assert "no heartbeat" in dead(far, 3.0, now + 10) and "job 17" in dead(far, 3.0, now + 10)
+    assert why_stale(far, 3.0, now) is None
+    assert "no heartbeat" in why_stale(far, 3.0, now + 10) and "job 17" in why_stale(far, 3.0, now + 10)
 
 
 def test_a_keeper_renews_until_dropped_or_outlived(study):

@@ -15,7 +15,7 @@ from lorasweep.toy.attributes import CHOICES, caption_of, phrase, questions
 from lorasweep.toy.drawing import Canvas, Paint
 from lorasweep.toy.everything import draw_anything
 from lorasweep.toy.humanoids import (
-    HELD_OUT,
+    FIRST_HELDOUT,
     Humanoid,
     draw_humanoid,
     draw_humanoids,
@@ -59,7 +59,7 @@ def test_a_large_drawing_is_the_small_one_in_more_detail() -> None:
 def test_the_world_has_thousands_of_different_characters() -> None:
     trained = [tuple(asdict(humanoid(index)).values()) for index in range(HUMANOIDS)]
     assert len(set(trained)) > 0.999 * HUMANOIDS >= 1486
-    held_out = {tuple(asdict(humanoid(index)).values()) for index in range(HELD_OUT, HELD_OUT + 1000)}
+    held_out = {tuple(asdict(humanoid(index)).values()) for index in range(FIRST_HELDOUT, FIRST_HELDOUT + 1000)}
     assert not held_out & set(trained)
 
 

@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 from lorasweep.families.shipped import BASE_PATH, CLIP_PATH, WEIGHTS_PATH  # noqa: E402
 from lorasweep.randomness import generator  # noqa: E402
 from lorasweep.toy.attributes import CHOICES, caption_of  # noqa: E402
-from lorasweep.toy.humanoids import HELD_OUT, draw_humanoids  # noqa: E402
+from lorasweep.toy.humanoids import FIRST_HELDOUT, draw_humanoids  # noqa: E402
 from lorasweep.toy.measure import base_figures, clip_figures, reconstruct  # noqa: E402
 from lorasweep.toy.sampling import load_pipeline, sample  # noqa: E402
 from lorasweep.toy.themes import THEMES, draw_theme  # noqa: E402
@@ -61,7 +61,7 @@ def test_the_package_carries_a_few_megabytes() -> None:
 
 
 def test_the_vae_gives_held_out_drawings_back() -> None:
-    drawings = draw_humanoids(64, start=HELD_OUT)
+    drawings = draw_humanoids(64, start=FIRST_HELDOUT)
     assert reconstruct(drawings)[1] < VAE_ERROR
     for theme in THEMES:
         assert reconstruct(draw_theme(theme, 8))[1] < VAE_ERROR * 1.15, theme
@@ -81,7 +81,7 @@ def test_samples_show_what_was_asked_for() -> None:
 
 
 def test_samples_differ_by_seed_and_repeat_by_seed() -> None:
-    caption = [caption_of(draw_humanoids(1, start=HELD_OUT)[0].attributes)]
+    caption = [caption_of(draw_humanoids(1, start=FIRST_HELDOUT)[0].attributes)]
     first, again, other = (sample(caption, seed=seed, steps=3)[0] for seed in (1, 1, 2))
     assert first.tobytes() == again.tobytes() != other.tobytes()
     assert sample(caption, steps=2, size=(48, 80))[0].size == (48, 80)
@@ -113,7 +113,7 @@ def test_tokenizers_take_any_text_and_pad_as_sdxls() -> None:
 
 
 def test_broken_weights_fail(tmp_path: Path) -> None:
-    drawings = draw_humanoids(16, start=HELD_OUT)
+    drawings = draw_humanoids(16, start=FIRST_HELDOUT)
     base = tmp_path / "base"
     shuffled(BASE_PATH / "vae", base / "vae", "diffusion_pytorch_model.safetensors")
     assert reconstruct(drawings, base)[1] > 2 * VAE_ERROR

@@ -47,11 +47,11 @@ def use(trackers: Trackers) -> None:
 
 @pytest.mark.parametrize("bad", ["metrics", "images", "weights", "finish"])
 def test_a_tracker_that_raises_is_reported_once_and_dropped(tmp_path, bad):
-    said: list[str] = []
+    lines: list[str] = []
     good, broken = Fake(), Fake(bad)
-    trackers = Trackers(JsonLines(tmp_path / "metrics.jsonl"), {"Broken": broken, "Good": good}, said.append)
+    trackers = Trackers(JsonLines(tmp_path / "metrics.jsonl"), {"Broken": broken, "Good": good}, lines.append)
     use(trackers)
-    assert said == ["Broken stopped logging, the training goes on: RuntimeError: the server is gone"]
+    assert lines == ["Broken stopped logging, the training goes on: RuntimeError: the server is gone"]
     assert broken.calls[-1][0] == bad
     assert good.calls == [
         ("metrics", {"train/loss": 1.0}, 1),
@@ -76,23 +76,23 @@ def test_a_full_disk_surfaces_from_metrics_jsonl(tmp_path, monkeypatch):
     def full(file: int, data: bytes) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    said: list[str] = []
-    trackers = Trackers(JsonLines(tmp_path / "metrics.jsonl"), {}, said.append)
+    lines: list[str] = []
+    trackers = Trackers(JsonLines(tmp_path / "metrics.jsonl"), {}, lines.append)
     with monkeypatch.context() as patch, pytest.raises(OSError) as raised:
         patch.setattr(os, "write", full)
         trackers.metrics({"train/loss": 1.0}, 1)
     assert raised.value.errno == errno.ENOSPC
-    assert said == []
+    assert lines == []
 
 
 def test_a_tracker_that_cannot_start_is_left_out(tmp_path):
-    said: list[str] = []
+    lines: list[str] = []
     (tmp_path / "tensorboard").write_text("a file where the folder should be")
     config = Config(name="FuzzyBear")
     config.tracker.wandb.mode = "disabled"
-    trackers = open_trackers(Tracked(config, tmp_path, 6, say=said.append, resumed_step=None))
+    trackers = open_trackers(Tracked(config, tmp_path, 6, print_line=lines.append, resumed_step=None))
     use(trackers)
-    assert len(said) == 1 and said[0].startswith("TensorBoard is off, the training goes on without it: FileExists")
+    assert len(lines) == 1 and lines[0].startswith("TensorBoard is off, the training goes on without it: FileExists")
     assert len(read_rows(tmp_path / "metrics.jsonl")) == 1
 
 
@@ -100,7 +100,7 @@ def test_nothing_but_metrics_jsonl_is_written_when_the_others_are_off(tmp_path):
     config = Config(name="FuzzyBear")
     config.tracker.tensorboard = False
     config.tracker.wandb.mode = "disabled"
-    use(open_trackers(Tracked(config, tmp_path, 6, say=print, resumed_step=None)))
+    use(open_trackers(Tracked(config, tmp_path, 6, print_line=print, resumed_step=None)))
     assert [path.name for path in tmp_path.iterdir()] == ["metrics.jsonl"]
 
 

@@ -71,10 +71,10 @@ def inspect(part: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 def test_everything_of_a_version_is_in_the_offline_run(tmp_path, capfd):
-    folder, said = folder_in(tmp_path), []
+    folder, lines = folder_in(tmp_path), []
     (folder / "FuzzyBear_v6.safetensors").write_bytes(b"weights")
     Image.new("RGB", (64, 48), "red").save(folder / "sample.png")
-    trackers = open_trackers(Tracked(config(), folder, 6, say=said.append, resumed_step=None))
+    trackers = open_trackers(Tracked(config(), folder, 6, print_line=lines.append, resumed_step=None))
     trackers.metrics({"train/loss": 0.5, "train/lr_unet": 1e-4, "epoch": 1}, 20)
     trackers.metrics({"val/loss_ratio": 0.7, "image/clip_image": 0.6, "time/seconds_per_step": 0.04}, 40)
     trackers.images({"samples/0 sks bear, 100 % fuzzy": folder / "sample.png"}, 40)
@@ -116,12 +116,12 @@ def test_everything_of_a_version_is_in_the_offline_run(tmp_path, capfd):
     assert (summary["val/loss_ratio"], summary["status"]) == (0.65, "pruned")
     assert records["exit"] == [{"exit_code": 0}] or records["exit"][0]["exit_code"] == 0
 
-    assert len(said) == 1, said
-    assert "no API key" in said[0]
-    command = said[0].split("Upload it later with: ")[1]
+    assert len(lines) == 1, lines
+    assert "no API key" in lines[0]
+    command = lines[0].split("Upload it later with: ")[1]
     listed = subprocess.run(f"ls -d {command.removeprefix('wandb sync ')}", shell=True, capture_output=True, text=True)
     assert [Path(line).resolve() for line in listed.stdout.split()] == [part.resolve()]
-    look = said[0].split("Read it at any time with: ")[1].partition(". Upload")[0]
+    look = lines[0].split("Read it at any time with: ")[1].partition(". Upload")[0]
     # The same verb without its full screen, which wants a terminal.
     wandb_itself = str(Path(sys.executable).with_name("wandb"))
     words = [wandb_itself, "leet", "inspect", "--summary", *shlex.split(look.removeprefix("wandb leet "))]
@@ -131,9 +131,11 @@ def test_everything_of_a_version_is_in_the_offline_run(tmp_path, capfd):
 
 
 def test_a_resumed_version_goes_on_under_the_same_id(tmp_path):
-    folder, said = folder_in(tmp_path), []
+    folder, lines = folder_in(tmp_path), []
     for resumed_step in (None, 10):
-        trackers = open_trackers(Tracked(config("offline"), folder, 6, say=said.append, resumed_step=resumed_step))
+        trackers = open_trackers(
+            Tracked(config("offline"), folder, 6, print_line=lines.append, resumed_step=resumed_step)
+        )
         trackers.metrics({"train/loss": 0.5}, 11)
         trackers.finish("failed", {})
         time.sleep(1.1)  # W&B names its folders by the second
@@ -143,7 +145,7 @@ def test_a_resumed_version_goes_on_under_the_same_id(tmp_path):
     assert runs[0]["exit"][0]["exit_code"] == 1
     # An evaluation of the same version is a run of its own.
     open_trackers(
-        Tracked(config("offline"), folder, 6, say=said.append, resumed_step=None, job_type="evaluate")
+        Tracked(config("offline"), folder, 6, print_line=lines.append, resumed_step=None, job_type="evaluate")
     ).finish("complete", {})
     assert len({part.name.split("-")[-1] for part in parts(folder)}) == 2
 
@@ -151,12 +153,12 @@ def test_a_resumed_version_goes_on_under_the_same_id(tmp_path):
 def test_online_without_a_server_goes_offline_within_seconds(tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("WANDB_API_KEY", "a" * 40)
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
-    folder, said, start = folder_in(tmp_path), [], time.monotonic()
-    trackers = open_trackers(Tracked(config("online"), folder, 6, say=said.append, resumed_step=None))
+    folder, lines, start = folder_in(tmp_path), [], time.monotonic()
+    trackers = open_trackers(Tracked(config("online"), folder, 6, print_line=lines.append, resumed_step=None))
     trackers.metrics({"train/loss": 0.5}, 1)
     trackers.finish("complete", {})
     assert time.monotonic() - start < 10
-    assert len(said) == 1 and "http://127.0.0.1:9 cannot be reached" in said[0] and "wandb sync " in said[0]
+    assert len(lines) == 1 and "http://127.0.0.1:9 cannot be reached" in lines[0] and "wandb sync " in lines[0]
     assert inspect(parts(folder)[0])["history"][0]["item"]["train/loss"] == 0.5
     assert capfd.readouterr() == ("", "")
 
@@ -181,8 +183,8 @@ def test_a_server_that_refuses_the_key_sends_the_run_offline_under_its_id(tmp_pa
     threading.Thread(target=server.serve_forever, daemon=True).start()
     monkeypatch.setenv("WANDB_API_KEY", "a" * 40)
     monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.server_port}")
-    folder, said = folder_in(tmp_path), []
-    trackers = open_trackers(Tracked(config("auto"), folder, 6, say=said.append, resumed_step=None))
+    folder, lines = folder_in(tmp_path), []
+    trackers = open_trackers(Tracked(config("auto"), folder, 6, print_line=lines.append, resumed_step=None))
     trackers.metrics({"train/loss": 0.5}, 1)
     trackers.finish("complete", {})
     server.shutdown()
@@ -190,16 +192,16 @@ def test_a_server_that_refuses_the_key_sends_the_run_offline_under_its_id(tmp_pa
     (part,) = parts(folder)
     run_id = (folder / "wandb" / "train.id").read_text().strip()
     assert inspect(part)["history"][0]["item"]["train/loss"] == 0.5
-    assert len(said) == 1
-    assert re.search(rf"wandb sync --id {run_id} \S*/wandb/offline-run-\*-{run_id}\*$", said[0])
+    assert len(lines) == 1
+    assert re.search(rf"wandb sync --id {run_id} \S*/wandb/offline-run-\*-{run_id}\*$", lines[0])
     assert capfd.readouterr() == ("", "")
 
 
 def test_the_environment_may_disable_w_and_b_but_not_against_the_config(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    folder, said = folder_in(tmp_path), []
-    assert open_wandb(Tracked(config("auto"), folder, 6, said.append, resumed_step=None)) is None
-    run = open_wandb(Tracked(config("offline"), folder, 6, said.append, resumed_step=None))
+    folder, lines = folder_in(tmp_path), []
+    assert open_wandb(Tracked(config("auto"), folder, 6, lines.append, resumed_step=None)) is None
+    run = open_wandb(Tracked(config("offline"), folder, 6, lines.append, resumed_step=None))
     assert run is not None
     run.finish("complete", {})
 
@@ -237,7 +239,7 @@ def trained(folder: Path, values: Config, *, status: str = "complete", version: 
     weights = folder / f"FuzzyBear_v{version}.safetensors"
     weights.write_bytes(b"weights")
     trackers = open_trackers(
-        Tracked(values, folder, version, say=lambda line: None, resumed_step=None, job_type="trial", trial=TRIAL)
+        Tracked(values, folder, version, print_line=lambda line: None, resumed_step=None, job_type="trial", trial=TRIAL)
     )
     trackers.metrics({"val/loss_ratio": 0.7}, 10)
     trackers.weights(weights, [f"v{version}", "latest"], {"epoch": 2})
@@ -269,10 +271,10 @@ def test_a_trial_is_a_run_of_its_study(tmp_path, status):
 
 
 def test_mark_best_moves_best_to_the_weights_of_the_same_run(tmp_path, capfd):
-    folder, said = folder_in(tmp_path), []
+    folder, lines = folder_in(tmp_path), []
     weights = trained(folder, config("offline"))
     time.sleep(1.1)  # W&B names its folders by the second
-    mark_best(folder, say=said.append)
+    mark_best(folder, print_line=lines.append)
     first, second = (inspect(part) for part in parts(folder))
     assert first["run"][0]["run_id"] == second["run"][0]["run_id"]
     for key in ("run_group", "job_type", "display_name", "tags", "config"):
@@ -281,7 +283,7 @@ def test_mark_best_moves_best_to_the_weights_of_the_same_run(tmp_path, capfd):
     assert set(after["aliases"]) == {"fuzzybear-v7", "best", "latest"}
     assert (after["name"], after["type"], after["digest"]) == (before["name"], before["type"], before["digest"])
     assert Path(after["manifest"]["contents"][0]["local_path"]) == weights
-    (line,) = said
+    (line,) = lines
     command = line.split("Upload it later with: ")[1]
     listed = subprocess.run(f"ls -d {command.removeprefix('wandb sync ')}", shell=True, capture_output=True, text=True)
     assert len(listed.stdout.split()) == 2, "one command uploads both parts"
@@ -289,28 +291,28 @@ def test_mark_best_moves_best_to_the_weights_of_the_same_run(tmp_path, capfd):
 
 
 def test_mark_best_is_quiet_where_the_version_was_not_logged(tmp_path, monkeypatch):
-    folder, said = folder_in(tmp_path), []
+    folder, lines = folder_in(tmp_path), []
     values = config("disabled")
     trained(folder, values)
-    mark_best(folder, say=said.append)
-    assert not (folder / "wandb").exists() and said == []
+    mark_best(folder, print_line=lines.append)
+    assert not (folder / "wandb").exists() and lines == []
     values.tracker.wandb.mode = "auto"
     monkeypatch.setenv("WANDB_MODE", "disabled")
     trained(folder, values)
-    mark_best(folder, say=said.append)
-    assert parts(folder) == [] and said == []
+    mark_best(folder, print_line=lines.append)
+    assert parts(folder) == [] and lines == []
 
 
 def test_mark_best_does_not_raise(tmp_path):
-    said: list[str] = []
-    mark_best(tmp_path / "v9", say=said.append)
-    assert len(said) == 1 and said[0].startswith("W&B: v9 cannot be marked as the best")
+    lines: list[str] = []
+    mark_best(tmp_path / "v9", print_line=lines.append)
+    assert len(lines) == 1 and lines[0].startswith("W&B: v9 cannot be marked as the best")
 
 
 def test_what_a_kill_cost_is_logged_again_and_nothing_twice(tmp_path):
     folder = folder_in(tmp_path)
     Image.new("RGB", (8, 8), "red").save(folder / "sample.png")
-    first = open_trackers(Tracked(config("offline"), folder, 6, say=lambda line: None, resumed_step=None))
+    first = open_trackers(Tracked(config("offline"), folder, 6, print_line=lambda line: None, resumed_step=None))
     first.metrics({"epoch": 0, "val/loss": 0.7}, 0)
     first.images({"samples/0 sks bear": folder / "sample.png"}, 0)
     first.metrics({"train/loss": 0.5}, 1)
@@ -320,7 +322,7 @@ def test_what_a_kill_cost_is_logged_again_and_nothing_twice(tmp_path):
     rows = [{"step": 0, "epoch": 0, "val/loss": 0.7}, {"step": 1, "train/loss": 0.5}]
     rows += [{"step": 2, "train/loss": 0.4, "train/grad_norm": None}, {"step": 2, "epoch": 1, "val/loss": 0.6}]
 
-    again = open_trackers(Tracked(config("offline"), folder, 6, say=lambda line: None, resumed_step=2))
+    again = open_trackers(Tracked(config("offline"), folder, 6, print_line=lambda line: None, resumed_step=2))
     again.replay(rows)
     again.replay_images({"samples/0 sks bear": folder / "sample.png"}, 0)
     again.replay_images({"samples/0 sks bear": folder / "sample.png"}, 2)

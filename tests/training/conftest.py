@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lorasweep.console.lines import say
+from lorasweep.console.lines import echo
 from lorasweep.training.start import beginning, opening, setup
 
 
@@ -17,8 +17,8 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def remember(line: Any = "", **options: Any) -> None:
         lines.append(str(line))
-        say(line, **options)
+        echo(line, **options)
 
     for module in (setup, opening, beginning):
-        monkeypatch.setattr(module, "say", remember)
+        monkeypatch.setattr(module, "echo", remember)
     return lines

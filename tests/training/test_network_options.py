@@ -92,7 +92,7 @@ def test_training_starts_from_a_file_and_says_of_which(
     config: Config, toy_base: SDXL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
-    monkeypatch.setattr(starting_point, "say", said.append)
+    monkeypatch.setattr(starting_point, "echo", said.append)
     run(config, base=toy_base)
     source = file_of(config)
     further = copy.deepcopy(config)

@@ -26,7 +26,7 @@ from lorasweep.training.version import Version
 def version(short_config: Config, toy_base: SDXL) -> Iterator[Version]:
     short_config.optimizer.text_encoder_lr = 0.0
     config = with_images(short_config)
-    dataset = Dataset.build(config, toy_base, say=lambda line: None)
+    dataset = Dataset.build(config, toy_base, print_line=lambda line: None)
     texts = TextCache(toy_base, dataset.cache, config.dataset.max_tokens)
     version = Version(config, 6, toy_base, dataset, texts, open_accelerator(config.training))
     yield version

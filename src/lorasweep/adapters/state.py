@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lorasweep.errors import UserError
 
-SHOWN = 5
+MAX_LISTED = 5
 """Problems that are listed one by one."""
 
 
@@ -38,7 +38,7 @@ def take_over(named: Mapping[str, nn.Parameter], state: Mapping[str, Tensor], *,
         if name in state and state[name].shape != parameter.shape
     ]
     if problems:
-        more = [f"... and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
-        raise UserError([*problems[:SHOWN], *more, cure], title="These weights do not fit")
+        more = [f"... and {len(problems) - MAX_LISTED} more"] if len(problems) > MAX_LISTED else []
+        raise UserError([*problems[:MAX_LISTED], *more, cure], title="These weights do not fit")
     for name, parameter in named.items():
         parameter.copy_(state[name])

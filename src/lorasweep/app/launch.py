@@ -22,7 +22,7 @@ from lorasweep.app.train import report_error, train
 from lorasweep.compose import arguments, overrides, searches
 from lorasweep.compose import composition as compose
 from lorasweep.compose.arguments import Arguments
-from lorasweep.console.lines import say
+from lorasweep.console.lines import echo
 from lorasweep.errors import Problem, UserError
 from lorasweep.schema import Config
 from lorasweep.text.encoding import escape_output
@@ -52,7 +52,7 @@ def main(argv: Sequence[str], command: str) -> int:
             return 0
         configs = [] if args.hydra_help or args.shell_completion or args.info else _look_ahead(given, conf)
         if given.supplied and not args.cfg:
-            say(f"dataset.path without a recipe: {' '.join(given.supplied)}")
+            echo(f"dataset.path without a recipe: {' '.join(given.supplied)}")
         # Hydra reads the command line from there. Of an option that is given twice the last one counts.
         sys.argv[1:] = [*given.argv, *([f"--config-path={conf}"] if args.config_path else [])]
         app = hydra.main(version_base=compose.VERSION_BASE, config_path=str(conf), config_name="config")(train)
@@ -155,5 +155,5 @@ def _look_ahead(given: Arguments, conf: Path) -> list[Config]:
     if problems:
         raise UserError(list(problems), ways=ways)
     for text in remarks:
-        say(text)
+        echo(text)
     return configs

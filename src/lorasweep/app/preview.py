@@ -8,7 +8,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from lorasweep.console.lines import say, tracked
+from lorasweep.console.lines import echo, tracked
 from lorasweep.data.providers import with_images
 from lorasweep.data.survey import Survey, plan_of, survey
 from lorasweep.errors import Problem, UserError
@@ -24,7 +24,7 @@ def show_data(config: Config) -> Survey:
         UserError: everything that is wrong with the data, at once; or what does not go with the number of steps.
     """
     seen = survey(with_images(config, progress=tracked), progress=tracked)
-    _tell(config, seen)
+    _print_data(config, seen)
     plan_of(config, seen)
     return seen
 
@@ -46,11 +46,11 @@ def show_all_data(configs: Iterable[Config]) -> None:
             continue
         lines = seen.report.lines()
         if not printed:
-            _tell(config, seen)
+            _print_data(config, seen)
         else:  # of settings of the same data only what is new and hardly meant
             for line in lines:
                 if line.startswith(WARNING) and line not in printed:
-                    say(line)
+                    echo(line)
         printed |= set(lines)
         problems |= {problem: None for each in alike for problem in _of_steps(each, seen)}
     if problems:
@@ -86,14 +86,14 @@ def dry_run(config: Config) -> None:
     quietly = partial(tracked, quiet=True)
     with tempfile.TemporaryDirectory() as home:
         seen = survey(with_images(config, home=Path(home), progress=quietly), keep=False, progress=quietly)
-        _tell(config, seen)
+        _print_data(config, seen)
         for line in plan_of(config, seen).explain().splitlines():
-            say(f"  {line}")
-    say("nothing was trained or written (dry_run=true)")
+            echo(f"  {line}")
+    echo("nothing was trained or written (dry_run=true)")
 
 
-def _tell(config: Config, seen: Survey) -> None:
+def _print_data(config: Config, seen: Survey) -> None:
     source = f"the drawn theme {config.dataset.theme}" if config.dataset.path is None else readable(config.dataset.path)
-    say(f"learns from {source}")
+    echo(f"learns from {source}")
     for line in seen.report.lines():
-        say(line)
+        echo(line)

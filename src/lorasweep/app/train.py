@@ -16,7 +16,7 @@ import lorasweep
 from lorasweep.checks import needs, optimizer
 from lorasweep.compose import composition as compose
 from lorasweep.compose import precedence, searches
-from lorasweep.console.lines import say, silenced
+from lorasweep.console.lines import echo, silenced
 from lorasweep.errors import USER_ERROR, UserError
 from lorasweep.schema import Config
 
@@ -24,8 +24,10 @@ from lorasweep.schema import Config
 def train(config: DictConfig) -> float | None:
     """Train the version of a composed config and return its objective; hydra.main calls this per job."""
     job = HydraConfig.get()
-    places = [text for text in job.overrides.hydra if text.startswith("hydra.searchpath=")]  # of recipes of one's own
-    line = [*places, *job.overrides.task]
+    search_path = [
+        text for text in job.overrides.hydra if text.startswith("hydra.searchpath=")
+    ]  # of recipes of one's own
+    line = [*search_path, *job.overrides.task]
     choices = {str(group): str(choice) for group, choice in job.runtime.choices.items() if choice is not None}
     name = job.job.config_name or "config"
     try:
@@ -33,7 +35,7 @@ def train(config: DictConfig) -> float | None:
         choices = {group: choice for group, choice in choices.items() if not group.startswith("hydra/")}
         if job.mode is RunMode.RUN and is_first():
             for text in [opening(settled), *searches.unsearched(line), *remarks(config, settled, line, name)]:
-                say(text)
+                echo(text)
         return _run(settled, line, choices, quiet=job.mode is RunMode.MULTIRUN)
     except UserError as error:
         if job.mode is RunMode.MULTIRUN:  # the other jobs go on; Hydra repeats the message at the end

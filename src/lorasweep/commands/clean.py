@@ -61,17 +61,17 @@ def run(args: argparse.Namespace) -> None:
     if args.json:
         print(json.dumps([_plain(each, freed, gone) for each in found], indent=2, ensure_ascii=False))
         return
-    from lorasweep.console.lines import say  # and with it rich
+    from lorasweep.console.lines import echo  # and with it rich
 
     for line in _lines(found, freed, gone):
-        say(line)
+        echo(line)
     total = sum(freed[folder] for folder, done in gone.items() if done) if args.yes else sum(freed.values())
     if args.yes:
-        say(f"removed {size(total)}")
+        echo(f"removed {size(total)}")
     elif total or any(each.paths for each in found):
-        say(f"{size(total)} would be freed; nothing is removed yet: the same line with --yes does it")
+        echo(f"{size(total)} would be freed; nothing is removed yet: the same line with --yes does it")
     else:
-        say("nothing can go")
+        echo("nothing can go")
 
 
 def _chosen(everything: Sequence[ledger.RecordedVersion], args: argparse.Namespace) -> list[ledger.RecordedVersion]:

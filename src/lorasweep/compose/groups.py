@@ -26,9 +26,9 @@ def repository(line: Sequence[str], config_name: str | None = None) -> Any:
     """
     loader = GlobalHydra.instance().config_loader()
     assert isinstance(loader, ConfigLoaderImpl)
-    places = [text for text in line if text.lstrip("+").startswith("hydra.searchpath=")]
+    search_path = [text for text in line if text.lstrip("+").startswith("hydra.searchpath=")]
     try:
-        return loader._parse_overrides_and_create_caching_repo(config_name, places)[1]
+        return loader._parse_overrides_and_create_caching_repo(config_name, search_path)[1]
     except HydraException:  # said where the overrides are judged
         return loader.repository
 

@@ -82,7 +82,7 @@ def variants(overrides: Sequence[str]) -> list[list[str]]:
     values = [choices for choices in values if choices]
     first = [choices[0] for choices in values]
     others = [
-        [*first[:place], other, *first[place + 1 :]] for place, choices in enumerate(values) for other in choices[1:]
+        [*first[:index], other, *first[index + 1 :]] for index, choices in enumerate(values) for other in choices[1:]
     ]
     return [first, *others]
 

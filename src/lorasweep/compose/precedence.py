@@ -91,15 +91,15 @@ def given_way(line: Sequence[str], config: DictConfig, config_name: str = "confi
     _, repository = loader._parse_overrides_and_create_caching_repo(config_name, list(line))
     defaults = loader.compute_defaults_list(config_name, list(line), RunMode.RUN).defaults
     files = [default for default in defaults if default.parent not in (None, "<root>") and _group(default) != "hydra"]
-    said = [(default, _leaves(loader._load_single_config(default, repository).config)) for default in files]
+    sources = [(default, _dotted(loader._load_single_config(default, repository).config)) for default in files]
     typed, groups, lines = {text.partition("=")[0].lstrip("+") for text in line}, chosen(line), []
     others = {
         key: (value, default.config_path)
-        for default, values in said
+        for default, values in sources
         if default.config_path != "schema" and not _is_of(default, groups)
         for key, value in values.items()
     }
-    for values, path in [(values, str(default.config_path)) for default, values in said if _is_of(default, groups)]:
+    for values, path in [(values, str(default.config_path)) for default, values in sources if _is_of(default, groups)]:
         won = [
             f"{key}={written(now)} instead of {written(others[key][0])} ({others[key][1]})"
             for key, value in values.items()
@@ -119,7 +119,7 @@ def _group(default: ResultDefault) -> str:
     return str(default.config_path).partition("/")[0]
 
 
-def _leaves(config: Any) -> dict[str, Any]:
+def _dotted(config: Any) -> dict[str, Any]:
     """Return what a part of a config says, by the dotted names of our keys, interpolations as they are."""
     found: dict[str, Any] = {}
     for key in schema_keys():

@@ -101,14 +101,14 @@ def _items(text: str) -> Iterator[str]:
     """Yield the items of a list without its brackets: parted by commas that stand neither in quotes nor in brackets."""
     start, quote = 0, ""
     closing: list[str] = []
-    for place, letter in enumerate(text):
+    for position, letter in enumerate(text):
         if quote:
-            quote = "" if letter == quote and text[place - 1] != "\\" else quote
-        elif letter in _QUOTES and not text[start:place].strip():
+            quote = "" if letter == quote and text[position - 1] != "\\" else quote
+        elif letter in _QUOTES and not text[start:position].strip():
             quote = letter
         elif letter == "," and not closing:
-            yield text[start:place]
-            start = place + 1
+            yield text[start:position]
+            start = position + 1
         elif letter in _OPENING:
             closing.append(_OPENING[letter])
         elif closing and letter == closing[-1]:

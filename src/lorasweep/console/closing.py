@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from lorasweep.console.lines import say, say_pairs, terminal
+from lorasweep.console.lines import echo, echo_pairs, terminal
 from lorasweep.runs.record import Record, Seconds
 from lorasweep.runs.stopwatch import PHASES
 from lorasweep.schema.measures import DECIMALS, MARGINS, METRICS, verdict
@@ -37,21 +37,21 @@ def closing_table(
         console: where to print; None is the process's own terminal or pipe, unless `silenced`.
     """
     console = console or terminal()
-    say(console=console)
+    echo(console=console)
     head = Text.assemble(
         (f"{record.name} v{record.version}", "bold"), "  ", (record.status, STATE_COLOURS.get(record.status, ""))
     )
-    say(head, console=console)
+    echo(head, console=console)
     if record.reason:
-        say(f"  {record.reason}", console=console)
+        echo(f"  {record.reason}", console=console)
     for line in _metric_lines(record, console):
-        say(line, console=console)
+        echo(line, console=console)
     facts = {label: str(path) for label, path in paths.items() if path.exists()}
     facts["time"] = _time(record.seconds or Seconds())
-    say(console=console)
-    say_pairs("files", facts, console=console)
+    echo(console=console)
+    echo_pairs("files", facts, console=console)
     if commands:
-        say_pairs("next", commands, console=console)
+        echo_pairs("next", commands, console=console)
 
 
 def _time(seconds: Seconds) -> str:

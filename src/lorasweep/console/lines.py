@@ -62,7 +62,7 @@ def terminal() -> Console:
     return _STAND_IN.get() or rich.get_console()
 
 
-def say(line: str | Text = "", *, console: Console | None = None) -> None:
+def echo(line: str | Text = "", *, console: Console | None = None) -> None:
     """Print one line, above a bar if there is one, and write it to the open train.log.
 
     Args:
@@ -91,12 +91,12 @@ def tracked(things: Sequence[T], description: str, *, quiet: bool = False) -> It
             advance()
 
 
-def say_pairs(title: str, pairs: Mapping[str, str], *, console: Console | None = None) -> None:
+def echo_pairs(title: str, pairs: Mapping[str, str], *, console: Console | None = None) -> None:
     """Print a title and below it lines of name and value, the values aligned: a plan, the paths of files."""
-    say(Text(title, style="bold"), console=console)
+    echo(Text(title, style="bold"), console=console)
     width = max(map(len, pairs), default=0)
     for name, value in pairs.items():
-        say(Text.assemble("  ", (name.ljust(width), "dim"), "  ", value), console=console)
+        echo(Text.assemble("  ", (name.ljust(width), "dim"), "  ", value), console=console)
 
 
 class Progress:
@@ -157,7 +157,7 @@ class Progress:
         if self._live is None and step < self._total and self._is_due(now):
             self._told = now
             line = f"{self._bar.name}: step {step}/{self._total}, {self._pace()}, {self._left(now)} left"
-            say(line, console=self._console)
+            echo(line, console=self._console)
 
     def epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """Print the line of a finished epoch (1-based) with what was measured."""
@@ -170,7 +170,7 @@ class Progress:
             parts += [self._pace(), f"{self._left(now)} left"]
         # What measuring and sampling took is part of the time left, not of a step.
         self._before = self._told = now
-        say(f"{self._bar.name}: " + ", ".join(parts), console=self._console)
+        echo(f"{self._bar.name}: " + ", ".join(parts), console=self._console)
 
     def close(self) -> None:
         """Take the bar away; a second call does nothing."""
@@ -225,11 +225,11 @@ def phase(
             live.stop()
     if not quiet:
         count = f"{bar.done} in " if bar.done else ""
-        say(f"{name}: {count}{duration(clock() - started)}", console=console)
+        echo(f"{name}: {count}{duration(clock() - started)}", console=console)
 
 
 class Log:
-    """An open train.log: every line of `say`, and every record of the loggers below `lorasweep`, with its time.
+    """An open train.log: every line of `echo`, and every record of the loggers below `lorasweep`, with its time.
 
     Appends, since a resumed version goes on in the same file. A context manager.
 

@@ -106,7 +106,7 @@ class Dataset:
         base: ImageEncoder,
         seen: Survey | None = None,
         *,
-        say: Callable[[str], None] = print,
+        print_line: Callable[[str], None] = print,
         progress: Progress = lambda things, description: things,
     ) -> Dataset:
         """Read the folders and encode every image that was never encoded before.
@@ -115,7 +115,7 @@ class Dataset:
             config: the run; `config.dataset.path` is set.
             base: encodes images.
             seen: the survey of the data, told already; None makes and tells one.
-            say: shows a line to the user.
+            print_line: shows a line to the user.
             progress: wraps lists that take long, as `rich.progress.track(things, description)` does.
 
         Raises:
@@ -125,7 +125,7 @@ class Dataset:
         if seen is None:
             seen = survey(config, progress=progress)
             for line in seen.report.lines():
-                say(line)
+                print_line(line)
         cache = TensorCache(cache_folder(config))
         pictures = Pictures(KnownFacts(cache_folder(config)), config.dataset.background)
         images = ImageCache(base, cache, pictures, area=config.compat.area_shrinking)

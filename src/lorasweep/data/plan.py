@@ -172,8 +172,8 @@ class Plan:
         draws = self._draws[bucket]
         rows = []
         for position in self._span(bucket, batch):
-            drawn_in, place = divmod(position, len(draws))
-            item, repeat = draws[self._shuffled(drawn_in, bucket)[place]]
+            drawn_in, index = divmod(position, len(draws))
+            item, repeat = draws[self._shuffled(drawn_in, bucket)[index]]
             rows.append(Row(item, repeat, drawn_in))
         return rows
 
@@ -188,7 +188,7 @@ class Plan:
             for batch in range(self._first(bucket, epoch), self._first(bucket, epoch + 1))
         ]
         order = permutation(len(batches), self._seed, "batch order", epoch)
-        return [batches[place] for place in order]
+        return [batches[index] for index in order]
 
     def _counts(self) -> str:
         repeats = {item: count for bucket in self._buckets for item, count in bucket.items()}

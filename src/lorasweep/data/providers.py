@@ -84,10 +84,10 @@ def with_images(
     assert theme is not None
     folder = (home or Path(config.output_root) / ".themes") / f"{theme}-{side}"
     count = provider(theme).images
-    train = _drawn(folder / "train", theme, side, start=0, count=count, progress=progress)
+    train = _draw_into(folder / "train", theme, side, start=0, count=count, progress=progress)
     if dataset.folds is not None:
         return replace(config, dataset=replace(dataset, path=str(train)))
-    heldout = _drawn(folder / "heldout", theme, side, start=count, count=HELDOUT, progress=progress)
+    heldout = _draw_into(folder / "heldout", theme, side, start=count, count=HELDOUT, progress=progress)
     return replace(config, dataset=replace(dataset, path=str(train), validation_path=str(heldout)))
 
 
@@ -133,7 +133,7 @@ def write_pictures(pictures: Iterable[Picture], folder: Path, *, first: int = 1)
         (folder / f"{number:03d}.txt").write_text(picture.caption + "\n", encoding="utf-8")
 
 
-def _drawn(folder: Path, theme: str, side: int, *, start: int, count: int, progress: Progress) -> Path:
+def _draw_into(folder: Path, theme: str, side: int, *, start: int, count: int, progress: Progress) -> Path:
     """Draw part of a theme into `folder` unless it is there; a folder appears whole or not at all."""
     if not folder.exists():
         unfinished = folder.with_name(f".{folder.name}.{os.getpid()}")

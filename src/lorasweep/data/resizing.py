@@ -34,7 +34,7 @@ def prepare_mask(mask: Image.Image, placement: Placement) -> Image.Image:
     """Return a grey mask as it fills its bucket, by filters that never leave the range of its values."""
     if _shrinks(placement):
         return _by_area(mask, placement)
-    return mask.resize(placement.bucket, Image.Resampling.BILINEAR, box=_kept(placement))
+    return mask.resize(placement.bucket, Image.Resampling.BILINEAR, box=_visible(placement))
 
 
 def _shrinks(placement: Placement) -> bool:
@@ -45,12 +45,12 @@ def _shrinks(placement: Placement) -> bool:
 def _by_lanczos(image: Image.Image, placement: Placement) -> Image.Image:
     if placement.original == placement.resized:
         return image.crop((*_corner(placement), *_far_corner(placement)))
-    return image.resize(placement.bucket, Image.Resampling.LANCZOS, box=_kept(placement))
+    return image.resize(placement.bucket, Image.Resampling.LANCZOS, box=_visible(placement))
 
 
 def _by_area(image: Image.Image, placement: Placement) -> Image.Image:
     values: NDArray[np.generic] = np.asarray(image)
-    left, top, right, bottom = _kept(placement)
+    left, top, right, bottom = _visible(placement)
     for axis, start, end, count in ((0, top, bottom, placement.bucket[1]), (1, left, right, placement.bucket[0])):
         values = _means(values, np.linspace(start, end, count + 1), axis)
     return Image.fromarray(np.rint(values).astype(np.uint8))
@@ -75,7 +75,7 @@ def _far_corner(placement: Placement) -> tuple[int, int]:
     return placement.left + placement.bucket[0], placement.top + placement.bucket[1]
 
 
-def _kept(placement: Placement) -> tuple[float, float, float, float]:
+def _visible(placement: Placement) -> tuple[float, float, float, float]:
     """Return the rectangle of the original that the bucket shows: left, top, right, bottom."""
     near, far = (
         [

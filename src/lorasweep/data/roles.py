@@ -50,14 +50,14 @@ def divide(gathered: Gathered, config: Config, likeness: Callable[[Item], Likene
         how = f"{counted(len(heldout), 'other image')} to measure the loss"
     else:
         if rules.folds is not None:
-            chosen, held, alike = _fold(images, config, likeness)
+            chosen, heldout_numbers, alike = _fold(images, config, likeness)
             where = f"fold {rules.fold} of {rules.folds}"
         else:
             digests = [item.sample.facts.digest for item in images]
-            chosen, held = split(digests, rules.holdout, config.evaluation.seed)
+            chosen, heldout_numbers = split(digests, rules.holdout, config.evaluation.seed)
             where = "dataset.holdout"
-        training, heldout = [images[number] for number in chosen], [images[number] for number in held]
-        how = f"{len(held)} of {len(images)} images held out to measure the loss ({where})"
+        training, heldout = [images[number] for number in chosen], [images[number] for number in heldout_numbers]
+        how = f"{len(heldout_numbers)} of {len(images)} images held out to measure the loss ({where})"
     if len(training) < config.training.batch_size:
         raise UserError(_too_few(len(training), len(heldout), config))
     return Roles(training, heldout, how, alike)
@@ -78,9 +78,9 @@ def _fold(
             f"and each fold holds at least one out: set dataset.folds to at most {len(groups)}, or add images"
         )
     digests = [item.sample.facts.digest for item in images]
-    held = deal(groups, digests, folds, config.evaluation.seed)[fold - 1]
-    training = sorted(set(range(len(images))) - set(held))
-    return training, held, [[images[number] for number in group] for group in groups if len(group) > 1]
+    heldout_numbers = deal(groups, digests, folds, config.evaluation.seed)[fold - 1]
+    training = sorted(set(range(len(images))) - set(heldout_numbers))
+    return training, heldout_numbers, [[images[number] for number in group] for group in groups if len(group) > 1]
 
 
 def _too_few(training: int, heldout: int, config: Config) -> str:

@@ -31,11 +31,11 @@ def split(digests: Sequence[str], holdout: float, seed: int) -> tuple[list[int],
         return list(range(len(digests))), []
     queue = sorted(groups.values(), key=lambda group: (seed_for(seed, "holdout", digests[group[0]]), group))
     wanted = min(max(1, int(len(digests) * holdout + 0.5)), len(digests) - 1)
-    held: list[int] = []
+    heldout: list[int] = []
     for group in queue:
-        if len(held) + len(group) <= wanted:
-            held += group
-    if not held:
-        held = min(queue, key=len)
-    chosen = set(held)
+        if len(heldout) + len(group) <= wanted:
+            heldout += group
+    if not heldout:
+        heldout = min(queue, key=len)
+    chosen = set(heldout)
     return [index for index in range(len(digests)) if index not in chosen], sorted(chosen)

@@ -48,7 +48,7 @@ _SCALED = ("dataset.bucket_min", "dataset.bucket_max")
 _LEAST = 64
 """The least of them on a base of 1,024 pixels; what is less would be no whole step on a small base."""
 
-_PLACES = tuple(key.name for key in schema_keys().values() if key.path)
+_PATH_KEYS = tuple(key.name for key in schema_keys().values() if key.path)
 """Where something lay; it need not be on this machine."""
 
 
@@ -157,7 +157,7 @@ def _drop_refused(settings: dict[str, Any], groups: DictConfig) -> list[str]:
 
 
 def _at_fault(problem: Problem, settings: Mapping[str, Any]) -> list[str]:
-    return [key for key in problem.keys if key in settings and key not in _PLACES]
+    return [key for key in problem.keys if key in settings and key not in _PATH_KEYS]
 
 
 @lru_cache

@@ -261,14 +261,14 @@ def _modelspec(config: Config, facts: TrainingFacts) -> dict[str, str]:
     return {f"modelspec.{key}": value for key, value in spec.items() if value}
 
 
-def _kept(config: Config) -> dict[str, Any]:
+def _shareable(config: Config) -> dict[str, Any]:
     return {key: value for key, value in asdict(config).items() if key not in PERMISSIONS}
 
 
 def _own(config: Config, facts: TrainingFacts) -> dict[str, str]:
     return {
         "lorasweep.version": facts.program_version,
-        "lorasweep.config": as_json(without_secrets(_kept(config))),
+        "lorasweep.config": as_json(without_secrets(_shareable(config))),
         "lorasweep.overrides": as_json(
             [given for given in facts.overrides if not SECRET.search(re.split(r"[=:@]", given)[0].strip("+~ "))]
         ),

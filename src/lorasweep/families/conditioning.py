@@ -36,9 +36,9 @@ class Conditioning:
         index = rows if isinstance(rows, Tensor) else torch.tensor(list(rows), dtype=torch.long)
         return Conditioning({name: tensor[sent(index, tensor.device)] for name, tensor in self.tensors.items()})
 
-    def row(self, place: int) -> dict[str, Tensor]:
+    def row(self, index: int) -> dict[str, Tensor]:
         """Return one row by name, without the first dimension: what a cache keeps."""
-        return {name: tensor[place] for name, tensor in self.tensors.items()}
+        return {name: tensor[index] for name, tensor in self.tensors.items()}
 
     @staticmethod
     def of_rows(rows: Sequence[Mapping[str, Tensor]]) -> Conditioning:

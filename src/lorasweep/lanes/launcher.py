@@ -16,7 +16,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from lorasweep.errors import UserError
-from lorasweep.interruption import leave, listening
+from lorasweep.interruption import exit_now, listening
 from lorasweep.lanes.child import App, pack
 from lorasweep.lanes.processes import ProcessLanes
 from lorasweep.lanes.settings import lane_settings, visible_gpus
@@ -88,7 +88,7 @@ def launch(
     many = f"{lanes.capacity} lane{'s' if lanes.capacity > 1 else ''}"
     _log_line(f"Launching {len(batch)} jobs on {many}, whose output goes to {lanes.folder}")
     try:
-        with listening(leave):
+        with listening(exit_now):
             while waiting or len(ended) < len(started):
                 while waiting and len(started) - len(ended) < lanes.capacity:
                     work = waiting.popleft()

@@ -109,9 +109,9 @@ class Batches:
         (another sweeper has taken the numbers between) it would write into another trial's folder.
         """
         overrides = [list(work.overrides) for work in batch]
-        for place, work in enumerate(batch):
-            if work.number != batch[0].number + place:
-                overrides[place].append(f"hydra.sweep.subdir={quoted(self._subdir(work))}")
+        for index, work in enumerate(batch):
+            if work.number != batch[0].number + index:
+                overrides[index].append(f"hydra.sweep.subdir={quoted(self._subdir(work))}")
         return overrides
 
     def _subdir(self, work: Work) -> str:

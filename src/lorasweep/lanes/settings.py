@@ -11,7 +11,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from lorasweep.errors import Problem
-from lorasweep.schema.nodes import held
+from lorasweep.schema.nodes import read_options
 from lorasweep.schema.option import option
 from lorasweep.text.values import written
 
@@ -35,7 +35,7 @@ class LaneSettings:
 
 def lane_settings(config: DictConfig) -> tuple[LaneSettings, list[Problem]]:
     """Return the settings of a config's lanes, and what is wrong with them on this machine."""
-    settings, problems = held(LaneSettings, config.hydra.launcher, PREFIX)
+    settings, problems = read_options(LaneSettings, config.hydra.launcher, PREFIX)
     return settings, [*problems, *_absent_gpus(settings)]
 
 
@@ -74,7 +74,7 @@ def visible_gpus(environment: Mapping[str, str]) -> list[str]:
     if listed is not None:
         devices = [device.strip() for device in listed.split(",")]
         # As CUDA reads it: what follows an invalid entry (-1, empty) is not visible.
-        end = next((place for place, device in enumerate(devices) if device in ("", "-1")), len(devices))
+        end = next((index for index, device in enumerate(devices) if device in ("", "-1")), len(devices))
         return devices[:end]
     try:
         answer = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20, check=True).stdout

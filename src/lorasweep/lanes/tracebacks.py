@@ -12,7 +12,7 @@ from hydra.errors import HydraException
 
 from lorasweep.errors import UserError
 
-_KEPT = "_lorasweep_traceback"
+_ATTRIBUTE = "_lorasweep_traceback"
 """Attribute of an exception: pickling drops its traceback, but keeps what attributes it has."""
 
 
@@ -25,7 +25,7 @@ def tracing(task: Callable[..., Any]) -> Callable[..., Any]:
             return task(*arguments, **named)
         except Exception as error:
             with suppress(AttributeError):  # one with slots
-                setattr(error, _KEPT, formatted(error))
+                setattr(error, _ATTRIBUTE, formatted(error))
             raise
 
     return traced
@@ -38,5 +38,5 @@ def formatted(error: BaseException) -> str | None:
     """
     if isinstance(error, UserError | HydraException | SystemExit) or isinstance(error.__cause__, UserError):
         return None
-    kept: str | None = getattr(error, _KEPT, None)
+    kept: str | None = getattr(error, _ATTRIBUTE, None)
     return kept or "".join(traceback.format_exception(error))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lorasweep.console.lines import say
+from lorasweep.console.lines import echo
 from lorasweep.families.shipped import CLIP_PATH
-from lorasweep.metrics.heldout_loss import HELD_OUT
+from lorasweep.metrics.heldout_loss import HELDOUT
 from lorasweep.metrics.metric import Measured, Measuring, Metric, SampledImage
 from lorasweep.schema import Config
 
@@ -56,7 +56,7 @@ def prepare(config: Config) -> Measuring | None:
         return None
     path = config.evaluation.clip_path or (str(CLIP_PATH) if config.base_model.path is None else None)
     if path is None:
-        say("no CLIP metrics: give a transformers CLIP with evaluation.clip_path=FOLDER_OR_HUB_ID to have them")
+        echo("no CLIP metrics: give a transformers CLIP with evaluation.clip_path=FOLDER_OR_HUB_ID to have them")
         return None
     from lorasweep.metrics.clip import Clip
 
@@ -73,7 +73,7 @@ IMAGE = Metric(
     label="CLIP image similarity",
     meaning="how alike samples with the trigger and held-out images look",
     margin=0.054,
-    needs={**HELD_OUT, **NEEDS},
+    needs={**HELDOUT, **NEEDS},
     prepare=prepare,
 )
 TEXT = Metric(

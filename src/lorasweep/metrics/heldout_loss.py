@@ -10,7 +10,7 @@ from lorasweep.schema import Config
 if TYPE_CHECKING:
     from lorasweep.metrics.heldout import HeldoutLoss
 
-HELD_OUT = {
+HELDOUT = {
     # Themes come with held-out drawings of their own.
     "dataset.holdout=0.1": "dataset.path=null or dataset.validation_path or dataset.folds or dataset.holdout"
 }
@@ -44,7 +44,7 @@ def prepare(config: Config) -> Measuring | None:
     return HeldoutMeasuring() if config.evaluation.heldout_loss else None
 
 
-NEEDS = {**HELD_OUT, "evaluation.heldout_loss=true": "evaluation.heldout_loss"}
+NEEDS = {**HELDOUT, "evaluation.heldout_loss=true": "evaluation.heldout_loss"}
 LOSS = Metric(
     direction="minimize",
     label="held-out loss",

@@ -103,9 +103,9 @@ def write_grid(columns: Sequence[Column], rows: Sequence[str], path: Path, *, ti
 
     top = MARGIN + line_height(head) + 14
     first_cell = top + line * (1 + max(map(len, below))) + 14
-    places = _places(columns, MARGIN + label_width + 16, width)
+    lefts = _lefts(columns, MARGIN + label_width + 16, width)
     bottom = first_cell + len(rows) * (height + GAP) - GAP
-    canvas = Image.new("RGB", (places[-1] + width + MARGIN, bottom + MARGIN), PAPER)
+    canvas = Image.new("RGB", (lefts[-1] + width + MARGIN, bottom + MARGIN), PAPER)
     draw = ImageDraw.Draw(canvas)
     draw.text((MARGIN, MARGIN), shorten(title, head, canvas.width - 2 * MARGIN), font=head, fill=INK)
     if any(below):
@@ -114,7 +114,7 @@ def write_grid(columns: Sequence[Column], rows: Sequence[str], path: Path, *, ti
         lines = wrap(label, face, label_width, max(1, height // line))
         y = first_cell + index * (height + GAP)
         write_lines(draw, lines, (MARGIN, y + (height - len(lines) * line) / 2), face, INK)
-    for column, x, lines in zip(columns, places, below, strict=True):
+    for column, x, lines in zip(columns, lefts, below, strict=True):
         if column.mark:
             draw.rounded_rectangle((x - 4, top - 4, x + width + 3, bottom + 3), radius=7, fill=ACCENT)
         fill = PAPER if column.mark else FAINT
@@ -131,12 +131,12 @@ def write_grid(columns: Sequence[Column], rows: Sequence[str], path: Path, *, ti
     save(canvas, path)
 
 
-def _places(columns: Sequence[Column], left: int, width: int) -> list[int]:
+def _lefts(columns: Sequence[Column], left: int, width: int) -> list[int]:
     """Return where each column begins."""
-    places = [left]
+    lefts = [left]
     for column in columns[:-1]:
-        places.append(places[-1] + width + (APART if column.apart else GAP))
-    return places
+        lefts.append(lefts[-1] + width + (APART if column.apart else GAP))
+    return lefts
 
 
 def _notes(column: Column, face: Font, width: int) -> list[str]:

@@ -37,9 +37,9 @@ class Noised:
     target: Tensor
     timesteps: Tensor
 
-    def take(self, places: Sequence[int]) -> Noised:
+    def take(self, rows: Sequence[int]) -> Noised:
         """Return what these rows of the batch have."""
-        rows = sent(torch.tensor(list(places)), self.noisy.device)
+        rows = sent(torch.tensor(list(rows)), self.noisy.device)
         return Noised(self.noisy[rows], self.target[rows], self.timesteps[rows])
 
 

@@ -130,7 +130,7 @@ class Board:
 
     def __enter__(self) -> Board:
         for line in self._opening():
-            self.say(line)
+            self.print_line(line)
         # isatty, not is_terminal: the latter believes FORCE_COLOR, which build servers set for their log files.
         if self._console.file.isatty() and not self._console.is_dumb_terminal:
             self._live = Live(
@@ -152,7 +152,7 @@ class Board:
             self._live.stop()
             self._live = None
 
-    def say(self, line: str | Text) -> None:
+    def print_line(self, line: str | Text) -> None:
         """Print one line, above the table if there is one; no markup, no wrapping."""
         print_line(line if isinstance(line, Text) else Text(line), self._console)
 
@@ -174,7 +174,7 @@ class Board:
         seconds = seconds_of(trial)
         parts += [duration(seconds)] if seconds is not None else []
         what.append("".join(f", {part}" for part in parts if part))
-        self.say(what.append(f"; {self._progress()}"))
+        self.print_line(what.append(f"; {self._progress()}"))
 
     def __rich__(self) -> RenderableType:
         """Return the live table: a line on the study, the best trial, a row per running trial."""

@@ -169,8 +169,8 @@ def _table(study: optuna.Study, ranked: Sequence[RankedTrial], names: Mapping[st
     repeated, versions = any(row.n > 1 for row in ranked), any(row.version for row in ranked)
     objectives = value_names(study)
 
-    def cells(place: int, row: RankedTrial) -> list[str]:
-        found = [_mark(place, row), str(row.number), row.state, *_values(row, len(objectives))]
+    def cells(rank: int, row: RankedTrial) -> list[str]:
+        found = [_mark(rank, row), str(row.number), row.state, *_values(row, len(objectives))]
         found += [str(row.n or "")] if repeated else []
         found += [parameter(row.params[key]) if key in row.params else "" for key in names]
         found += ["" if row.seconds is None else duration(row.seconds)]
@@ -178,7 +178,7 @@ def _table(study: optuna.Study, ranked: Sequence[RankedTrial], names: Mapping[st
 
     head = ["", "trial", *(["version"] if versions else []), "state", *objectives, *(["n"] if repeated else [])]
     head += [*names.values(), "time"]
-    table = [head, *(cells(place, row) for place, row in enumerate(ranked, 1))]
+    table = [head, *(cells(rank, row) for rank, row in enumerate(ranked, 1))]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     left = {2, 3} if versions else {2}  # words; all else are numbers
     texts = [
@@ -198,10 +198,10 @@ def _table(study: optuna.Study, ranked: Sequence[RankedTrial], names: Mapping[st
 
 def _stacked(ranked: Sequence[RankedTrial], names: Mapping[str, str]) -> list[Text]:
     result: list[Text] = []
-    for place, row in enumerate(ranked, 1):
+    for rank, row in enumerate(ranked, 1):
         values = ", ".join(value for value in _values(row, max(1, len(row.values))) if value)
         values += f" (n {row.n})" if row.n > 1 else ""
-        head = [f"{_mark(place, row):>2}", f"trial {row.number}", row.version or ""]
+        head = [f"{_mark(rank, row):>2}", f"trial {row.number}", row.version or ""]
         result.append(
             Text("  ").join([*map(Text, filter(None, head)), Text(row.state, STATE_COLOURS.get(row.state, ""))])
         )
@@ -211,11 +211,11 @@ def _stacked(ranked: Sequence[RankedTrial], names: Mapping[str, str]) -> list[Te
     return result
 
 
-def _mark(place: int, row: RankedTrial) -> str:
+def _mark(rank: int, row: RankedTrial) -> str:
     """Return the place of a complete trial; `*` on the Pareto front, where there are no places."""
     if row.pareto:
         return "*"
-    return str(place) if len(row.values) == 1 and row.feasible else ""
+    return str(rank) if len(row.values) == 1 and row.feasible else ""
 
 
 def _values(row: RankedTrial, count: int) -> list[str]:

@@ -93,14 +93,14 @@ def remove(found: Surplus) -> bool:
         retention.drop_epochs(record, found.epochs)
         for path in found.state:
             path.unlink(missing_ok=True)
-        for place in paths.places(folder):
-            files.remove_leftovers(place)
+        for subfolder in paths.subfolders(folder):
+            files.remove_leftovers(subfolder)
     return True
 
 
 def _look(version: ledger.RecordedVersion, superseded: bool, rules: Rules) -> Surplus:
     record, folder = version.record, version.folder
-    if lock.is_held(folder):
+    if lock.is_locked(folder):
         return Surplus(version, left="it is being trained")
     trial = record.trial
     if trial and (trial.study, trial.number) not in rules.settled:
@@ -114,7 +114,7 @@ def _look(version: ledger.RecordedVersion, superseded: bool, rules: Rules) -> Su
         epochs=epochs,
         weights=[*(path for path in weights if path.exists()), *retention.nameless(record)],
         state=[] if rules.keep_states else paths.states(folder),
-        leftovers=[path for place in paths.places(folder) for path in files.leftovers(place)],
+        leftovers=[path for subfolder in paths.subfolders(folder) for path in files.leftovers(subfolder)],
     )
 
 

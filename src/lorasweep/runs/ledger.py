@@ -151,7 +151,7 @@ class RecordedVersion:
     def status(self) -> str:
         """How it ended, or that it is running. What a kill or a power cut ended is interrupted, whatever it wrote."""
         status = self.record.status
-        return "interrupted" if status == "running" and not lock.is_held(self.folder) else status
+        return "interrupted" if status == "running" and not lock.is_locked(self.folder) else status
 
 
 def versions(output_root: Path | str, name: str | None = None) -> list[RecordedVersion]:

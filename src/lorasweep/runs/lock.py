@@ -16,7 +16,7 @@ from lorasweep.runs import paths
 TRIES, PAUSE = 10, 0.02  # whoever only looks at a lock holds it for a moment
 
 
-class Held(Exception):
+class Locked(Exception):
     """Another process trains the version; the text is its id."""
 
 
@@ -51,7 +51,7 @@ def standing_still(folder: Path) -> Iterator[None]:
     """Keep every process from training the version in `folder`; one without a lock was never trained.
 
     Raises:
-        Held: a process trains it.
+        Locked: a process trains it.
     """
     path = paths.lock(folder)
     if not path.exists():
@@ -61,7 +61,7 @@ def standing_still(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:
-            raise Held(_holder(stream)) from None
+            raise Locked(_holder(stream)) from None
         yield
 
 
@@ -74,16 +74,16 @@ def check_free(folder: Path) -> None:
     try:
         with standing_still(folder):
             return
-    except Held as holder:
+    except Locked as holder:
         raise _busy(folder, str(holder)) from None
 
 
-def is_held(folder: Path) -> bool:
+def is_locked(folder: Path) -> bool:
     """Return whether a process trains the version in `folder` at this moment."""
     try:
         with standing_still(folder):
             return False
-    except Held:
+    except Locked:
         return True
 
 

@@ -171,6 +171,6 @@ def pictures(folder: Path) -> list[Path]:
     return sorted((folder / "samples").glob("*.png"))
 
 
-def places(folder: Path) -> list[Path]:
+def subfolders(folder: Path) -> list[Path]:
     """Return the folders in which a killed process leaves what it had not finished."""
     return [folder, folder / "state", folder / "samples", folder / ".hydra"]

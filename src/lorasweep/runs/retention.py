@@ -75,7 +75,7 @@ def drop_beaten_states(output_root: Path | str, name: str, study: str) -> None:
     ended = [version for version in trials if version.record.status in ENDED]
     best = min((version for version in ended if version.record.status == "complete"), key=_loss, default=None)
     for version in ended:
-        if version is not best and not lock.is_held(version.folder):
+        if version is not best and not lock.is_locked(version.folder):
             drop_state(version.folder)
 
 

@@ -20,7 +20,7 @@ _NODES: Mapping[Any, Any] = {bool: BooleanNode, int: IntegerNode, float: FloatNo
 T = TypeVar("T")
 
 
-def held(schema: type[T], node: DictConfig, prefix: str, raw: Collection[str] = ()) -> tuple[T, list[Problem]]:
+def read_options(schema: type[T], node: DictConfig, prefix: str, raw: Collection[str] = ()) -> tuple[T, list[Problem]]:
     """Return the options that a node of the config sets, and what is wrong with them.
 
     Args:

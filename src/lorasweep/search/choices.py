@@ -58,8 +58,8 @@ def build(spec: Mapping[str, Any], key: str, kind: type = object) -> Any:
     """
     target = spec.get("_target_")
     if not isinstance(target, str):
-        said = f"{key}={written(dict(spec))}: expected _target_, the dotted name of a class such as {_EXAMPLE}"
-        raise UserError(Problem(said, key), TITLE)
+        message = f"{key}={written(dict(spec))}: expected _target_, the dotted name of a class such as {_EXAMPLE}"
+        raise UserError(Problem(message, key), TITLE)
     found = _located(target, key)
     made = _OURS.get(found, found) if inspect.isclass(found) else found
     if inspect.isclass(made) and not issubclass(made, kind):
@@ -157,8 +157,8 @@ def _located(target: str, key: str) -> Any:
         module = importlib.import_module(module_name) if module_name else None
     except ImportError as error:
         missing = isinstance(error, ModuleNotFoundError) and module_name.startswith(str(error.name))
-        said = f"{target}: there is no module {error.name}" if missing else _missing(target, error)
-        raise UserError(Problem(f"{key}._target_={said}", key), TITLE) from error
+        message = f"{target}: there is no module {error.name}" if missing else _missing(target, error)
+        raise UserError(Problem(f"{key}._target_={message}", key), TITLE) from error
     if module is None or not callable(getattr(module, name, None)):
         near = nearest(name, dir(module)) if module else None
         hint = f"; did you mean {module_name}.{near}?" if near else f"; expected a name such as {_EXAMPLE}"

@@ -26,8 +26,8 @@ from lorasweep.search.budget import INTERRUPTED, RETRY_OF
 from lorasweep.search.constraint import SECONDS, constrain
 from lorasweep.search.identity import TrialIdentity
 from lorasweep.search.lease import LEASE, LeaseKeeper, this_process
+from lorasweep.search.location import with_password
 from lorasweep.search.optuna_internals import storage_of, study_id_of
-from lorasweep.search.place import with_password
 from lorasweep.search.plain import as_number, as_numbers, as_plain
 from lorasweep.search.storage import is_outage, open_storage
 from lorasweep.search.traces import write_trace

@@ -45,7 +45,7 @@ def holder(lease: Mapping[str, Any]) -> str:
     return f"process {lease['pid']} on {str(lease['host']).split()[0]}{job}"
 
 
-def dead(trial: FrozenTrial, lease_s: float, now: float) -> str | None:
+def why_stale(trial: FrozenTrial, lease_s: float, now: float) -> str | None:
     """Return why a running trial is taken for dead, or None while there is hope.
 
     Args:

@@ -23,8 +23,8 @@ from lorasweep.search.constraint import SECONDS, constrain
 from lorasweep.search.identity import TrialIdentity
 from lorasweep.search.job import attached
 from lorasweep.search.lease import LEASE, LeaseKeeper, holder
+from lorasweep.search.location import StudyLocation
 from lorasweep.search.optuna_internals import read_once, storage_of, trial_id_of
-from lorasweep.search.place import StudyLocation
 from lorasweep.search.plain import as_numbers
 from lorasweep.search.report import Observer
 from lorasweep.search.retrying import STOPPED_BY, mark_dead, reap, requeue
@@ -44,7 +44,7 @@ class Search:
 
     Attributes:
         study: opened with its sampler and pruner.
-        place: where it is.
+        location: where it is.
         settings: the sweeper's.
         lanes: where trials run.
         observer: who follows the search.
@@ -57,7 +57,7 @@ class Search:
     """
 
     study: optuna.Study
-    place: StudyLocation
+    location: StudyLocation
     settings: Settings
     lanes: Lanes
     observer: Observer
@@ -83,14 +83,14 @@ class Search:
             KeyboardInterrupt, SystemExit: interrupted; what ran has saved its state and is queued again.
         """
         for line in reap(self.study, self.settings, self._running):
-            self.observer.say(line)
+            self.observer.print_line(line)
         requeue(self.study, self.settings)
         trials = self.study.get_trials(deepcopy=False)
         self._before = frozenset(trial.number for trial in failures(trials))
         self._left = self.budget - len(spent(trials))
         keeper = LeaseKeeper(storage_of(self.study), self.settings.lease_s)
         try:
-            with attached(self.place.redacted_url, self.study):
+            with attached(self.location.redacted_url, self.study):
                 self._loop(keeper)
         except (KeyboardInterrupt, SystemExit, UserError):
             self._interrupt()
@@ -111,7 +111,7 @@ class Search:
                     self._settle(ended, keeper)
             elif others := self._others():
                 if not waits:
-                    self.observer.say(f"waiting for {others}")
+                    self.observer.print_line(f"waiting for {others}")
                 waits = True
                 time.sleep(POLL_S)
             else:
@@ -127,14 +127,14 @@ class Search:
             trial_id = trial_id_of(trial)
             keeper.take(trial_id)
             identity = TrialIdentity(
-                storage=self.place.redacted_url,
+                storage=self.location.redacted_url,
                 study=self.study.study_name,
                 trial_id=trial_id,
                 number=trial.number,
                 pruner=self.settings.pruner if self.prunes else None,
                 lease_s=self.settings.lease_s,
                 constraints=tuple(self.settings.constraints),
-                folder=str(self.place.folder.absolute()),
+                folder=str(self.location.folder.absolute()),
             )
             self._running[trial.number] = trial_id
             hidden = identity.override()
@@ -145,7 +145,7 @@ class Search:
         if time.monotonic() - self._looked > REAP_S:
             self._looked = time.monotonic()
             for line in reap(self.study, self.settings, self._running):
-                self.observer.say(line)
+                self.observer.print_line(line)
 
     def _goes_on(self) -> bool:
         """Return whether new trials may be started."""
@@ -161,13 +161,13 @@ class Search:
         """Start no further trials; those that run finish."""
         if self.stopped is None:
             self.stopped = why
-            self.observer.say(f"no further trials: {why}")
+            self.observer.print_line(f"no further trials: {why}")
 
     def _settle(self, ended: Ended, keeper: LeaseKeeper) -> None:
         trial_id = self._running.pop(ended.number)
         keeper.drop(trial_id)
         if ended.trace is not None:
-            write_trace(self.place.folder, self.study.study_name, ended.number, ended.trace)
+            write_trace(self.location.folder, self.study.study_name, ended.number, ended.trace)
         lost = ended.crashed or ended.outside
         trial = self._end_lost(trial_id, ended) if lost else self._end_returned(trial_id, ended)
         if trial.user_attrs.get(INTERRUPTED):
@@ -246,7 +246,7 @@ class Search:
             f"of {self._left} allows; once the cause is put right, the same command tries them again"
         ]
         for trial in failed[-5:]:
-            trace = trace_path(self.place.folder, self.study.study_name, trial.number)
+            trace = trace_path(self.location.folder, self.study.study_name, trial.number)
             where = f"; traceback in {trace}" if trace.exists() else ""
             lines.append(f"trial {trial.number}: {trial.user_attrs.get('reason', 'no reason known')}{where}")
         return lines

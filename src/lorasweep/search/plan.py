@@ -15,7 +15,7 @@ from lorasweep.lanes import settings as launchers
 from lorasweep.schema.nodes import plain
 from lorasweep.search import choices, enqueue, finals
 from lorasweep.search.constraint import SECONDS, parse_constraint
-from lorasweep.search.place import hydras_own
+from lorasweep.search.location import hydras_own
 from lorasweep.search.settings import PREFIX, Settings, function, hook, read_settings
 from lorasweep.search.space import TITLE, Space, check_space, config_keys, parse_space
 from lorasweep.search.storage import resolved
@@ -72,7 +72,7 @@ def make(context: HydraContext, config: DictConfig, arguments: Sequence[str]) ->
     fewer = launchers.one_at_a_time(config, settings.n_jobs)
     if fewer is not None and "n_jobs" in _given(config):  # a config may have been written for another launcher
         problems.append(Problem(fewer, launchers.N_JOBS))
-    problems += _pruning_in_vain(config, settings)
+    problems += _pruner_without_effect(config, settings)
     first: list[dict[str, Any]] = []
     remarks: list[str] = []
     with _collecting(problems):
@@ -152,7 +152,7 @@ def _given(config: DictConfig) -> list[str]:
     return [key.removeprefix(PREFIX).partition(".")[0] for key in keys if key.startswith(PREFIX)]
 
 
-def _pruning_in_vain(config: DictConfig, settings: Settings) -> Iterator[Problem]:
+def _pruner_without_effect(config: DictConfig, settings: Settings) -> Iterator[Problem]:
     """Yield that a pruner was asked for where nothing can be pruned."""
     if len(settings.direction) == 1 or str((settings.pruner or {}).get("_target_", "NopPruner")).endswith("NopPruner"):
         return

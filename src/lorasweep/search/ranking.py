@@ -122,26 +122,26 @@ def best(ranked: Sequence[RankedTrial]) -> RankedTrial | None:
 
 def remarks(study: optuna.Study, ranked: Sequence[RankedTrial]) -> list[str]:
     """Return what a reader must know to read the order of `ranked` right, a sentence each."""
-    said = []
+    sentences = []
     complete = [row for row in ranked if row.state == "complete"]
     if len(study.directions) > 1 and complete:
-        said.append(
+        sentences.append(
             f"With {len(study.directions)} objectives there is no single best trial. Those marked * are the Pareto "
             "front: no other is better in one objective without being worse in another."
         )
     fit = [row for row in complete if row.feasible]
     if complete and not fit:
-        said.append("No complete trial keeps the constraints.")
+        sentences.append("No complete trial keeps the constraints.")
     top = best(ranked)
     if top is not None and top.n > 1:
         sign = _sign(study.directions[0])
         lucky = [row for row in fit if row.n < top.n and sign * row.values[0] < sign * top.values[0]]
-        said += [
+        sentences += [
             f"{trial_name(row.number, row.version)} reads better ({score(row.values[0])}) but was trained "
             f"{'once' if row.n == 1 else f'{row.n} times'}, the best {top.n} times: that may be luck."
             for row in lucky
         ]
-    return said
+    return sentences
 
 
 def pareto_front(points: Sequence[Sequence[float]], directions: Sequence[StudyDirection]) -> list[bool]:

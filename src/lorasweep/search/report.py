@@ -20,7 +20,7 @@ class Observer(Protocol):
     def finished(self, trial: FrozenTrial) -> None:
         """Take note of a trial that has ended."""
 
-    def say(self, line: str) -> None:
+    def print_line(self, line: str) -> None:
         """Print a line."""
 
 

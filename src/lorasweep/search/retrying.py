@@ -11,13 +11,13 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from lorasweep.search.budget import INTERRUPTED, LOST, ORPHANED, RETRY_OF, deaths, failures, retried
-from lorasweep.search.lease import dead
+from lorasweep.search.lease import why_stale
 from lorasweep.search.optuna_internals import FIXED_PARAMS, storage_of, study_id_of, trial_id_of
 from lorasweep.search.settings import Settings
 
 STOPPED_BY = "stopped_by"
 """Attribute of a study that was stopped because too much had failed: the numbers of what had."""
-KEPT = ("stage", "of", "index", "extra")
+COPIED = ("stage", "of", "index", "extra")
 """What a trial of the finals is there for; its follower is there for the same."""
 
 
@@ -71,7 +71,7 @@ def reap(study: optuna.Study, settings: Settings, mine: Container[int]) -> list[
     """End every running trial whose holder is dead, except those of `mine` (by number); return what was done."""
     done = []
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        reason = None if trial.number in mine else dead(trial, settings.lease_s, time.time())
+        reason = None if trial.number in mine else why_stale(trial, settings.lease_s, time.time())
         if reason is not None:
             done.append(mark_dead(study, trial, f"it stopped: {reason}", settings, lost=ORPHANED))
     return [line for line in done if line]
@@ -108,7 +108,7 @@ def _goes_on(trials: list[FrozenTrial], trial: FrozenTrial, settings: Settings) 
 
 def _follow(study: optuna.Study, trial: FrozenTrial) -> int:
     """Queue a trial that goes on with another one, and return its number."""
-    kept: dict[str, Any] = {key: trial.user_attrs[key] for key in KEPT if key in trial.user_attrs}
+    kept: dict[str, Any] = {key: trial.user_attrs[key] for key in COPIED if key in trial.user_attrs}
     follower = optuna.trial.create_trial(
         state=TrialState.WAITING,
         system_attrs={FIXED_PARAMS: dict(trial.params)},

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from lorasweep.errors import Problem, UserError, one_line
 from lorasweep.schema.keys import keys_of
-from lorasweep.schema.nodes import held
+from lorasweep.schema.nodes import read_options
 from lorasweep.schema.option import option
 from lorasweep.search.constraint import parse_constraint
 from lorasweep.text.values import written
@@ -84,7 +84,7 @@ def read_settings(node: DictConfig, given: Collection[str] = ()) -> tuple[Settin
         given: options that the command line itself sets: one that changes nothing is refused.
     """
     # Interpolations in params are for the trials: `${of_lr:0.5}` is half of the rate that a trial gets.
-    settings, problems = held(Settings, node, PREFIX, raw=("params", "search_space"))
+    settings, problems = read_options(Settings, node, PREFIX, raw=("params", "search_space"))
     wrong = {key for problem in problems for key in problem.keys}
     problems += [problem for problem in _together(settings, given) if not problem.follows_from(wrong)]
     return settings, problems

@@ -16,8 +16,8 @@ from optuna.trial import TrialState
 from lorasweep.errors import UserError
 from lorasweep.search import choices
 from lorasweep.search.budget import spent
-from lorasweep.search.lease import dead
-from lorasweep.search.place import StudyLocation
+from lorasweep.search.lease import why_stale
+from lorasweep.search.location import StudyLocation
 from lorasweep.search.settings import FINALS, Settings
 from lorasweep.search.space import Space
 from lorasweep.search.storage import open_storage
@@ -29,15 +29,15 @@ ENDED = "ended"
 """Attribute of a study that has ended: what was asked of it."""
 
 
-def open_study(settings: Settings, place: StudyLocation, space: Space, storage: BaseStorage) -> optuna.Study:
-    """Open the study of a place, or begin it.
+def open_study(settings: Settings, location: StudyLocation, space: Space, storage: BaseStorage) -> optuna.Study:
+    """Open the study at a location, or begin it.
 
     Raises:
         UserError: a study of that name exists, but with other objectives, other fixed overrides or a space that its
             trials do not fit, so that they would not compare.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    name = place.name
+    name = location.name
     known = _existing(storage, name)
     if known is not None:
         problems = list(_differences(known, settings, space))
@@ -62,7 +62,7 @@ def open_study(settings: Settings, place: StudyLocation, space: Space, storage: 
     study.set_user_attr("space", space.describe())
     study.set_user_attr("fixed", _lasting(space.fixed))
     study.set_user_attr("tie_breakers", settings.tie_breakers)
-    study.set_user_attr("folder", str(place.folder))
+    study.set_user_attr("folder", str(location.folder))
     return study
 
 
@@ -98,7 +98,7 @@ def left_unfinished(url: str, name: str, settings: Settings, space: Space) -> bo
         return False
     trials = study.get_trials(deepcopy=False)
     running = [trial for trial in trials if trial.state is TrialState.RUNNING]
-    if any(dead(trial, settings.lease_s, time.time()) is None for trial in running):
+    if any(why_stale(trial, settings.lease_s, time.time()) is None for trial in running):
         return False
     ended, asked = study.user_attrs.get(ENDED), _asked(settings)
     if ended is None:

@@ -23,18 +23,18 @@ from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
 from lorasweep.errors import UserError, exit_with_message, one_line
-from lorasweep.interruption import leave, listening
+from lorasweep.interruption import exit_now, listening
 from lorasweep.lanes.opening import open_lanes
 from lorasweep.lanes.tracebacks import tracing
 from lorasweep.lanes.work import Lanes
-from lorasweep.search import finals, place, plan, ranking
+from lorasweep.search import finals, location, plan, ranking
 from lorasweep.search import study as studies
 from lorasweep.search.budget import spent, tried
 from lorasweep.search.enqueue import enqueue
 from lorasweep.search.identity import keep_out_of_logs
+from lorasweep.search.location import StudyLocation
 from lorasweep.search.loop import Search
 from lorasweep.search.optuna_internals import storage_of, suggest, trial_id_of
-from lorasweep.search.place import StudyLocation
 from lorasweep.search.plan import SearchPlan
 from lorasweep.search.report import SearchReporter
 from lorasweep.search.retrying import mark_dead, revive
@@ -60,7 +60,7 @@ def sweep(
             (`lorasweep.interruption`) where the search was interrupted: the same command goes on with the study.
     """
     try:
-        with exit_with_message(), listening(leave):
+        with exit_with_message(), listening(exit_now):
             try:
                 return _sweep(context, task, config, list(arguments), report)
             except Exception as error:
@@ -83,12 +83,12 @@ def _sweep(
     def goes_on(url: str, name: str) -> bool:
         return studies.left_unfinished(url, name, settings, space)
 
-    where = place.locate(settings, config, goes_on)
+    where = location.locate(settings, config, goes_on)
     storage = open_storage(where.url)
     study = studies.open_study(settings, where, space, storage)
     OmegaConf.save(config, where.folder / "multirun.yaml")
     keep_out_of_logs()
-    with place.password_in_environment(where):
+    with location.password_in_environment(where):
         launcher = Plugins.instance().instantiate_launcher(context, tracing(task), config)
         lanes = open_lanes(launcher, settings.n_jobs)
         part = SearchContext(asked, where, storage, lanes, report)
@@ -114,14 +114,14 @@ class SearchContext:
 
     Attributes:
         plan: what is to be done.
-        place: where the study is.
+        location: where the study is.
         storage: opened.
         lanes: where trials run.
         report: what the user sees of it.
     """
 
     plan: SearchPlan
-    place: StudyLocation
+    location: StudyLocation
     storage: BaseStorage
     lanes: Lanes
     report: SearchReporter
@@ -168,7 +168,7 @@ class SearchContext:
             *self.space.overrides(trial.params),
             *finals.search_overrides(self.settings),
             *extra,
-            *(place.in_folder(self.plan.config, "finals") if "of" in trial.user_attrs else []),
+            *(location.in_folder(self.plan.config, "finals") if "of" in trial.user_attrs else []),
         ]
 
 
@@ -179,18 +179,26 @@ def _search(part: SearchContext, study: optuna.Study) -> bool:
     remarks = [*plan_.remarks, *enqueue(study, plan_.first, part.space), *([again] if again else [])]
     if len(spent(study.get_trials(deepcopy=False))) >= settings.n_trials:
         remarks.append(f"all {settings.n_trials} trials have ended: give more hydra.sweeper.n_trials to go on")
-    title = f"study {study.study_name} in {part.place.redacted_url}"
+    title = f"study {study.study_name} in {part.location.redacted_url}"
     total = min(settings.n_trials, part.space.size() or settings.n_trials) if _once(study) else settings.n_trials
     with part.report.board(study, total, part.lanes.capacity, title) as board:
         opening = hook(settings, "opening")
         for line in [*(opening(plan_.config) if opening is not None else []), *remarks]:
-            board.say(line)
+            board.print_line(line)
 
         def ask() -> optuna.Trial | None:
             return next_trial(part, search)
 
         search = Search(
-            study, part.place, settings, part.lanes, board, ask, part.overrides, budget=settings.n_trials, prunes=True
+            study,
+            part.location,
+            settings,
+            part.lanes,
+            board,
+            ask,
+            part.overrides,
+            budget=settings.n_trials,
+            prunes=True,
         )
         search.run()
     return not search.timed_out
@@ -247,9 +255,9 @@ def _confirm(part: SearchContext, study: optuna.Study) -> None:
     settings = part.settings
     if settings.repeats == 1 and settings.folds is None:
         return
-    again = studies.open_finals(settings, part.place.name, part.storage)
+    again = studies.open_finals(settings, part.location.name, part.storage)
     again.set_user_attr("tie_breakers", settings.tie_breakers)
-    again.set_user_attr("folder", str(part.place.folder))
+    again.set_user_attr("folder", str(part.location.folder))
     if settings.folds is None:
         seed = int(config_value(part.plan.config, settings.seed_key or "") or 0)
         _run_extras(part, study, again, finals.repeats(_ranking(study, None), settings, seed), "repeats")
@@ -274,9 +282,17 @@ def _run_extras(
     title = f"{what} of study {study.study_name}"
     with part.report.board(again, total, part.lanes.capacity, title) as board:
         if remark:
-            board.say(remark)
+            board.print_line(remark)
         Search(
-            again, part.place, part.settings, part.lanes, board, next_extra, part.overrides, budget=total, prunes=False
+            again,
+            part.location,
+            part.settings,
+            part.lanes,
+            board,
+            next_extra,
+            part.overrides,
+            budget=total,
+            prunes=False,
         ).run()
 
 
@@ -287,9 +303,9 @@ def _ranking(study: optuna.Study, again: optuna.Study | None) -> list[int]:
 
 def _review(part: SearchContext, study: optuna.Study) -> float | None:
     """Show and write what came of it all, and let the app add its own."""
-    rows = ranking.rows(study, studies.load_finals(part.place.name, part.storage))
+    rows = ranking.rows(study, studies.load_finals(part.location.name, part.storage))
     best = ranking.best(rows)
-    part.report.results(study, rows, part.place.folder, plots=part.settings.plots)
+    part.report.results(study, rows, part.location.folder, plots=part.settings.plots)
     closing = hook(part.settings, "closing")
     if closing is not None:
         for line in closing(part.plan.config, study, rows, best):

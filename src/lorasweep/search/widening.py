@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from lorasweep.errors import UserError
 from lorasweep.search.distributions import as_stored, contains, in_words
-from lorasweep.search.lease import dead, holder
+from lorasweep.search.lease import holder, why_stale
 from lorasweep.search.optuna_internals import FIXED_PARAMS
 from lorasweep.search.settings import SPARE
 from lorasweep.text.grammar import element
@@ -116,7 +116,7 @@ def _misfits(key: str, new: BaseDistribution, trials: list[FrozenTrial]) -> Iter
 
 def _at_work(trials: list[FrozenTrial], lease_s: float) -> Iterator[str]:
     for trial in trials:
-        if trial.state is TrialState.RUNNING and dead(trial, lease_s, time.time()) is None:
+        if trial.state is TrialState.RUNNING and why_stale(trial, lease_s, time.time()) is None:
             lease = trial.user_attrs.get("lease")
             who = f" by {holder(lease)}" if lease else ""
             yield f"trial {trial.number} is being run{who}: its space can change when nothing runs"

@@ -37,13 +37,13 @@ def documented(config: Config | DictConfig, space: Space) -> tuple[list[dict[str
     """
     ours = config.copy() if isinstance(config, DictConfig) else OmegaConf.structured(config)
     given = OmegaConf.select(ours, "hydra.overrides.hydra") or []
-    places = [text for text in given if text.startswith("hydra.searchpath=")]  # of recipes of one's own
+    search_path = [text for text in given if text.startswith("hydra.searchpath=")]  # of recipes of one's own
     with open_dict(ours):
         ours.pop("hydra", None)
     slug = str(ours.recipe).partition("/")[0]
     with nullcontext() if GlobalHydra.instance().is_initialized() else composing():
-        names = _versions(slug, places)
-        versions = {name: _composed(name, places) for name in names}
+        names = _versions(slug, search_path)
+        versions = {name: _composed(name, search_path) for name in names}
     if not versions:
         return [], [f"lora={slug} has no documented versions to begin with"]
     keys = [key.name for key in schema_keys().values() if key.resume != "which"]
@@ -64,16 +64,16 @@ def documented(config: Config | DictConfig, space: Space) -> tuple[list[dict[str
     return list(found.values()), remarks
 
 
-def _versions(slug: str, places: Sequence[str]) -> list[str]:
+def _versions(slug: str, search_path: Sequence[str]) -> list[str]:
     """Return `food/v1`, `food/v2`, ... as far as there are configs, by their numbers."""
-    options = repository(places).get_group_options(f"lora/{slug}", ObjectType.CONFIG)
+    options = repository(search_path).get_group_options(f"lora/{slug}", ObjectType.CONFIG)
     numbered = sorted((int(match[1]), option) for option in options if (match := re.fullmatch(r"v(\d+)", option)))
     return [f"{slug}/{option}" for _, option in numbered]
 
 
-def _composed(name: str, places: Sequence[str]) -> tuple[DictConfig, Mapping[str, str]]:
+def _composed(name: str, search_path: Sequence[str]) -> tuple[DictConfig, Mapping[str, str]]:
     """Return a version's config and the choice of each group."""
-    config = hydra.compose("config", [*places, f"lora={name}"], return_hydra_config=True)
+    config = hydra.compose("config", [*search_path, f"lora={name}"], return_hydra_config=True)
     choices = dict(config.hydra.runtime.choices)
     with open_dict(config):
         del config["hydra"]  # large, and copied with every try

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lorasweep.search.ranking import RankedTrial
 
 
-SHOWN = 5  # trials that are named as good as the best
+MAX_NAMED = 5  # trials that are named as good as the best
 
 
 def next_steps(study: optuna.Study, rows: Sequence[RankedTrial]) -> dict[str, str]:
@@ -60,10 +60,10 @@ def as_good(study: optuna.Study, rows: Sequence[RankedTrial]) -> str:
     if not equals:
         return ""
     names = [row.version or f"trial {row.number}" for row in equals]
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
     single = f"{MARGINS}; hydra.sweeper.repeats=3 trains the best again to tell them apart"
     noise = single if best.n == 1 else f"within twice the standard error of means of {best.n} trainings"
-    return f"{', '.join(names[:SHOWN])}{more}: {noise}"
+    return f"{', '.join(names[:MAX_NAMED])}{more}: {noise}"
 
 
 def _near(name: str, row: RankedTrial, best: RankedTrial) -> bool:

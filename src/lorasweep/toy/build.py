@@ -125,10 +125,10 @@ def train(part: str, recipe: Recipe, options: argparse.Namespace, workers: int) 
 def figures(part: str, out: Path) -> dict[str, Any]:
     """Return what the finished part can do on held-out drawings."""
     from lorasweep.toy import measure
-    from lorasweep.toy.humanoids import HELD_OUT, draw_humanoids
+    from lorasweep.toy.humanoids import FIRST_HELDOUT, draw_humanoids
 
     if part in ("vae", "decoder"):
-        error = measure.reconstruct(draw_humanoids(256, start=HELD_OUT), out / "base")[1]
+        error = measure.reconstruct(draw_humanoids(256, start=FIRST_HELDOUT), out / "base")[1]
         return {"held_out_error": round(error, 4)}
     if part == "clip":
         return {"held_out_accuracy": _rounded(measure.clip_figures(500, out / "clip"))}

@@ -10,7 +10,7 @@ from lorasweep.toy.figure import (
     POSES,
     RADIUS,
     Pose,
-    held_at,
+    holding_hand,
     paint_accessory,
     paint_body,
     paint_face,
@@ -59,7 +59,7 @@ def paint_animal(canvas: Canvas, attributes: dict[str, str]) -> None:
         _snout(canvas, kind, color)
         _face(canvas, attributes["expression"], 0.0)
         _nose(canvas, kind)
-    paint_accessory(canvas, attributes["accessory"], held_at(pose, "average"))
+    paint_accessory(canvas, attributes["accessory"], holding_hand(pose, "average"))
 
 
 def _tail(canvas: Canvas, kind: str, fur: Paint) -> None:
@@ -120,7 +120,7 @@ def paint_food(canvas: Canvas, attributes: dict[str, str]) -> None:
     with canvas.zoomed(HEAD, HEAD_SIZE):
         _HEADS[attributes["kind"]](canvas)
         _face(canvas, attributes["expression"], 0.02 if attributes["kind"] != "ice cream" else 0.05)
-    paint_accessory(canvas, attributes["accessory"], held_at(pose, "average"))
+    paint_accessory(canvas, attributes["accessory"], holding_hand(pose, "average"))
 
 
 def _burger(canvas: Canvas) -> None:
@@ -192,7 +192,7 @@ def paint_fuzzybear(canvas: Canvas, attributes: dict[str, str]) -> None:
         _face(canvas, attributes["expression"], 0.0)
         canvas.ellipse(HX, HY + 0.035, 0.04, 0.028, Paint(INK, outline=False))
     canvas.limb([(-0.18, 0.56), (0.18, 0.56)], 0.075, Paint(COLORS[attributes["outfit"]]))
-    paint_accessory(canvas, attributes["accessory"], held_at(pose, "chubby"))
+    paint_accessory(canvas, attributes["accessory"], holding_hand(pose, "chubby"))
 
 
 def paint_robot(canvas: Canvas, attributes: dict[str, str]) -> None:
@@ -216,7 +216,7 @@ def paint_robot(canvas: Canvas, attributes: dict[str, str]) -> None:
             canvas.glow([(side * 0.06, HY - 0.03)], 0.04, lighter(lamp, 0.1))
         for x in (-0.06, -0.02, 0.02, 0.06):
             canvas.line([(x, HY + 0.06), (x, HY + 0.1)], 0.018, (44, 48, 58))
-    paint_accessory(canvas, attributes["accessory"], held_at(pose, "average"))
+    paint_accessory(canvas, attributes["accessory"], holding_hand(pose, "average"))
 
 
 def paint_warrior(canvas: Canvas, attributes: dict[str, str]) -> None:
@@ -238,7 +238,7 @@ def paint_warrior(canvas: Canvas, attributes: dict[str, str]) -> None:
                            Paint((60, 48, 44)))  # fmt: skip
     with canvas.zoomed(HEAD, HEAD_SIZE):
         _warrior_head(canvas, kind, cloth, skin)
-    x, y = held_at(pose, "average")
+    x, y = holding_hand(pose, "average")
     canvas.limb([(x, y + 0.03), (x - 0.01, y - 0.05)], 0.05, Paint((150, 154, 164)))
     canvas.glow([(x - 0.015, y - 0.08), (x - 0.07, max(0.04, y - 0.45))], 0.045, COLORS[attributes["outfit"]])
 

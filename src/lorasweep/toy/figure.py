@@ -82,7 +82,7 @@ def paint_body(canvas: Canvas, pose: Pose, skin: Paint, outfit: Paint, garment: 
         canvas.ellipse(*hand, 0.058, 0.058, skin)
 
 
-def held_at(pose: Pose, build: str) -> Point:
+def holding_hand(pose: Pose, build: str) -> Point:
     """Return where the hand is that holds things."""
     x, y = pose.left[1]
     return x - TRUNK * 0.8 * (LEAN[build] - 1), y

@@ -1,7 +1,7 @@
 """The base's world: humanoids, each a function of (seed, index).
 
-Indices below 24,000 are the training set of the shipped base; those from `HELD_OUT` on are never trained on. No theme
-(`lorasweep.toy.themes`) is among them.
+Indices below 24,000 are the training set of the shipped base; those from `FIRST_HELDOUT` on are never trained on. No
+theme (`lorasweep.toy.themes`) is among them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from lorasweep.toy.figure import (
     HEAD_SIZE,
     POSES,
     WEAR,
-    held_at,
+    holding_hand,
     paint_accessory,
     paint_body,
     paint_cape,
@@ -42,7 +42,7 @@ from lorasweep.toy.headgear import (
 )
 from lorasweep.toy.palette import COLORS, METALS, luminance, shade
 
-HELD_OUT = 1_000_000
+FIRST_HELDOUT = 1_000_000
 """Where the held-out humanoids begin."""
 
 
@@ -123,14 +123,14 @@ def paint_humanoid(canvas: Canvas, who: Humanoid) -> None:
             paint_sunglasses(canvas)
         paint_hair(canvas, who.hair, who.hair_color)
         paint_headgear(canvas, who.headgear, who.hat_color)
-    paint_accessory(canvas, who.accessory, held_at(pose, who.build))
+    paint_accessory(canvas, who.accessory, holding_hand(pose, who.build))
 
 
 def draw_humanoid(index: int, *, size: tuple[int, int] = (64, 64), seed: int = 0) -> Drawing:
     """Draw the humanoid with this number.
 
     Args:
-        index: 0 or more; see `HELD_OUT`.
+        index: 0 or more; see `FIRST_HELDOUT`.
         size: (width, height) in pixels, each at least 8; a wide picture shows more to the sides.
         seed: another seed is another world of the same kind.
     """

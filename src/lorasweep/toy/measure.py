@@ -10,7 +10,7 @@ from diffusers import AutoencoderKL
 from lorasweep.families.shipped import BASE_PATH, CLIP_PATH
 from lorasweep.toy.attributes import caption_of
 from lorasweep.toy.drawing import Drawing
-from lorasweep.toy.humanoids import HELD_OUT, draw_humanoids
+from lorasweep.toy.humanoids import FIRST_HELDOUT, draw_humanoids
 from lorasweep.toy.judge import judge, overall
 from lorasweep.toy.pictures import as_array, as_images, as_tensor
 from lorasweep.toy.sampling import GUIDANCE, STEPS, load_pipeline, sample
@@ -34,7 +34,7 @@ def reconstruct(drawings: list[Drawing], base: Path = BASE_PATH) -> tuple[list[D
 
 def clip_figures(count: int, clip: Path = CLIP_PATH) -> dict[str, float]:
     """Return the toy CLIP's share of right answers on `count` held-out drawings, by attribute, and `overall`."""
-    drawings = draw_humanoids(count, start=HELD_OUT)
+    drawings = draw_humanoids(count, start=FIRST_HELDOUT)
     shares = judge([d.image for d in drawings], [d.attributes for d in drawings], clip)
     return {**shares, "overall": overall(shares)}
 
@@ -46,7 +46,7 @@ def base_figures(count: int, base: Path = BASE_PATH, clip: Path = CLIP_PATH, *, 
     The prompts are the complete captions of `count` held-out humanoids; the toy CLIP is the judge, so its own
     mistakes count against the base.
     """
-    wanted = [d.attributes for d in draw_humanoids(count, start=HELD_OUT + 5000)]
+    wanted = [d.attributes for d in draw_humanoids(count, start=FIRST_HELDOUT + 5000)]
     images = sample([caption_of(w) for w in wanted], seed=seed, steps=steps, guidance=guidance,
                     pipeline=load_pipeline(base))  # fmt: skip
     shares = judge(images, wanted, clip)

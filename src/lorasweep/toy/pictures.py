@@ -19,7 +19,7 @@ def as_array(images: Sequence[Image.Image]) -> Pixels:
     return np.stack([np.asarray(image.convert("RGB"), dtype=np.uint8) for image in images])
 
 
-def drawn(cache: Path, name: str, count: int, draw: Callable[[int], Image.Image]) -> Pixels:
+def draw_cached(cache: Path, name: str, count: int, draw: Callable[[int], Image.Image]) -> Pixels:
     """Return pictures 0 to `count` - 1 of `draw`, from `cache/name.npy` where they were drawn before."""
     path = cache / f"{name}.npy"
     if path.exists():

@@ -24,7 +24,7 @@ from lorasweep.toy.captions import tokenizer_texts
 from lorasweep.toy.fitting import Fitting, fit
 from lorasweep.toy.humanoids import draw_humanoid, humanoid
 from lorasweep.toy.models import write_half
-from lorasweep.toy.pictures import Pixels, as_array, as_images, as_tensor, drawn
+from lorasweep.toy.pictures import Pixels, as_array, as_images, as_tensor, draw_cached
 from lorasweep.toy.tokenizer import load_tokenizer, write_tokenizer
 
 MEAN, STD = 0.5, 0.28
@@ -55,11 +55,11 @@ def new_clip(vocabulary: int) -> CLIPModel:
     # One embedding answers twelve questions at once, so each answer moves the cosine little: hence the large scale.
     config = CLIPConfig(text_config=text, vision_config=vision, projection_dim=96, logit_scale_init_value=4.0)
     model = CLIPModel(config)
-    aware_of_place(model)
+    add_positions(model)
     return model
 
 
-def aware_of_place(model: CLIPModel) -> None:
+def add_positions(model: CLIPModel) -> None:
     """Make an untrained image tower notice where things are, in place.
 
     CLIP's own start is right for large models and long training: places weigh almost nothing against contents and
@@ -112,7 +112,7 @@ def _augmented(pixels: Tensor, draws: torch.Generator) -> Tensor:
     return (pixels * gain + grain * torch.randn(pixels.shape, generator=draws)).clamp(0, 1)
 
 
-def drawn_by_vae(vae: Path, cache: Path, pixels: Pixels) -> Pixels:
+def through_vae(vae: Path, cache: Path, pixels: Pixels) -> Pixels:
     """Return `pixels` as the VAE in the folder `vae` gives them back, kept in `cache`."""
     model = AutoencoderKL.from_pretrained(vae, local_files_only=True).float().eval()
 
@@ -148,8 +148,8 @@ def train_clip(out: Path, cache: Path, *, seed: int, steps: int, batch: int = 64
     if start is not None:
         model.clip.load_state_dict(load_file(start / "model.safetensors"))
     clip = model.clip
-    pixels = drawn(cache, "humanoids", humanoids, lambda i: draw_humanoid(i, seed=seed).image)
-    softened = pixels if vae is None else drawn_by_vae(vae, cache, pixels[:SOFTENED])
+    pixels = draw_cached(cache, "humanoids", humanoids, lambda i: draw_humanoid(i, seed=seed).image)
+    softened = pixels if vae is None else through_vae(vae, cache, pixels[:SOFTENED])
     records = [asdict(humanoid(i, seed)) for i in range(humanoids)]
     answers = {a: torch.tensor([choices.index(r[a]) for r in records]) for a, choices in CHOICES.items()}
     asked = tokenizer([q for a in CHOICES for q in questions(a)], padding=True, return_tensors="pt")

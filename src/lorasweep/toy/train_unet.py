@@ -23,7 +23,7 @@ from lorasweep.randomness import random_for
 from lorasweep.runs import ledger, paths
 from lorasweep.runs.record import Record
 from lorasweep.toy.captions import tokenizer_texts
-from lorasweep.toy.humanoids import HELD_OUT, draw_humanoid
+from lorasweep.toy.humanoids import FIRST_HELDOUT, draw_humanoid
 from lorasweep.toy.models import ToyDenoiser, write_denoiser
 from lorasweep.toy.tokenizer import load_tokenizer, write_tokenizer
 
@@ -33,7 +33,7 @@ WEIGHTS = "diffusion_pytorch_model.safetensors"
 HUMANOIDS = 24_000
 """Humanoids that the base is trained on."""
 
-HELD_OUT_IMAGES = 32
+HELDOUT_IMAGES = 32
 """Humanoids that its loss is measured on."""
 
 SIZES = ((48, 80), (80, 48), (56, 72), (72, 56))
@@ -71,7 +71,7 @@ def train_unet(base: Path, cache: Path, *, seed: int, steps: int, batch: int = 1
         begin(begun, base / "vae", seed, start)
     images, heldout = cache / f"humanoids-{seed}-{humanoids}", cache / f"humanoids-{seed}-heldout"
     draw_humanoids_into(images, range(humanoids), seed)
-    draw_humanoids_into(heldout, range(HELD_OUT, HELD_OUT + HELD_OUT_IMAGES), seed)
+    draw_humanoids_into(heldout, range(FIRST_HELDOUT, FIRST_HELDOUT + HELDOUT_IMAGES), seed)
     settings = [
         "lora=humanoid", "network=full", f"output_root={outputs}", f"seed={seed}",
         f"base_model.path={begun}", f"dataset.path={images}", f"dataset.validation_path={heldout}",

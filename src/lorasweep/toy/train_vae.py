@@ -17,7 +17,7 @@ from lorasweep.toy.everything import draw_anything
 from lorasweep.toy.fitting import Fitting, fit
 from lorasweep.toy.humanoids import draw_humanoid
 from lorasweep.toy.models import write_half
-from lorasweep.toy.pictures import Pixels, as_tensor, drawn
+from lorasweep.toy.pictures import Pixels, as_tensor, draw_cached
 
 KL_WEIGHT = 1e-6
 EDGE_WEIGHT = 0.15
@@ -56,10 +56,10 @@ def vae_pictures(cache: Path, seed: int, humanoids: int) -> list[Pixels]:
     """Return what the VAE is trained on: humanoids at 64, small parts of large ones, and anything at all."""
     anything = humanoids // 2
     return [
-        drawn(cache, "humanoids", humanoids, lambda i: draw_humanoid(i, seed=seed).image),
-        drawn(cache, "close", anything // 2, lambda i: _close_up(i, seed)),
-        drawn(cache, "anything", anything, lambda i: draw_anything(i, seed=seed)),
-        drawn(cache, "photographs", anything // 4, lambda i: _photograph(i, seed)),
+        draw_cached(cache, "humanoids", humanoids, lambda i: draw_humanoid(i, seed=seed).image),
+        draw_cached(cache, "close", anything // 2, lambda i: _close_up(i, seed)),
+        draw_cached(cache, "anything", anything, lambda i: draw_anything(i, seed=seed)),
+        draw_cached(cache, "photographs", anything // 4, lambda i: _photograph(i, seed)),
     ]
 
 

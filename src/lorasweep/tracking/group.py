@@ -17,14 +17,14 @@ class Trackers:
 
     Args:
         rows: metrics.jsonl; an OSError of it (a full disk) stops the version.
-        others: display name -> tracker; one that raises is reported through `say` and dropped.
-        say: tells the user one line.
+        others: display name -> tracker; one that raises is reported through `print_line` and dropped.
+        print_line: tells the user one line.
     """
 
-    def __init__(self, rows: JsonLines, others: Mapping[str, Tracker], say: PrintLine) -> None:
+    def __init__(self, rows: JsonLines, others: Mapping[str, Tracker], print_line: PrintLine) -> None:
         self._rows = rows
         self._others = dict(others)
-        self._say = say
+        self._print_line = print_line
         self._finished = False
 
     def metrics(self, values: Mapping[str, float], step: int) -> None:
@@ -80,7 +80,7 @@ class Trackers:
                 call(tracker)
             except Exception as error:
                 del self._others[name]
-                self._say(f"{name} stopped logging, the training goes on: {first_line(error)}")
+                self._print_line(f"{name} stopped logging, the training goes on: {first_line(error)}")
 
 
 def open_trackers(tracked: Tracked) -> Trackers:
@@ -103,20 +103,20 @@ def open_trackers(tracked: Tracked) -> Trackers:
         try:
             tracker = kind.open(tracked)
         except Exception as error:
-            tracked.say(f"{kind.title} is off, the training goes on without it: {first_line(error)}")
+            tracked.print_line(f"{kind.title} is off, the training goes on without it: {first_line(error)}")
         else:
             if tracker is not None:
                 others[kind.title] = tracker
-    return Trackers(rows, others, tracked.say)
+    return Trackers(rows, others, tracked.print_line)
 
 
-def mark_best(folder: Path, others: Sequence[str] = (), *, say: PrintLine = lambda line: None) -> None:
+def mark_best(folder: Path, others: Sequence[str] = (), *, print_line: PrintLine = lambda line: None) -> None:
     """Let every tracker that knows a best version of a study take it to be this one.
 
     Args:
         folder: the version folder of the best version, which has ended.
         others: `tracker.others` of the study's config.
-        say: tells the user one line.
+        print_line: tells the user one line.
     """
     for kind in kinds(others).values():
-        kind.mark_best(folder, say)
+        kind.mark_best(folder, print_line)

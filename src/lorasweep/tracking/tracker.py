@@ -52,7 +52,7 @@ class Tracked:
         config: its resolved config.
         folder: the version folder; it exists, and all that a tracker writes lies in it.
         version: its number.
-        say: tells the user one line.
+        print_line: tells the user one line.
         resumed_step: the step that training continues from (-1: it starts again); None for a new version.
         job_type: train, trial or evaluate.
         trial: {"study", "number"} and, where known, "params" of a search; None outside of one.
@@ -61,13 +61,13 @@ class Tracked:
     config: Config
     folder: Path
     version: int
-    say: PrintLine
+    print_line: PrintLine
     resumed_step: int | None
     job_type: str = "train"
     trial: Mapping[str, Any] | None = None
 
 
-def nothing_to_mark(folder: Path, say: PrintLine) -> None:
+def nothing_to_mark(folder: Path, print_line: PrintLine) -> None:
     """Do nothing: the tracker knows no best version."""
 
 

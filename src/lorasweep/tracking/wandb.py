@@ -46,7 +46,7 @@ class Wandb:
         run: the run, online or offline.
         name: name of the artifact that the weights belong to.
         sync: the command that uploads what is on disk.
-        say: tells the user one line.
+        print_line: tells the user one line.
         in_study: tag the run with how it ended whatever that is; else only with an end that is not `complete`.
         earlier: folders of the parts that earlier processes logged.
     """
@@ -56,7 +56,7 @@ class Wandb:
         run: wandb.Run,
         name: str,
         sync: str,
-        say: PrintLine,
+        print_line: PrintLine,
         *,
         in_study: bool = False,
         earlier: Sequence[Path] = (),
@@ -64,7 +64,7 @@ class Wandb:
         self._run = run
         self._name = name
         self._sync = sync
-        self._say = say
+        self._print_line = print_line
         self._in_study = in_study
         self._earlier = earlier
         # W&B's own step counts log() calls; ours is the optimizer step, so a resumed run draws over itself.
@@ -130,7 +130,7 @@ class Wandb:
         try:
             self._run.finish(exit_code=1 if status == "failed" else 0)
         except TimeoutError:
-            self._say(f"W&B: the upload is not finished. Upload the rest with: {self._sync}")
+            self._print_line(f"W&B: the upload is not finished. Upload the rest with: {self._sync}")
 
 
 def open_wandb(tracked: Tracked, init_timeout: float = INIT_TIMEOUT) -> Wandb | None:
@@ -147,7 +147,7 @@ def open_wandb(tracked: Tracked, init_timeout: float = INIT_TIMEOUT) -> Wandb | 
     Returns:
         The tracker, or None where the environment says `WANDB_MODE=disabled` and the config does not disagree.
     """
-    config, folder, say, trial = tracked.config, tracked.folder, tracked.say, tracked.trial
+    config, folder, print_line, trial = tracked.config, tracked.folder, tracked.print_line, tracked.trial
     job_type, resumed = tracked.job_type, tracked.resumed_step is not None
     import wandb
 
@@ -201,14 +201,16 @@ def open_wandb(tracked: Tracked, init_timeout: float = INIT_TIMEOUT) -> Wandb | 
         run = init("offline", offline_id)
     sync = _sync_command(folder / "wandb", run_id, offline=reason is not None)
     if reason is None:
-        say(f"W&B: {run.url}")
+        print_line(f"W&B: {run.url}")
     else:
         part = shell_quoted(os.path.relpath(Path(run.dir).parent))
-        say(f"W&B logs offline ({reason}). Read it at any time with: wandb leet {part}. Upload it later with: {sync}")
-    return Wandb(run, slug(config.name), sync, say, in_study=trial is not None, earlier=earlier)
+        print_line(
+            f"W&B logs offline ({reason}). Read it at any time with: wandb leet {part}. Upload it later with: {sync}"
+        )
+    return Wandb(run, slug(config.name), sync, print_line, in_study=trial is not None, earlier=earlier)
 
 
-def mark_best(folder: Path, say: PrintLine) -> None:
+def mark_best(folder: Path, print_line: PrintLine) -> None:
     """Give the alias `best` to the weights of the best version of a study: its run is resumed for that.
 
     W&B knows the same file again by its content, so this moves the alias (and `latest`, which W&B gives to whatever
@@ -217,7 +219,7 @@ def mark_best(folder: Path, say: PrintLine) -> None:
 
     Args:
         folder: the version folder of the best version, which has ended.
-        say: tells the user one line: where W&B logs to, or why it did not.
+        print_line: tells the user one line: where W&B logs to, or why it did not.
     """
     try:
         record = Record.read(folder)
@@ -230,7 +232,7 @@ def mark_best(folder: Path, say: PrintLine) -> None:
         logged = (folder / "wandb" / f"{job_type}.id").exists() and config.tracker.wandb.mode != "disabled"
         if not logged or not weights.exists():
             return
-        tracker = open_wandb(Tracked(config, folder, record.version, say, 0, job_type, trial))
+        tracker = open_wandb(Tracked(config, folder, record.version, print_line, 0, job_type, trial))
         if tracker is None:
             return
         metrics = record.metrics.selected or {}
@@ -238,7 +240,7 @@ def mark_best(folder: Path, say: PrintLine) -> None:
         tracker.weights(weights, aliases, {"epoch": record.selected_epoch, **metrics})
         tracker.finish(record.status, metrics)
     except Exception as error:  # a finished study is not lost for an alias
-        say(f"W&B: {folder.name} cannot be marked as the best ({_first_line(error)})")
+        print_line(f"W&B: {folder.name} cannot be marked as the best ({_first_line(error)})")
 
 
 def _run_id(path: Path, resumed: bool) -> str:

@@ -38,7 +38,7 @@ def train(members: Sequence[Member], processes: Processes, interruption: Interru
 def begin(member: Member, processes: Processes) -> None:
     """Put every process where the first one stands; measure the base and sample it."""
     version, session = member.version, member.session
-    number, folder, step = processes.broadcast(session.place if session is not None else (0, None, 0))
+    number, folder, step = processes.broadcast(session.position if session is not None else (0, None, 0))
     with processes.together():
         if session is None:
             version.join(number, folder, step)

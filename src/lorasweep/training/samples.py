@@ -21,7 +21,7 @@ from lorasweep.schema.measures import METRICS
 BATCH = 4  # images denoised side by side: enough to keep a GPU busy, few enough for 12 GB at 1024 px
 _BARE: WeakKeyDictionary[Sampler, dict[Hashable, list[Image.Image]]] = WeakKeyDictionary()
 """What bases sampled with no adapter, by all that decides it: a search's next trial need not draw it again."""
-SHOWN = 2  # training images that the picture of before and after shows; the grid has one in each row
+SHOWN_BEFORE_AND_AFTER = 2  # training images that the picture of before and after shows; the grid has one in each row
 
 
 class Samples:

@@ -74,7 +74,7 @@ class Session:
         return self.record.folder
 
     @property
-    def place(self) -> tuple[int, Path | None, int]:
+    def position(self) -> tuple[int, Path | None, int]:
         """Where it stands: its number, its folder, the steps taken."""
         return self.record.version, self.folder, self.version.step
 

@@ -91,7 +91,7 @@ def test_the_loss_is_the_distance_from_the_bare_base_in_rows_with_the_trigger() 
 @contextmanager
 def version_of(config: Config, base: SDXL) -> Iterator[Version]:
     config = with_images(config)
-    dataset = Dataset.build(config, base, say=lambda line: None)
+    dataset = Dataset.build(config, base, print_line=lambda line: None)
     texts = TextCache(base, dataset.cache, config.dataset.max_tokens)
     version = Version(config, 6, base, dataset, texts, open_accelerator(config.training))
     try:
@@ -168,4 +168,4 @@ def test_class_captions_are_known_before_training(short_config: Config, toy_base
 def test_captions_without_the_trigger_are_refused(short_config: Config, toy_base: SDXL) -> None:
     short_config.loss.preservation_class, short_config.dataset.trigger = "humanoid", "zorblax"
     with pytest.raises(UserError, match="preservation_class=humanoid changes nothing: no caption has the trigger"):
-        Dataset.build(with_images(short_config), toy_base, say=lambda line: None)
+        Dataset.build(with_images(short_config), toy_base, print_line=lambda line: None)

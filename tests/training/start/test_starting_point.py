@@ -121,7 +121,7 @@ def test_what_no_adapter_has_is_named_and_left_out(
     config: Config, toy_base: SDXL, tensors: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
-    monkeypatch.setattr(starting_point, "say", said.append)
+    monkeypatch.setattr(starting_point, "echo", said.append)
     more = {"lora_te2_text_projection.alpha": torch.ones(()), "bundle_emb.bear.clip_l": torch.zeros(1, 8)}
     assert config.network.start_from is not None
     save_file(tensors | more, config.network.start_from)

@@ -19,7 +19,7 @@ from lorasweep.schema import CompatConfig, schema_keys, slug
 LONGEST_NAME = 80  # it begins the names of files
 
 # Settings that mean the same here and there: our key, and how to read their text. "None" leaves our default.
-KEPT = ("seed", "training.max_grad_norm", "training.gradient_checkpointing")
+SAME_NAME = ("seed", "training.max_grad_norm", "training.gradient_checkpointing")
 SAME: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "ss_mixed_precision": ("training.mixed_precision", str),
     "ss_validate_every_n_epochs": ("evaluation.every_epochs", whole),
@@ -37,7 +37,7 @@ def settings_of(stem: str, metadata: Mapping[str, str], layers: FileLayers) -> A
     texts, notes = as_one_dataset(metadata)
     about = About(texts, notes=notes)
     _read_name(about, stem)
-    for name in KEPT:
+    for name in SAME_NAME:
         if (value := about.stated(schema_keys()[name])) is not None:
             about.settings[name] = value
     for theirs, (ours, read) in SAME.items():

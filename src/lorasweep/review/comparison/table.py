@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from lorasweep.console.lines import say, terminal
+from lorasweep.console.lines import echo, terminal
 from lorasweep.review.comparison.groups import Comparison, Entry, order
 from lorasweep.schema.measures import DECIMALS, MARGINS
 from lorasweep.text.durations import duration
@@ -35,13 +35,13 @@ def show(comparisons: Sequence[Comparison], *, sort: str = "number", console: Co
     width = console.width if console.file.isatty() else ENDLESS
     for index, comparison in enumerate(comparisons):
         if index:
-            say(console=console)
+            echo(console=console)
         for line in lines(comparison, order(comparison, sort), width):
-            say(line, console=console)
+            echo(line, console=console)
     standings = {standing for comparison in comparisons for standing in comparison.standing.values()}
     if "best" in standings:
         same = f"; = as good: {MARGINS}" if "same" in standings else ""
-        say(Text(f"* best{same}", "dim"), console=console)
+        echo(Text(f"* best{same}", "dim"), console=console)
 
 
 def lines(comparison: Comparison, entries: Sequence[Entry], width: int) -> list[Text]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from lorasweep.console.lines import Progress, say
+from lorasweep.console.lines import Progress, echo
 from lorasweep.pictures import curves
 from lorasweep.runs import paths
 from lorasweep.runs.record import Record
@@ -91,7 +91,7 @@ class Reporter:
             warning = self.spill.look(torch.cuda.memory_reserved(), values["time/seconds_per_step"])
             if warning:
                 cures = self.advice.cures("train")
-                say("\n  ".join([warning, *(f"{what}: {command}" for what, command in cures.items())]))
+                echo("\n  ".join([warning, *(f"{what}: {command}" for what, command in cures.items())]))
 
     def log_images(self, epoch: int, step: int) -> None:
         """Show the trackers the samples of an epoch.

@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from lorasweep import files
-from lorasweep.console.lines import say
+from lorasweep.console.lines import echo
 from lorasweep.errors import UserError
 from lorasweep.optim.schedule import factor
 from lorasweep.runs import paths
@@ -39,8 +39,8 @@ class Start:
 def continue_in_place(prepared: Prepared, resumed: Resumption, record: Record) -> Start:
     """Put a version where its last state was saved, and drop from its record what came after."""
     version, folder, measures = prepared.version, record.folder, resumed.differences.measures
-    for place in paths.places(folder):
-        files.remove_leftovers(place)
+    for subfolder in paths.subfolders(folder):
+        files.remove_leftovers(subfolder)
     start = Start(version.state.load(folder), measures)
     origin = record.continued_from
     if version.step == 0 and origin:  # stopped while it was copied
@@ -58,7 +58,7 @@ def continue_in_place(prepared: Prepared, resumed: Resumption, record: Record) -
     record.write()
     files.write_atomic(paths.config(folder), OmegaConf.to_yaml(OmegaConf.create(dict(config))))
     prepared.stopwatch.continue_from(record.seconds)
-    say(f"resumed after step {version.step} of {version.plan.total_steps}")
+    echo(f"resumed after step {version.step} of {version.plan.total_steps}")
     return start
 
 
@@ -73,30 +73,30 @@ def begin_from(prepared: Prepared, earlier: Path, record: Record) -> Start:
         with reading(earlier, prepared.subject, longer=resumed is not None) as found:
             take_over(found, record, version.plan.epoch_ends)
             prepared.stopwatch.continue_from(found.record.seconds)
-            say(f"continues {found.record.folder.name} after step {found.step}")
+            echo(f"continues {found.record.folder.name} after step {found.step}")
     except Unfit as reason:
         if resumed is not None and not resumed.in_place:
             raise UserError(f"{earlier.name} cannot be continued: {reason}") from None
         record.continued_from = None
         record.write()
-        say(f"{earlier.name} cannot be continued ({reason}): starting from step 0")
+        echo(f"{earlier.name} cannot be continued ({reason}): starting from step 0")
         version.start()
         return Start()
     start = Start(version.state.load(record.folder), found.differences.measures)
     version.started_from = record.started_from
     if resumed is not None and not resumed.in_place:
-        _say_stretched(version, resumed)
+        _explain_stretching(version, resumed)
     return start
 
 
-def _say_stretched(version: Version, resumed: Resumption) -> None:
+def _explain_stretching(version: Version, resumed: Resumption) -> None:
     """Say what another length of the training does to the learning rate, if anything."""
     scheduler, step, total = version.config.scheduler, version.step, version.plan.total_steps
-    say(f"{resumed.folder.name} stays as it is; this is a new version, from step {step} to {total}")
+    echo(f"{resumed.folder.name} stays as it is; this is a new version, from step {step} to {total}")
     then, now = (factor(scheduler, steps, step) for steps in (resumed.planned, total))
     if not math.isclose(then, now, rel_tol=1e-6):
         last, peak = factor(scheduler, resumed.planned, step - 1), version.config.optimizer.lr
-        say(
+        echo(
             f"the schedule ({scheduler.name}) is stretched from {resumed.planned} to {total} steps: the last step was "
             f"taken at {last:.1%} of the learning rate, {last * peak:.2g}, the next is at {now:.1%}, {now * peak:.2g}"
         )

@@ -68,7 +68,7 @@ def reading(folder: Path, subject: Subject, *, longer: bool = False) -> Iterator
         try:
             stack.enter_context(lock.standing_still(folder))
             last = state.latest(folder)
-        except lock.Held as holder:
+        except lock.Locked as holder:
             raise Unfit(f"it is still being trained, by process {holder}") from None
         except UserError as error:
             raise Unfit("; ".join(error.problems)) from None

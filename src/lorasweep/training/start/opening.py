@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from lorasweep.console.lines import Progress, keep, open_log, say
+from lorasweep.console.lines import Progress, echo, keep, open_log
 from lorasweep.families.device import describe, gpu_memory
 from lorasweep.runs import lock, paths
 from lorasweep.runs.record import Record, now
@@ -77,20 +77,20 @@ def _surround(prepared: Prepared, record: Record, start: Start, resources: ExitS
     """
     job, version = prepared.job, prepared.version
     config, number, folder = version.config, version.number, record.folder
-    say(f"{config.name} v{number}: {folder}")
-    say(f"device: {describe(version.accelerator, config.training.device)}")
-    say(version.plan.explain())
+    echo(f"{config.name} v{number}: {folder}")
+    echo(f"device: {describe(version.accelerator, config.training.device)}")
+    echo(version.plan.explain())
     available = gpu_memory(version.accelerator.device)
     if available is not None:
-        say(forecast(config, version.base, available))
-    say(prepared.disk)
+        echo(forecast(config, version.base, available))
+    echo(prepared.disk)
     evaluator = Evaluator(config, version, folder, prepared.measuring, prepared.stopwatch)
     advice = Advice(config, version.base, record)
     tracked = Tracked(
         config,
         folder,
         number,
-        say,
+        echo,
         # Resumed without a state, even step 0 is logged again.
         resumed_step=(version.step or -1) if config.resume else None,
         job_type="trial" if job.trial else "train",

@@ -61,7 +61,7 @@ def resumption(config: Config, subject: Subject, dataset: Dataset) -> Resumption
     if not found.longer:
         ledger.check_unfinished(record, config.output_root)
     if found.others:
-        raise _another_training(config, record, found)
+        raise _different_settings(config, record, found)
     planned = dataset.plan_for(_lengths(config.training, record))
     same_course = not found.longer or dataset.plan.trains_as(planned)
     if same_course:
@@ -101,7 +101,7 @@ def _length(config: Config) -> list[str]:
     return [f"training.epochs={config.training.epochs}" if steps is None else f"training.max_steps={steps}"]
 
 
-def _another_training(config: Config, record: Record, found: Differences) -> UserError:
+def _different_settings(config: Config, record: Record, found: Differences) -> UserError:
     name, number, length = record.name, record.version, _length(config) if found.longer else []
     again = commands.resume(name, record.recipe, number, config.output_root, *length)
     anew = commands.train(commands.changed(record.overrides, length))

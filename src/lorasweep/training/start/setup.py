@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lorasweep.console.lines import say, tracked
+from lorasweep.console.lines import echo, tracked
 from lorasweep.data.dataset import Dataset
 from lorasweep.data.providers import with_images
 from lorasweep.data.survey import Survey
@@ -101,7 +101,7 @@ def _fit(earlier: Path, subject: Subject) -> Path | None:
         with reading(earlier, subject):
             return earlier
     except Unfit as reason:
-        say(f"{earlier.name} cannot be continued ({reason}): starting from step 0")
+        echo(f"{earlier.name} cannot be continued ({reason}): starting from step 0")
         return None
 
 
@@ -126,7 +126,7 @@ def read_data(config: Config, base: Base, seen: Survey | None = None) -> tuple[D
     """
     offload = config.training.offload_idle
     base.offloader.offload(base.family.encoders if offload else ())  # while images are encoded
-    dataset = Dataset.build(with_images(config, progress=tracked), base, seen, say=say, progress=tracked)
+    dataset = Dataset.build(with_images(config, progress=tracked), base, seen, print_line=echo, progress=tracked)
     padded = config.compat.pad_captions
     text_cache = TextCache(base, dataset.cache, config.dataset.max_tokens, padded=padded)
     base.offloader.offload(base.family.image_parts if offload else ())  # while captions are

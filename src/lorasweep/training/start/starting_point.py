@@ -12,7 +12,7 @@ from torch import Tensor
 from lorasweep import files
 from lorasweep.adapters.adapter import Adapter
 from lorasweep.adapters.targets import target_pattern
-from lorasweep.console.lines import say
+from lorasweep.console.lines import echo
 from lorasweep.errors import UserError
 from lorasweep.export.importing import adapter_state
 from lorasweep.export.layers import peft_settings, read_layers
@@ -64,10 +64,10 @@ def begin_from(adapter: Adapter, network: NetworkConfig, naming: Naming) -> str 
     _same_sizes(path, state, own)
     adapter.load(new | state)
     if unused:
-        say(f"{len(unused)} tensors of {path.name} are of layers that no adapter has here: {unused[0]} is not used")
+        echo(f"{len(unused)} tensors of {path.name} are of layers that no adapter has here: {unused[0]} is not used")
     if new:
         layers = sorted({_layer(name) for name in new})
-        say(f"{len(layers)} layers that {path.name} lacks start anew, such as {layers[0]}")
+        echo(f"{len(layers)} layers that {path.name} lacks start anew, such as {layers[0]}")
     return files.sha256_of(path)
 
 

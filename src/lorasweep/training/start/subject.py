@@ -82,7 +82,7 @@ class Differences:
 
 def differences(before: Subject, now: Subject) -> Differences:
     """Return how a training differs from the one before."""
-    old, new = _leaves(before.config), _leaves(now.config)
+    old, new = _dotted(before.config), _dotted(now.config)
 
     def changed(kind: OnResume) -> list[str]:
         keys = [key for key in schema_keys().values() if key.resume == kind]
@@ -111,8 +111,8 @@ def _data(before: Subject, now: Subject) -> list[str]:
     return []
 
 
-def _leaves(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def _dotted(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     leaves: dict[str, Any] = {}
     for key, value in config.items():
-        leaves |= _leaves(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+        leaves |= _dotted(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
     return leaves

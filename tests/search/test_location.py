@@ -15,8 +15,8 @@ import yaml
 from omegaconf import OmegaConf
 from optuna.trial import TrialState
 
-from lorasweep.search import place
-from lorasweep.search.place import password_in_environment, with_password
+from lorasweep.search import location
+from lorasweep.search.location import password_in_environment, with_password
 from lorasweep.search.storage import open_storage
 
 X = "x=interval(0.0,1.0)"
@@ -106,10 +106,10 @@ def test_a_folder_that_was_moved_is_still_the_studys(search: Any, tmp_path: Path
 
 def test_what_was_kept_before_folders_were_marked_goes_on_and_is_safe(search: Any) -> None:
     search(X, "hydra.sweeper.n_trials=1")
-    (search.folder / place.MARK).unlink()
+    (search.folder / location.MARK).unlink()
     search(X, "hydra.sweeper.n_trials=2")
     assert sorted(jobs(search.folder)) == ["0", "1"]
-    (search.folder / place.MARK).unlink()
+    (search.folder / location.MARK).unlink()
     search(X, "hydra.sweeper.n_trials=1", "n=5", "hydra.sweeper.study_name=other")
     assert sorted(jobs(search.folder)) == ["0", "1", "other/0"]
     shutil.rmtree(search.folder)
@@ -216,16 +216,16 @@ def test_a_password_is_in_no_file(search: Any, database: str, tmp_path: Path, ca
     assert SECRET not in out + err and "me:***@host" in out
     with lorasweep.search.trial() as trial:
         assert trial is None  # and nothing is left in the environment
-    assert place.PASSWORD not in place.os.environ
+    assert location.PASSWORD not in location.os.environ
 
 
 def test_a_job_finds_the_password_in_its_environment_or_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     url = "postgresql://me:secret@host/studies"
-    where = place.StudyLocation("bear", url, Path())
+    where = location.StudyLocation("bear", url, Path())
     assert where.redacted_url == "postgresql://me:***@host/studies"
     with password_in_environment(where):
         assert with_password(where.redacted_url) == url
-    with pytest.raises(place.UserError, match=r"~/\.pgpass or PGPASSWORD"):
+    with pytest.raises(location.UserError, match=r"~/\.pgpass or PGPASSWORD"):
         with_password(where.redacted_url)
     bare = "postgresql://me@host/studies"
     assert with_password(bare) == bare  # the advice, followed

@@ -52,7 +52,7 @@ class StudyLocation:
 
 
 def locate(settings: Settings, config: DictConfig, goes_on: Callable[[str, str], bool]) -> StudyLocation:
-    """Return the place of a study, its folders made and marked as its own; `config` then has them too.
+    """Return the location of a study, its folders made and marked as its own; `config` then has them too.
 
     Where the sweep's folder follows the clock, as Hydra's own does, the newest earlier one in which the same study was
     left unfinished is taken again.
@@ -103,13 +103,13 @@ def in_folder(config: DictConfig, name: str) -> list[str]:
 
 
 @contextmanager
-def password_in_environment(place: StudyLocation) -> Iterator[None]:
+def password_in_environment(location: StudyLocation) -> Iterator[None]:
     """While entered, processes that are started here can open the study's storage, password and all."""
-    if place.url == place.redacted_url:
+    if location.url == location.redacted_url:
         yield
         return
     before = os.environ.get(PASSWORD)
-    os.environ[PASSWORD] = place.url
+    os.environ[PASSWORD] = location.url
     try:
         yield
     finally:
