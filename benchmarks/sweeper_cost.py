@@ -93,8 +93,8 @@ def cost(url: str, trials: int) -> list[float]:
         study = studies.open_study(settings, location, SPACE, storage)
         plan = SearchPlan(settings, SPACE, OmegaConf.create(), [], [])
         context = SearchContext(plan, location, storage, lane, TerminalReporter())
-        search = Search(study, location, settings, lane, Silent(), lambda: next_trial(context, search), context.overrides,
-                        budget=trials, prunes=True)  # fmt: skip
+        search = Search(study, location, settings, lane, Silent(), lambda: next_trial(context, search),
+                        context.overrides, budget=trials, prunes=True)  # fmt: skip
         started = time.perf_counter()
         search.run()
     moments = [started, *lane.times]
