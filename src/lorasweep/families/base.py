@@ -236,6 +236,11 @@ class Denoiser(Protocol):
 class Sampler(Protocol):
     """Draws images, with diffusers' pipeline where there is one."""
 
+    @property
+    def sample_key(self) -> list[str]:
+        """What a sample depends on beside the weights and what is asked for, such as the sampler's name."""
+        ...
+
     def latent_shape(self, width: int, height: int) -> tuple[int, int, int]:
         """Return (C, h, w) of the latents of an image of that size in pixels."""
         ...

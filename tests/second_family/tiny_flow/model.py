@@ -83,6 +83,10 @@ class TinyFlow:
         )
         return found
 
+    @property
+    def sample_key(self) -> list[str]:
+        return ["flow euler"]
+
     def latent_shape(self, width: int, height: int) -> tuple[int, int, int]:
         return 3, height, width
 

@@ -183,6 +183,13 @@ class SDXL:
         """Return the UNet's transformer blocks."""
         return [block for block in self.unet.modules() if type(block).__name__ in self.unet._repeated_blocks]
 
+    @property
+    def sample_key(self) -> list[str]:
+        """The sampler, what the UNet predicts, and the noise schedule's end."""
+        config = self.scheduler.config
+        terminal = ["zero terminal SNR"] if config.rescale_betas_zero_snr else []
+        return ["euler", config.prediction_type, *terminal]
+
     def latent_shape(self, width: int, height: int) -> tuple[int, int, int]:
         """Return (4, h, w), the latents' shape of an image of that size in pixels."""
         channels: int = self.vae.config.latent_channels
