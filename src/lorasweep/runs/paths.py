@@ -31,6 +31,11 @@ def log(folder: Path) -> Path:
     return folder / "train.log"
 
 
+def notes(folder: Path) -> Path:
+    """Return the path of what somebody noted about the version; nothing here writes it."""
+    return folder / "notes.txt"
+
+
 def manifest(folder: Path) -> Path:
     """Return the path of the list of the images that are trained on."""
     return folder / "data.json"
