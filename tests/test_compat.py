@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from lorasweep.compose.composition import CONF, load
-from lorasweep.data.plan import total_steps
 from lorasweep.errors import UserError
 from lorasweep.schema import CompatConfig, Config
+
+from .data.steps import steps_of
 
 pytestmark = pytest.mark.usefixtures("composed_configs", "elsewhere")
 
@@ -88,7 +89,7 @@ def test_the_recipes_steps_under_both_rules() -> None:
         repeats, training = config.dataset.repeats, config.training
         assert repeats is not None
         plan = (images[recipe.partition("/")[0]], repeats, training.batch_size, training.epochs)
-        ours, theirs = total_steps(*plan), total_steps(*plan, round_each_epoch=True)
+        ours, theirs = steps_of(*plan), steps_of(*plan, round_each_epoch=True)
         if ours != theirs:
             differing[recipe] = (ours, theirs)
     assert differing == {"food/v2": (4050, 4060), "food/v3": (4050, 4060)}

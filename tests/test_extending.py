@@ -120,7 +120,7 @@ def test_an_own_tracker_hears_of_everything(installed: None, tmp_path: Path) -> 
     folder = tmp_path / "outputs" / "fuzzybear" / "v6"
     lines = (folder / "notes.txt").read_text().splitlines()
     assert "FuzzyBear_v6.safetensors" in lines and lines[-1] == "complete" and len(lines) > 3
-    mark_best(folder, ["notes"])
+    mark_best(folder, ["notes"], print)
     assert (folder / "notes.txt").read_text() == "the best"
 
 

@@ -8,9 +8,10 @@ import time
 from lorasweep.app import help
 from lorasweep.app.reference import markdown
 from lorasweep.compose.composition import CONF
-from lorasweep.data.plan import total_steps
 from lorasweep.schema import schema_keys
 from lorasweep.schema.kohya import INSTEAD
+
+from .data.steps import steps_of
 
 ROOT = CONF.parent
 
@@ -83,7 +84,7 @@ def test_the_page_on_kohya_counts_steps_as_the_program_does():
     for _, _, how, steps, _ in rows:
         counts = [tuple(map(int, count)) for count in re.findall(r"(\d+) x (\d+) x (\d+) / (\d)", how)]
         told = [int(number.replace(",", "")) for number in steps.split(", ")]
-        computed = [total_steps(images, repeats, batch, epochs) for images, repeats, epochs, batch in counts]
+        computed = [steps_of(images, repeats, batch, epochs) for images, repeats, epochs, batch in counts]
         assert list(dict.fromkeys(computed)) == told
 
 

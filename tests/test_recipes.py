@@ -4,10 +4,11 @@ import pytest
 
 from lorasweep.app import help
 from lorasweep.compose.composition import CONF, load
-from lorasweep.data.plan import total_steps
 from lorasweep.data.providers import provider
 from lorasweep.families.shipped import BASE_PATH
 from lorasweep.schema import Config
+
+from .data.steps import steps_of
 
 pytestmark = pytest.mark.usefixtures("composed_configs", "elsewhere")
 
@@ -78,7 +79,7 @@ def test_a_recipe_is_what_the_seeds_document(recipe):
     assert (config.optimizer.lr, config.optimizer.text_encoder_lr) == (lr, text_encoder_lr)
     assert (config.training.batch_size, config.training.epochs) == (batch, epochs)
     assert config.dataset.repeats == repeats
-    assert total_steps(IMAGES[theme], repeats, batch, epochs) == steps
+    assert steps_of(IMAGES[theme], repeats, batch, epochs) == steps
     assert config.dataset.bucket_max == (1024 if theme == "starwars" else 2048)
     assert [("{trigger}" in prompt) for prompt in config.sampling.prompts] == [True, True, False]
     assert what_all_share(config) == SHARED
@@ -153,7 +154,7 @@ def test_the_demo_is_300_steps_in_5_epochs():
     config = load(["preset=demo"])
     data, training = config.dataset, config.training
     assert data.repeats is not None and training.max_steps == 300 and training.epochs == 5
-    assert total_steps(IMAGES["fuzzybear"], data.repeats, training.batch_size, training.epochs) == 300
+    assert steps_of(IMAGES["fuzzybear"], data.repeats, training.batch_size, training.epochs) == 300
 
 
 @pytest.mark.parametrize("preset", help.choices(CONF)["preset"])

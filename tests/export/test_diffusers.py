@@ -11,10 +11,11 @@ from torch.nn import Module
 
 from lorasweep.adapters.adapter import build_adapter
 from lorasweep.adapters.lora import LoraAdapter
-from lorasweep.export.weights import export_tensors, import_tensors, write_weights
+from lorasweep.export.weights import export_tensors, write_weights
 from lorasweep.schema import NetworkConfig
 
 from ..adapters.tiny_sdxl import randomise, text_output, tiny_base, unet_output
+from .reading import state_in
 
 ALL = ("unet", "text_encoder", "text_encoder_2")
 NETWORK = NetworkConfig(rank=4, alpha=1.5, convolutions=True)
@@ -46,7 +47,7 @@ def test_diffusers_computes_what_the_trained_adapter_computes(tmp_path: Path, ra
     trained = outputs(base.modules)
     tensors = export_tensors(adapter.state(), network, base.naming)
     write_weights(tmp_path / "Bear_v6.safetensors", tensors, {"ss_network_dim": "4"})
-    adapter.load(import_tensors(tensors, network, base.naming))
+    adapter.load(state_in(tensors, network, base.naming))
     rounded = outputs(base.modules)
 
     pipeline_of(fresh).load_lora_weights(tmp_path, weight_name="Bear_v6.safetensors")

@@ -16,11 +16,12 @@ from lorasweep.compose.overrides import parsed
 from lorasweep.errors import UserError
 from lorasweep.export.importing import adapter_state
 from lorasweep.export.layers import read_layers
-from lorasweep.export.weights import export_tensors, import_tensors, read_weights
+from lorasweep.export.weights import export_tensors, read_weights
 from lorasweep.families.sdxl.naming import SDXLNaming
 from lorasweep.schema import NetworkConfig
 
 from ..adapters.tiny_sdxl import SDXL_BLOCKS, randomise, tiny_base
+from .reading import state_in
 
 NAMING = SDXLNaming.of(SDXL_BLOCKS)
 FILES: dict[str, dict[str, Any]] = {
@@ -45,7 +46,7 @@ def file_of(base: SimpleNamespace, network: NetworkConfig) -> tuple[dict[str, Te
     randomise(adapter)
     tensors = export_tensors(adapter.state(), network, NAMING)
     adapter.remove()
-    return tensors, import_tensors(tensors, network, NAMING)
+    return tensors, state_in(tensors, network, NAMING)
 
 
 def cured(network: NetworkConfig, message: str) -> NetworkConfig:
@@ -96,7 +97,7 @@ def test_too_many_sizes_are_told(base: SimpleNamespace) -> None:
     for number, name in enumerate(sorted(name for name in tensors if name.endswith(".alpha"))):
         tensors[name] = torch.tensor(1.0 + number)
     with pytest.raises(UserError, match=r"too many for network\.ranks; resize it to one rank with sd-scripts"):
-        import_tensors(tensors, NetworkConfig(rank=2, alpha=3), NAMING)
+        state_in(tensors, NetworkConfig(rank=2, alpha=3), NAMING)
 
 
 @pytest.mark.parametrize(

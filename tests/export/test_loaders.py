@@ -16,11 +16,12 @@ from torch import Tensor
 
 from lorasweep.adapters.adapter import build_adapter
 from lorasweep.errors import UserError
-from lorasweep.export.weights import export_tensors, import_tensors, read_weights, write_weights
+from lorasweep.export.weights import export_tensors, read_weights, write_weights
 from lorasweep.families.sdxl.names import UNetLayout, module_path
 from lorasweep.schema import NetworkConfig
 
 from ..adapters.tiny_sdxl import SDXL_BLOCKS, randomise, tiny_base
+from .reading import state_in
 
 COMPONENTS = ("unet", "text_encoder")
 LAYERS = {"attention": False, "feed_forward": True, "projections": False, "convolutions": True}
@@ -107,7 +108,7 @@ def modules_of(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
 def test_a_loader_computes_what_was_trained(base: SimpleNamespace, kind: str) -> None:
     adapter, network = trained(base, kind)
     tensors = export_tensors(adapter.state(), network, base.naming)
-    adapter.load(import_tensors(tensors, network, base.naming))  # as fp16 rounded them
+    adapter.load(state_in(tensors, network, base.naming))  # as fp16 rounded them
     shapes = set()
     for name, module in modules_of(tensors).items():
         component, _, path = module_path(name, UNetLayout.of(SDXL_BLOCKS)).partition(".")
@@ -130,7 +131,7 @@ def test_a_loader_computes_what_was_trained(base: SimpleNamespace, kind: str) ->
 def test_a_file_gives_the_adapter_back(base: SimpleNamespace, tmp_path: Path, kind: str) -> None:
     adapter, network = trained(base, kind)
     write_weights(tmp_path / "a.safetensors", export_tensors(adapter.state(), network, base.naming), {})
-    state = import_tensors(read_weights(tmp_path / "a.safetensors")[0], network, base.naming)
+    state = state_in(read_weights(tmp_path / "a.safetensors")[0], network, base.naming)
     was = adapter.state()
     assert state.keys() == was.keys()
     for name, tensor in state.items():
@@ -177,7 +178,7 @@ def test_a_file_of_another_kind_is_refused(
     adapter, network = trained(base, kind)
     tensors = export_tensors(adapter.state(), network, base.naming)
     with pytest.raises(UserError, match=complaint):
-        import_tensors(tensors, NetworkConfig(**{"rank": 2, "alpha": 3} | settings), base.naming)
+        state_in(tensors, NetworkConfig(**{"rank": 2, "alpha": 3} | settings), base.naming)
 
 
 def test_half_a_module_is_refused(base: SimpleNamespace) -> None:
@@ -188,7 +189,7 @@ def test_half_a_module_is_refused(base: SimpleNamespace) -> None:
         name = next(name for name in tensors if name.endswith(f".{factor}"))
         module = name.partition(".")[0]
         with pytest.raises(UserError, match=f"{module} lacks {factor}"):
-            import_tensors({k: t for k, t in tensors.items() if k != name}, network, base.naming)
+            state_in({k: t for k, t in tensors.items() if k != name}, network, base.naming)
 
 
 def test_randomise_reaches_every_factor(base: SimpleNamespace) -> None:

@@ -65,8 +65,8 @@ def images(count: int, shapes=((4, 8, 8),)):
     return [picture(torch.zeros(shapes[i % len(shapes)]), "x" * (i + 1), i) for i in range(count)]
 
 
-def heldout(base, pictures, seed=0, batch_rows=16, **config) -> HeldoutLoss:
-    return HeldoutLoss(base, pictures, EvaluationConfig(**config), seed, batch_rows)
+def heldout(base, pictures, seed=0, **config) -> HeldoutLoss:
+    return HeldoutLoss(base, pictures, EvaluationConfig(**config), seed)
 
 
 def measured(base: Recorder, measurement: HeldoutLoss, error) -> dict[str, float]:
@@ -145,11 +145,12 @@ def test_every_row_has_its_own_noise():
     assert (noise - torch.eye(12)).abs().max() < 0.3
 
 
-def test_batches_change_nothing():
+def test_batches_change_nothing(monkeypatch):
     one, many = Recorder(), Recorder()
     pictures = images(5, ((4, 8, 8), (4, 4, 12)))
-    small = heldout(one, pictures, batch_rows=1, timesteps=6).measure_base(one.predict, one.embed)
-    large = heldout(many, pictures, batch_rows=16, timesteps=6).measure_base(many.predict, many.embed)
+    large = heldout(many, pictures, timesteps=6).measure_base(many.predict, many.embed)
+    monkeypatch.setattr("lorasweep.metrics.heldout.BATCH_ROWS", 1)
+    small = heldout(one, pictures, timesteps=6).measure_base(one.predict, one.embed)
     assert small == pytest.approx(large, rel=1e-5)
     assert len(one.batches) == 30
     # 3 images of one shape and 2 of the other, x 6 timesteps: 18 = 16 + 2 rows and 12 rows

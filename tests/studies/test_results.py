@@ -141,7 +141,7 @@ def test_a_forecast_keeps_no_search_from_starting(search: DictConfig, monkeypatc
 def test_the_way_to_go_on_with_the_best_is_offered_where_its_state_is_there(
     state: bool, search: DictConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lorasweep.tracking.group.mark_best", lambda folder, others: None)
+    monkeypatch.setattr("lorasweep.tracking.group.mark_best", lambda folder, others, print_line: None)
     folder = tmp_path / "fuzzybear" / "v6"
     values = {"name": "FuzzyBear", "version": 6, "recipe": "fuzzybear", "overrides": [], "epochs": []}
     training = {"training": {"epochs": 4, "max_steps": None}}

@@ -14,7 +14,6 @@ from safetensors.torch import load_file
 
 from lorasweep.checks import check
 from lorasweep.errors import UserError
-from lorasweep.export.weights import import_tensors
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.schema import Config
 from lorasweep.tracking.group import Trackers
@@ -25,6 +24,8 @@ from lorasweep.training.member import Member
 from lorasweep.training.objectives.denoising import Denoising
 from lorasweep.training.start import setup
 from lorasweep.training.version import Version
+
+from ..export.reading import state_in
 
 
 class Killed(BaseException):
@@ -163,7 +164,7 @@ def test_schedule_free_saves_its_average(short_config: Config, toy_base: SDXL) -
     set_optimizer(short_config, "adamw_schedule_free")
     short_config.training.epochs, short_config.evaluation.heldout_loss = 1, False
     run(short_config, base=toy_base)
-    saved = import_tensors(weights_of(short_config, 1), short_config.network, toy_base.naming)
+    saved = state_in(weights_of(short_config, 1), short_config.network, toy_base.naming)
     (path,) = (folder_of(short_config) / "state").glob("*.safetensors")
     state = load_file(path)
     for name, value in saved.items():

@@ -14,12 +14,14 @@ from safetensors.torch import load_file
 from lorasweep import files
 from lorasweep.checks import check
 from lorasweep.errors import UserError
-from lorasweep.export.weights import import_tensors, read_weights
+from lorasweep.export.weights import read_weights
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.schema import Config
 from lorasweep.training.cohort import run, run_cohort
 from lorasweep.training.job import Job
 from lorasweep.training.start import starting_point
+
+from ..export.reading import state_in
 
 
 @pytest.fixture
@@ -111,7 +113,7 @@ def test_training_starts_from_a_file_and_says_of_which(
     assert json.loads(metadata["lorasweep.config"])["network"]["start_from"] == str(source)
     config.network.start_from = None
     assert "lorasweep.start_from_sha256" not in read_weights(source)[1]
-    assert import_tensors(result, further.network, toy_base.naming)
+    assert state_in(result, further.network, toy_base.naming)
 
 
 def test_a_file_with_more_than_is_trained_is_refused(config: Config, toy_base: SDXL) -> None:

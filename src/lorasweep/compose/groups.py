@@ -17,18 +17,17 @@ from lorasweep.schema import schema_keys
 from lorasweep.text.names import did_you_mean
 
 
-def repository(line: Sequence[str], config_name: str | None = None) -> Any:
+def repository(line: Sequence[str]) -> Any:
     """Return Hydra's view of all config files, those of folders that a command line adds included.
 
     Args:
         line: overrides. Hydra must be initialized.
-        config_name: the root config's name; it may add folders too.
     """
     loader = GlobalHydra.instance().config_loader()
     assert isinstance(loader, ConfigLoaderImpl)
     search_path = [text for text in line if text.lstrip("+").startswith("hydra.searchpath=")]
     try:
-        return loader._parse_overrides_and_create_caching_repo(config_name, search_path)[1]
+        return loader._parse_overrides_and_create_caching_repo(None, search_path)[1]
     except HydraException:  # said where the overrides are judged
         return loader.repository
 
@@ -38,15 +37,14 @@ class Groups:
 
     Args:
         line: overrides, of which `hydra.searchpath` adds folders of configs.
-        config_name: the root config's name.
 
     Attributes:
         names: of the groups.
     """
 
-    def __init__(self, line: Sequence[str] = (), config_name: str | None = None) -> None:
+    def __init__(self, line: Sequence[str] = ()) -> None:
         # The loader's own get_group_options copies every config on every call.
-        self._repository = repository(line, config_name)
+        self._repository = repository(line)
         everything = self._repository.get_group_options("", ObjectType.GROUP)
         self.names = [group for group in everything if group != "hydra"]
 

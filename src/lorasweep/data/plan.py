@@ -24,18 +24,6 @@ from lorasweep.randomness import Row, permutation
 from lorasweep.text.values import counted
 
 
-def total_steps(
-    images: int, repeats: int, batch_size: int, epochs: int, accumulation: int = 1, *, round_each_epoch: bool = False
-) -> int:
-    """Return the optimizer steps of a plan whose images all have one shape: one rounding, up, at the end.
-
-    With `round_each_epoch` the batches of an epoch are rounded up, then its steps.
-    """
-    if round_each_epoch:
-        return epochs * _ceil(_ceil(images * repeats, batch_size), accumulation)
-    return _ceil(images * repeats * epochs, batch_size * accumulation)
-
-
 class Plan:
     """The whole course of a training, computed on demand.
 

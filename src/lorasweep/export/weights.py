@@ -36,8 +36,7 @@ from lorasweep.adapters.kinds.kind import adapter_kind
 from lorasweep.adapters.ranks import layer_rank
 from lorasweep.errors import UserError
 from lorasweep.export.alphas import alphas_in_file
-from lorasweep.export.importing import adapter_state, misfit
-from lorasweep.export.layers import ALPHA, DORA, rank_of, read_layers
+from lorasweep.export.layers import ALPHA, DORA, rank_of
 from lorasweep.export.metadata import hashes
 from lorasweep.families.finite import require_finite
 from lorasweep.families.naming import Naming
@@ -70,23 +69,6 @@ def export_tensors(adapter_state: Mapping[str, Tensor], network: NetworkConfig, 
         ranked = rank_of({ends[name]: values for name, values in parameters.items()})
         tensors[kohya + ALPHA] = _exact(alphas[module] if ranked else size.rank)
     return tensors
-
-
-def import_tensors(tensors: Mapping[str, Tensor], network: NetworkConfig, naming: Naming) -> dict[str, Tensor]:
-    """Return the adapter state (fp32, for `Adapter.load`) that a weights file holds, all of it.
-
-    Args:
-        tensors: the file's tensors, in the names of any program that `layers` knows.
-        network: the settings of the adapter that is to take the state.
-        naming: of the base that it adapts.
-
-    Raises:
-        UserError: names that are not known, incomplete layers, or another rank or alpha than `network` has.
-    """
-    layers = read_layers(tensors, naming)
-    if layers.others:
-        raise misfit({("is of no layer that an adapter can have here", ""): list(layers.others)})
-    return adapter_state(layers, network)
 
 
 def write_weights(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:

@@ -32,6 +32,7 @@ Predict = Callable[[Tensor, Tensor, Conditioning], Tensor]
 Embed = Callable[[list[str]], Conditioning]
 """captions -> a row for each, with the text encoders as they are at this moment."""
 
+BATCH_ROWS = 16  # rows (image x timestep) in one forward at most
 MEASURED = LossConfig()
 """The loss that is measured: the plain mean square, whatever is trained."""
 
@@ -53,7 +54,6 @@ class HeldoutLoss:
         heldout: held-out images; more than `config.max_images` are thinned out by a fixed random choice.
         config: number of timesteps per image, of bins, of images.
         seed: with the place of the image and the stratum, decides timestep and noise, and nothing else does.
-        batch_rows: rows (image x timestep) in one forward at most.
 
     Raises:
         ValueError: `heldout` is empty.
@@ -65,12 +65,11 @@ class HeldoutLoss:
         heldout: Sequence[HeldoutImage],
         config: EvaluationConfig,
         seed: int,
-        batch_rows: int = 16,
     ) -> None:
         if not heldout:
             raise ValueError("the held-out loss needs at least one held-out image")
         self._base, self._images, self._bins = base, heldout, config.bins
-        self._seed, self._batch_rows = seed, batch_rows
+        self._seed = seed
         chosen = sorted(permutation(len(heldout), seed, "held-out images")[: config.max_images])
         self._draws = [
             _Draw(image, stratum, timestep)
@@ -132,8 +131,8 @@ class HeldoutLoss:
         for draw in self._draws:
             by_shape[self._images[draw.image].latents.shape].append(draw)
         for draws in by_shape.values():
-            for start in range(0, len(draws), self._batch_rows):
-                yield draws[start : start + self._batch_rows]
+            for start in range(0, len(draws), BATCH_ROWS):
+                yield draws[start : start + BATCH_ROWS]
 
     def _batch_losses(self, draws: list[_Draw], predict: Predict, text: Conditioning) -> list[float]:
         images, device = [self._images[draw.image] for draw in draws], self._base.device

@@ -27,6 +27,7 @@ WIDTH = 1200  # pixels that the pictures side by side aim at
 BAND = 4  # prompts side by side; more go below
 GAP, APART, MARGIN = 12, 32, 28
 LINES = 8  # of a prompt at most
+SIDE = 384  # pixels of a picture's longer side at most
 
 
 def write_before_after(
@@ -37,7 +38,6 @@ def write_before_after(
     title: str,
     labels: tuple[str, str] = ("base", "with the LoRA"),
     training: Sequence[Path] = (),
-    side: int = 384,
 ) -> None:
     """Draw pairs of samples, the base's above the version's, each under its prompt, and write one PNG, atomically.
 
@@ -48,7 +48,6 @@ def write_before_after(
         title: the line above.
         labels: names of the two rows.
         training: up to two training images, in a column of their own.
-        side: pixels of a picture's longer side at most.
 
     Raises:
         ValueError: there is not one prompt per pair, or there are no pairs.
@@ -58,7 +57,7 @@ def write_before_after(
         raise ValueError(f"{len(pairs)} pairs and {len(prompts)} prompts: one prompt per pair is needed")
     across = min(BAND, len(pairs))
     room = (WIDTH - GAP) // (across + bool(training)) - GAP
-    width, height = scaled_size(largest([path for pair in pairs for path in pair]), min(side, room))
+    width, height = scaled_size(largest([path for pair in pairs for path in pair]), min(SIDE, room))
     face, bold, head = font(15), font(16, bold=True), font(26, bold=True)
     left = MARGIN + max(round(bold.getlength(word)) for label in labels for word in label.split()) + APART
     right = left + across * (width + GAP) - GAP + (APART + width if training else 0)

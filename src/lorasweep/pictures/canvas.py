@@ -18,6 +18,7 @@ FAINT = "#6b7280"
 LINE = "#d8dce3"
 EMPTY = "#f1f3f6"
 ACCENT = "#0f766e"
+NO_PICTURE = 160  # pixels of the square that stands where there is none
 
 Font = ImageFont.FreeTypeFont
 Box = tuple[int, int, int, int]
@@ -85,12 +86,10 @@ def shorten(text: str, face: Font, width: int) -> str:
     return text.rstrip() + "…"
 
 
-def write_lines(
-    draw: ImageDraw.ImageDraw, lines: list[str], at: tuple[float, float], face: Font, fill: str, anchor: str = "la"
-) -> None:
-    """Write `lines` below each other; `at` is where PIL's `anchor` of the first line lies."""
+def write_lines(draw: ImageDraw.ImageDraw, lines: list[str], at: tuple[float, float], face: Font, fill: str) -> None:
+    """Write `lines` below each other; `at` is the first one's left upper corner."""
     for index, line in enumerate(lines):
-        draw.text((at[0], at[1] + index * line_height(face)), line, font=face, fill=fill, anchor=anchor)
+        draw.text((at[0], at[1] + index * line_height(face)), line, font=face, fill=fill, anchor="la")
 
 
 def read_image(path: Path | None) -> Image.Image | None:
@@ -125,9 +124,9 @@ def scaled_size(size: tuple[int, int], side: int) -> tuple[int, int]:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def largest(paths: Sequence[Path | None], fallback: int = 160) -> tuple[int, int]:
-    """Return the width and height that hold every picture; a square of `fallback` pixels where there is none."""
-    sizes = [image.size for image in map(read_image, paths) if image is not None] or [(fallback, fallback)]
+def largest(paths: Sequence[Path | None]) -> tuple[int, int]:
+    """Return the width and height that hold every picture; a square of `NO_PICTURE` pixels where there is none."""
+    sizes = [image.size for image in map(read_image, paths) if image is not None] or [(NO_PICTURE, NO_PICTURE)]
     return max(size[0] for size in sizes), max(size[1] for size in sizes)
 
 

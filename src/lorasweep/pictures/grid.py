@@ -34,6 +34,7 @@ GAP = 12
 APART = 28  # pixels between a column that stands apart and the next
 MARGIN = 28
 NOTES = 4  # lines below a head at most
+COLUMNS = 10  # of epochs at most
 
 
 @dataclass(frozen=True)
@@ -55,21 +56,20 @@ class Column:
     apart: bool = False
 
 
-def shown_columns(epochs: Sequence[int], selected: int | None = None, limit: int = 10) -> list[int]:
+def shown_columns(epochs: Sequence[int], selected: int | None = None) -> list[int]:
     """Choose the columns of a grid: the first two (base, first epoch), the selected epoch, the last, some between.
 
     Args:
         epochs: the epochs that there are, ascending.
         selected: the selected epoch, if there is one.
-        limit: how many columns to show at most, at least 4.
 
     Returns:
         Indices into `epochs`, ascending; those between are spread as evenly as the fixed ones allow.
     """
-    if len(epochs) <= limit:
+    if len(epochs) <= COLUMNS:
         return list(range(len(epochs)))
     chosen = {0, 1, len(epochs) - 1} | ({epochs.index(selected)} if selected in epochs else set())
-    while len(chosen) < limit:
+    while len(chosen) < COLUMNS:
         ordered = sorted(chosen)
         gap, left = max((right - left, -left) for left, right in pairwise(ordered))
         chosen.add(-left + gap // 2)

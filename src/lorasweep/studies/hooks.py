@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig, OmegaConf
 
 from lorasweep.checks.measures import measured
+from lorasweep.console.lines import echo
 from lorasweep.errors import UserError
 from lorasweep.runs import command_lines as commands
 from lorasweep.runs import ledger, paths, retention
@@ -124,7 +125,7 @@ def closing(
     if folder is not None and paths.record(folder).exists():
         from lorasweep.tracking.group import mark_best
 
-        mark_best(folder, config.tracker.others)
+        mark_best(folder, config.tracker.others, echo)
     from lorasweep.search.storage import redacted
 
     storage = config.hydra.sweeper.get("storage")

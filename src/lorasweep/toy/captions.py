@@ -22,11 +22,10 @@ blade fortnite fuzzy character robots cyan violet beige dusk colour color
 77 tokens; but the base never trains on those that its captions lack."""
 
 
-def tokenizer_texts(seed: int = 0, captions: int = 3000) -> list[str]:
+def tokenizer_texts(seed: int) -> list[str]:
     """Return the texts that the tokenizers are learnt from, all ASCII."""
     drawn = [
-        caption_of(asdict(humanoid(index, seed)), random_for(seed, "tokenizer-caption", index))
-        for index in range(captions)
+        caption_of(asdict(humanoid(index, seed)), random_for(seed, "tokenizer-caption", index)) for index in range(3000)
     ]
     asked = [question for attribute in CHOICES for question in questions(attribute)]
     return [*drawn, *asked * 20, *COMMON_WORDS.split()]

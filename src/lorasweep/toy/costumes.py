@@ -34,10 +34,6 @@ def _stage(canvas: Canvas, attributes: dict[str, str]) -> Pose:
     return POSES[attributes["pose"]]
 
 
-def _face(canvas: Canvas, expression: str, drop: float, dark: bool = False) -> None:
-    paint_face(canvas, expression, dark=dark, drop=drop)
-
-
 def paint_animal(canvas: Canvas, attributes: dict[str, str]) -> None:
     """Paint an animal that walks upright in clothes: ears, snout and tail by `attributes["kind"]` of `ANIMALS`."""
     pose = _stage(canvas, attributes)
@@ -57,7 +53,7 @@ def paint_animal(canvas: Canvas, attributes: dict[str, str]) -> None:
             for side in (-1, 1):
                 canvas.ellipse(HX + side * 0.07, HY - 0.02, 0.062, 0.07, Paint(INK, outline=False))
         _snout(canvas, kind, color)
-        _face(canvas, attributes["expression"], 0.0)
+        paint_face(canvas, attributes["expression"])
         _nose(canvas, kind)
     paint_accessory(canvas, attributes["accessory"], holding_hand(pose, "average"))
 
@@ -119,7 +115,7 @@ def paint_food(canvas: Canvas, attributes: dict[str, str]) -> None:
     paint_body(canvas, pose, skin, Paint(COLORS[attributes["outfit"]], attributes["pattern"]), "outfit", "average")
     with canvas.zoomed(HEAD, HEAD_SIZE):
         _HEADS[attributes["kind"]](canvas)
-        _face(canvas, attributes["expression"], 0.02 if attributes["kind"] != "ice cream" else 0.05)
+        paint_face(canvas, attributes["expression"], drop=0.02 if attributes["kind"] != "ice cream" else 0.05)
     paint_accessory(canvas, attributes["accessory"], holding_hand(pose, "average"))
 
 
@@ -189,7 +185,7 @@ def paint_fuzzybear(canvas: Canvas, attributes: dict[str, str]) -> None:
             canvas.ellipse(side * 0.14, HY - 0.125, 0.045, 0.042, Paint(light, outline=False))
         canvas.ellipse(HX, HY, 0.185, 0.165, coat)
         canvas.ellipse(HX, HY + 0.085, 0.12, 0.075, Paint(light, outline=False))
-        _face(canvas, attributes["expression"], 0.0)
+        paint_face(canvas, attributes["expression"])
         canvas.ellipse(HX, HY + 0.035, 0.04, 0.028, Paint(INK, outline=False))
     canvas.limb([(-0.18, 0.56), (0.18, 0.56)], 0.075, Paint(COLORS[attributes["outfit"]]))
     paint_accessory(canvas, attributes["accessory"], holding_hand(pose, "chubby"))
@@ -259,9 +255,9 @@ def _warrior_head(canvas: Canvas, kind: str, cloth: RGB, skin: RGB) -> None:
         canvas.polygon([(-0.2, HY + 0.16), (-0.19, HY - 0.08), (-0.1, HY - 0.2), (0, HY - 0.23), (0.1, HY - 0.2),
                         (0.19, HY - 0.08), (0.2, HY + 0.16)], Paint(cloth))  # fmt: skip
         canvas.ellipse(HX, HY + 0.01, 0.13, 0.14, Paint(skin))
-        _face(canvas, "sleepy", 0.01)
+        paint_face(canvas, "sleepy", drop=0.01)
     else:
         canvas.ellipse(HX, HY, RADIUS, RADIUS, Paint(skin))
-        _face(canvas, "smiling", 0.0)
+        paint_face(canvas, "smiling")
         canvas.polygon([(-0.17, HY - 0.04), (-0.14, HY - 0.14), (0, HY - 0.19), (0.14, HY - 0.14), (0.17, HY - 0.04),
                         (0, HY - 0.1)], Paint((84, 54, 34)))  # fmt: skip

@@ -69,15 +69,15 @@ class Canvas:
         self.right = size[0] / size[1] / 2
         self.place(0.0, 0.0, 1.0)
 
-    def place(self, x: float, y: float, scale: float, lean: float = 1.0) -> None:
-        """Paint from now on around (x, y), `scale` times as large and `lean` times as wide."""
-        self.x, self.y, self.scale, self.lean = x, y, scale, lean
+    def place(self, x: float, y: float, scale: float) -> None:
+        """Paint from now on around (x, y), `scale` times as large."""
+        self.x, self.y, self.scale = x, y, scale
 
     @contextmanager
     def zoomed(self, around: Point, factor: float) -> Iterator[None]:
         """Paint `factor` times as large within the `with` block; the point `around` stays where it is."""
         x, y, scale = self.x, self.y, self.scale
-        self.x += around[0] * (1 - factor) * scale * self.lean
+        self.x += around[0] * (1 - factor) * scale
         self.y += around[1] * (1 - factor) * scale
         self.scale *= factor
         try:
@@ -152,7 +152,7 @@ class Canvas:
         return length * self.scale * self.height
 
     def _pixel(self, point: Point) -> tuple[float, float]:
-        x = (self.x + point[0] * self.scale * self.lean) * self.height + self.width / 2
+        x = (self.x + point[0] * self.scale) * self.height + self.width / 2
         return x, (self.y + point[1] * self.scale) * self.height
 
     def _stroke(self, p: Point, q: Point, half: float, color: RGB) -> None:

@@ -18,10 +18,11 @@ from lorasweep.toy.drawing import PATTERNS, Canvas, Paint
 from lorasweep.toy.palette import COLORS, RGB, shade
 
 
-def draw_anything(index: int, *, size: tuple[int, int] = (64, 64), seed: int = 0) -> Image.Image:
-    """Return picture number `index` of the world of everything, RGB, `size` (width, height) in pixels."""
+def draw_anything(index: int, *, seed: int = 0) -> Image.Image:
+    """Return picture number `index` of the world of everything, RGB, 64x64 pixels."""
     draw = random_for(seed, "anything", index)
     kind = draw.choices((_shapes, _cloudy, _texture, _lines), (6, 3, 1, 2))[0]
+    size = (64, 64)
     picture = kind(size, draw)
     if draw.random() < 0.15:
         grain = np.random.default_rng(draw.getrandbits(32)).normal(0, draw.uniform(4, 40), (size[1], size[0], 3))

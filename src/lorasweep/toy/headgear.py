@@ -55,13 +55,13 @@ def paint_hair(canvas: Canvas, hair: str, color: str) -> None:
         raise ValueError(f"no hair is called {hair!r}; there are {', '.join(HAIR)}")
 
 
-def paint_headgear(canvas: Canvas, headgear: str, color: str, drop: float = 0.0) -> None:
-    """Paint `headgear` (of `HEADGEAR`) in the palette's `color`, moved down by `drop`.
+def paint_headgear(canvas: Canvas, headgear: str, color: str) -> None:
+    """Paint `headgear` (of `HEADGEAR`) in the palette's `color`.
 
     Raises:
         ValueError: when the world has no such headgear.
     """
-    x, y = HEAD[0], HEAD[1] + drop
+    x, y = HEAD
     tone = Paint(COLORS[color])
     band = Paint(lighter(COLORS[color], 0.6) if color in ("black", "brown", "blue", "purple") else
                  darker(COLORS[color], 0.5), outline=False)  # fmt: skip

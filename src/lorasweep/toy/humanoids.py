@@ -140,6 +140,6 @@ def draw_humanoid(index: int, *, size: tuple[int, int] = (64, 64), seed: int = 0
     return Drawing(canvas.finish(), caption_of(asdict(who), random_for(seed, "humanoid-caption", index)), asdict(who))
 
 
-def draw_humanoids(count: int, *, size: tuple[int, int] = (64, 64), seed: int = 0, start: int = 0) -> list[Drawing]:
+def draw_humanoids(count: int, *, start: int = 0) -> list[Drawing]:
     """Draw `count` humanoids from number `start` on."""
-    return [draw_humanoid(index, size=size, seed=seed) for index in range(start, start + count)]
+    return [draw_humanoid(index) for index in range(start, start + count)]

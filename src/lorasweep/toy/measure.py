@@ -13,7 +13,7 @@ from lorasweep.toy.drawing import Drawing
 from lorasweep.toy.humanoids import FIRST_HELDOUT, draw_humanoids
 from lorasweep.toy.judge import judge, overall
 from lorasweep.toy.pictures import as_array, as_images, as_tensor
-from lorasweep.toy.sampling import GUIDANCE, STEPS, load_pipeline, sample
+from lorasweep.toy.sampling import STEPS, load_pipeline, sample
 
 
 def reconstruct(drawings: list[Drawing], base: Path = BASE_PATH) -> tuple[list[Drawing], float]:
@@ -39,15 +39,13 @@ def clip_figures(count: int, clip: Path = CLIP_PATH) -> dict[str, float]:
     return {**shares, "overall": overall(shares)}
 
 
-def base_figures(count: int, base: Path = BASE_PATH, clip: Path = CLIP_PATH, *, steps: int = STEPS,
-                 guidance: float = GUIDANCE, seed: int = 0) -> dict[str, float]:  # fmt: skip
+def base_figures(count: int, base: Path = BASE_PATH, clip: Path = CLIP_PATH, *, steps: int = STEPS) -> dict[str, float]:
     """Return the share of attributes that samples of the base show as prompted, by attribute, and `overall`.
 
     The prompts are the complete captions of `count` held-out humanoids; the toy CLIP is the judge, so its own
     mistakes count against the base.
     """
     wanted = [d.attributes for d in draw_humanoids(count, start=FIRST_HELDOUT + 5000)]
-    images = sample([caption_of(w) for w in wanted], seed=seed, steps=steps, guidance=guidance,
-                    pipeline=load_pipeline(base))  # fmt: skip
+    images = sample([caption_of(w) for w in wanted], steps=steps, pipeline=load_pipeline(base))
     shares = judge(images, wanted, clip)
     return {**shares, "overall": overall(shares)}

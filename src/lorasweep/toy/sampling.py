@@ -15,6 +15,7 @@ from lorasweep.randomness import generator
 
 STEPS, GUIDANCE = 20, 2.5
 """Recommended sampler steps and guidance scale (measured, see docs/toy.md)."""
+BATCH = 16  # pictures per pass; it does not change them beyond rounding
 
 
 @lru_cache(maxsize=2)
@@ -25,9 +26,15 @@ def load_pipeline(folder: Path = BASE_PATH) -> StableDiffusionXLPipeline:
     return pipeline
 
 
-def sample(captions: Sequence[str], *, seed: int = 0, steps: int = STEPS, guidance: float = GUIDANCE,
-           size: tuple[int, int] = (64, 64), pipeline: StableDiffusionXLPipeline | None = None,
-           batch: int = 16) -> list[Image.Image]:  # fmt: skip
+def sample(
+    captions: Sequence[str],
+    *,
+    seed: int = 0,
+    steps: int = STEPS,
+    guidance: float = GUIDANCE,
+    size: tuple[int, int] = (64, 64),
+    pipeline: StableDiffusionXLPipeline | None = None,
+) -> list[Image.Image]:
     """Draw one picture per caption.
 
     Args:
@@ -37,12 +44,11 @@ def sample(captions: Sequence[str], *, seed: int = 0, steps: int = STEPS, guidan
         guidance: classifier-free guidance scale; 1 is none.
         size: (width, height), multiples of 4 (best of 16), 32..128 make sense.
         pipeline: what draws; the toy base when None.
-        batch: pictures per pass; it does not change them beyond rounding.
     """
     pipeline = pipeline or load_pipeline()
     images: list[Image.Image] = []
-    for start in range(0, len(captions), batch):
-        part = list(captions[start : start + batch])
+    for start in range(0, len(captions), BATCH):
+        part = list(captions[start : start + BATCH])
         draws = [generator(seed, "toy-sample", start + row) for row in range(len(part))]
         images += pipeline(part, num_inference_steps=steps, guidance_scale=guidance, width=size[0], height=size[1],
                            generator=draws).images  # fmt: skip

@@ -42,7 +42,7 @@ THEMES: dict[str, Theme] = {
 """The themes by name, with the sizes of the real training sets."""
 
 
-def theme_attributes(theme: str, index: int, seed: int = 0) -> dict[str, str]:
+def theme_attributes(theme: str, index: int) -> dict[str, str]:
     """Return what drawing number `index` of a theme shows.
 
     Keys: `kind` (which of the theme's characters), `outfit`, `pattern`, `pose`, `expression`, `accessory`,
@@ -52,10 +52,10 @@ def theme_attributes(theme: str, index: int, seed: int = 0) -> dict[str, str]:
         KeyError: when there is no such theme.
     """
     kinds = _theme(theme).kinds
-    draw = random_for(seed, "theme", theme, index)
+    draw = random_for(0, "theme", theme, index)
     # Kinds and poses take turns, so that even eight images show all poses.
     poses = list(POSES)
-    random_for(seed, "theme-poses", theme, index // len(poses)).shuffle(poses)
+    random_for(0, "theme-poses", theme, index // len(poses)).shuffle(poses)
     scene = draw.choice(SCENES) if draw.random() < 0.5 else draw.choice(PLAIN) + " background"
     return {
         "kind": kinds[index % len(kinds)],
@@ -90,27 +90,27 @@ def _tags(theme: str, attributes: dict[str, str]) -> list[str]:
     return [*tags, attributes["background"]]
 
 
-def draw_theme(theme: str, count: int | None = None, *, size: tuple[int, int] = (64, 64), seed: int = 0,
-               start: int = 0) -> list[Drawing]:  # fmt: skip
+def draw_theme(
+    theme: str, count: int | None = None, *, size: tuple[int, int] = (64, 64), start: int = 0
+) -> list[Drawing]:
     """Draw a theme's images.
 
     Args:
         theme: a key of `THEMES`.
         count: how many; None gives the whole training set.
         size: (width, height) in pixels, each at least 8.
-        seed: another seed gives another set of the same theme.
         start: number of the first; those from `THEMES[theme].images` on are held out.
 
     Raises:
         KeyError: when there is no such theme.
     """
     count = _theme(theme).images if count is None else count
-    return [_draw(theme, index, size, seed) for index in range(start, start + count)]
+    return [_draw(theme, index, size) for index in range(start, start + count)]
 
 
-def _draw(theme: str, index: int, size: tuple[int, int], seed: int) -> Drawing:
-    attributes = theme_attributes(theme, index, seed)
-    canvas = Canvas(size, random_for(seed, "theme-details", theme, index))
+def _draw(theme: str, index: int, size: tuple[int, int]) -> Drawing:
+    attributes = theme_attributes(theme, index)
+    canvas = Canvas(size, random_for(0, "theme-details", theme, index))
     _theme(theme).paint(canvas, attributes)
     return Drawing(canvas.finish(), theme_caption(theme, attributes), attributes)
 

@@ -16,6 +16,7 @@ from transformers import CLIPTokenizer
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 LENGTH = 77
+MERGES = 2000
 """Tokens of every prompt, as in SDXL."""
 
 
@@ -64,13 +65,13 @@ def words_of(texts: Iterable[str]) -> Counter[str]:
     return words
 
 
-def write_tokenizer(folder: Path, captions: Iterable[str], *, pad: str = END, merges: int = 2000) -> Path:
+def write_tokenizer(folder: Path, captions: Iterable[str], *, pad: str = END) -> Path:
     """Learn a tokenizer from `captions` and write it to `folder`.
 
     Args:
         pad: the padding token: the end token for SDXL's first tokenizer, `!` (number 0) for its second.
     """
-    learnt = learn_merges(words_of(captions), merges)
+    learnt = learn_merges(words_of(captions), MERGES)
     letters = byte_letters()
     tokens = [*letters, *(letter + "</w>" for letter in letters), *("".join(pair) for pair in learnt), START, END]
     tokens = list(dict.fromkeys(tokens))

@@ -110,7 +110,7 @@ def open_trackers(tracked: Tracked) -> Trackers:
     return Trackers(rows, others, tracked.print_line)
 
 
-def mark_best(folder: Path, others: Sequence[str] = (), *, print_line: PrintLine = lambda line: None) -> None:
+def mark_best(folder: Path, others: Sequence[str], print_line: PrintLine) -> None:
     """Let every tracker that knows a best version of a study take it to be this one.
 
     Args:

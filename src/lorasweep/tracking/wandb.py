@@ -133,7 +133,7 @@ class Wandb:
             self._print_line(f"W&B: the upload is not finished. Upload the rest with: {self._sync}")
 
 
-def open_wandb(tracked: Tracked, init_timeout: float = INIT_TIMEOUT) -> Wandb | None:
+def open_wandb(tracked: Tracked) -> Wandb | None:
     """Start the W&B run of a version; `wandb/` comes to lie in its folder.
 
     Goes offline, and says so once with the commands that show the run and that upload it later, when asked to, without
@@ -142,7 +142,6 @@ def open_wandb(tracked: Tracked, init_timeout: float = INIT_TIMEOUT) -> Wandb | 
     Args:
         tracked: the version. All of its config becomes the run's; a resumed one continues the run whose id the folder
             keeps; a study is the group and a tag, and all of `trial` stands under that name in the run's config.
-        init_timeout: seconds that the server may take to accept the run.
 
     Returns:
         The tracker, or None where the environment says `WANDB_MODE=disabled` and the config does not disagree.
@@ -182,7 +181,7 @@ def open_wandb(tracked: Tracked, init_timeout: float = INIT_TIMEOUT) -> Wandb | 
             reinit="create_new",
             settings=wandb.Settings(
                 console="off",
-                init_timeout=init_timeout,
+                init_timeout=INIT_TIMEOUT,
                 finish_timeout=FINISH_TIMEOUT,
                 finish_timeout_raises=True,
             ),
@@ -287,8 +286,8 @@ def _stored_key(url: str) -> str | None:
     return wbauth.read_netrc_auth(host=wbauth.HostUrl(url))
 
 
-def reachable(url: str, timeout: float = CONNECT_TIMEOUT) -> bool:
-    """Say whether something accepts TCP connections at `url` (at the proxy, where there is one) within `timeout` s."""
+def reachable(url: str) -> bool:
+    """Say whether something accepts TCP connections at `url` (at the proxy, where there is one) in time."""
     target = urlsplit(url)
     proxy = getproxies().get(target.scheme)
     if proxy and not proxy_bypass(target.hostname or ""):
@@ -298,7 +297,7 @@ def reachable(url: str, timeout: float = CONNECT_TIMEOUT) -> bool:
 
     def connect() -> None:
         try:
-            socket.create_connection((target.hostname, port), timeout).close()
+            socket.create_connection((target.hostname, port), CONNECT_TIMEOUT).close()
         except OSError:
             return
         connected.set()
@@ -306,7 +305,7 @@ def reachable(url: str, timeout: float = CONNECT_TIMEOUT) -> bool:
     # In a thread, because a name server that does not answer is not bound by the timeout.
     thread = threading.Thread(target=connect, daemon=True)
     thread.start()
-    thread.join(timeout)
+    thread.join(CONNECT_TIMEOUT)
     return connected.is_set()
 
 

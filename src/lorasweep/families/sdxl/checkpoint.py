@@ -34,7 +34,6 @@ def sgm_tensors(
     unet: nn.Module,
     vae: nn.Module,
     text_encoders: tuple[nn.Module, nn.Module],
-    dtype: torch.dtype = torch.float16,
     *,
     prediction_type: str = "epsilon",
     zero_terminal_snr: bool = False,
@@ -45,12 +44,11 @@ def sgm_tensors(
         unet: in any precision and on any device, without adapters; so are the others.
         vae: likewise.
         text_encoders: likewise.
-        dtype: of the tensors.
         prediction_type: of the UNet; ComfyUI reads it from an empty tensor that marks velocities.
         zero_terminal_snr: likewise.
 
     Returns:
-        tensors on the CPU, contiguous. What is there already, in `dtype`, is not copied.
+        fp16 tensors on the CPU, contiguous. What is there already, in fp16, is not copied.
 
     Raises:
         ValueError: a part has parameters that SDXL's has not, such as an adapter's.
@@ -68,7 +66,7 @@ def sgm_tensors(
         named[FILE_PARTS["text_encoder_2"] + name] = tensor
     if unknown := [name for name in named if ".lora_" in name or ".base_layer." in name]:
         raise ValueError(f"{unknown[0]} belongs to an adapter: take it off before the base is written")
-    tensors = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in named.items()}
+    tensors = {name: tensor.detach().to("cpu", torch.float16).contiguous() for name, tensor in named.items()}
     marks = {V_PREDICTION: prediction_type == "v_prediction", ZERO_TERMINAL_SNR: zero_terminal_snr}
     return tensors | {name: torch.zeros(0) for name, marked in marks.items() if marked}
 
@@ -78,7 +76,6 @@ def write_diffusers(
     modules: Mapping[str, nn.Module],
     tokenizers: Sequence[Any],
     pipeline: Any,
-    dtype: torch.dtype = torch.float16,
 ) -> None:
     """Write a whole base in diffusers' layout: weights, configs, tokenizers, scheduler; atomically.
 
@@ -87,7 +84,6 @@ def write_diffusers(
         modules: the parts by name, in any precision, without adapters; they stay as they are.
         tokenizers: one for each text encoder.
         pipeline: diffusers', of all of them.
-        dtype: of the weights.
 
     Raises:
         UserError: a value is NaN or infinite (also one that fp16 cannot hold); nothing is written.
@@ -101,10 +97,10 @@ def write_diffusers(
                     name if name.startswith("text_projection.") else f"text_model.{name.removeprefix('text_model.')}": t
                     for name, t in state.items()
                 }
-            tensors = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in state.items()}
+            tensors = {name: tensor.detach().to("cpu", torch.float16).contiguous() for name, tensor in state.items()}
             require_finite(tensors, folder)
             files.write_safetensors(unfinished / part / WEIGHTS[part], tensors, {"format": "pt"})
-            _write_config(unfinished / part / "config.json", module, dtype)
+            _write_config(unfinished / part / "config.json", module)
         for name, tokenizer in zip(TOKENIZERS, tokenizers, strict=True):
             _write_tokenizer(unfinished / name, tokenizer)
         _write_config(unfinished / "scheduler" / "scheduler_config.json", pipeline.scheduler)
@@ -131,13 +127,13 @@ def _open_clip(encoder: nn.Module) -> dict[str, Tensor]:
     return tensors
 
 
-def _write_config(path: Path, part: Any, dtype: torch.dtype | None = None) -> None:
+def _write_config(path: Path, part: Any) -> None:
     """Write the config of a module or scheduler, without the place where it was loaded from."""
     config = part.config
     settings = json.loads(config.to_json_string() if hasattr(config, "to_json_string") else part.to_json_string())
     settings.pop("_name_or_path", None)
     if "dtype" in settings:
-        settings["dtype"] = str(dtype).removeprefix("torch.")
+        settings["dtype"] = "float16"
     files.write_json(path, settings)
 
 

@@ -55,10 +55,10 @@ def forecast(config: Config, base: Base, available: int) -> str:
     return f"{line}: it may not fit. What helps most: {helpful}"
 
 
-def best_savings(config: Config, base: Base, phase: str | None = None, most: int = 3) -> list[Saving]:
-    """Return the `most` best of `savings`; none where they cannot be foretold, as who asks has an error to tell."""
+def best_savings(config: Config, base: Base, phase: str | None = None) -> list[Saving]:
+    """Return the three best of `savings`; none where they cannot be foretold, as who asks has an error to tell."""
     try:
-        return savings(config, base, phase)[:most]
+        return savings(config, base, phase)[:3]
     except Exception:
         return []
 
