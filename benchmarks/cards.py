@@ -13,7 +13,7 @@ import shlex
 from common import publish
 from full_size import without_weights
 
-from lorasweep.compose.composition import composing, load
+from lorasweep.compose.composition import composing, load_config
 from lorasweep.families.shipped import BASE_PATH
 from lorasweep.training.memory.estimate import GIB, Memory, estimate
 
@@ -49,7 +49,7 @@ def main() -> None:
     found: dict[str, Memory] = {}
     with composing():
         for line in LINES:
-            config = load([*shlex.split(COMMON), *shlex.split(line)])
+            config = load_config([*shlex.split(COMMON), *shlex.split(line)])
             found[line] = estimate(config, trained if config.network.type == "full" else base)
     headings = ["what is added", "base", "trained", "activations", "images", "at the peak"]
     rows = [headings, *(row(line, memory) for line, memory in found.items())]

@@ -37,7 +37,7 @@ def counted() -> dict[str, dict[str, float]]:
     """Return launches and waits of one step, by setting. Call it where the pretended GPU is preloaded."""
     import torch
 
-    from lorasweep.compose.composition import composing, load
+    from lorasweep.compose.composition import composing, load_config
     from lorasweep.data.providers import with_images
     from lorasweep.families.device import open_accelerator
     from lorasweep.families.load import load_base
@@ -54,7 +54,7 @@ def counted() -> dict[str, dict[str, float]]:
         with tempfile.TemporaryDirectory() as folder, card() as gpu:
             with composing():
                 overrides = ["lora=fuzzybear", f"output_root={folder}", "network.rank=4", "optimizer=adamw"]
-                config = load([*overrides, "training.device=cuda"])
+                config = load_config([*overrides, "training.device=cuda"])
             config = with_images(with_changes(config, changes))
             base = small(toy, config)
             data, text = read_data(config, base)

@@ -30,7 +30,7 @@ from full_size import FULL, SMALL
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from lorasweep.compose.composition import composing, load
+from lorasweep.compose.composition import composing, load_config
 from lorasweep.data.dataset import Batch
 from lorasweep.data.plan import Plan
 from lorasweep.families.base import ImageFacts
@@ -52,7 +52,7 @@ def version_of(size: str, batch: int, compiled: bool, folder: str) -> Version:
                  "network.rank=16", "network.alpha=8", f"training.batch_size={batch}", "loss.noise_offset=0",
                  f"training.compile={str(compiled).lower()}", "training.mixed_precision=bf16"]  # fmt: skip
     with composing():
-        config = load(overrides)
+        config = load_config(overrides)
     base = load_base(config)
     accelerator = open_accelerator(config.training)
     torch.manual_seed(0)

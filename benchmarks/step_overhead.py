@@ -19,14 +19,14 @@ from typing import Any
 import torch
 from common import publish
 
-from lorasweep.compose.composition import composing, load
+from lorasweep.compose.composition import composing, load_config
 from lorasweep.families.opened import base_of as load_base
 from lorasweep.runs.stopwatch import Stopwatch
 from lorasweep.training.job import Job
 from lorasweep.training.loop import advance
 from lorasweep.training.member import Member
 from lorasweep.training.start.opening import open_session
-from lorasweep.training.start.setup import prepare
+from lorasweep.training.start.setup import prepare_version
 
 WARMUP, STEPS = 30, 300
 
@@ -66,8 +66,8 @@ def main() -> None:
             "training.state_every_steps=0",
             *sys.argv[1:],
         ]
-        config = load(overrides)
-        prepared = prepare(Job(config), load_base(config), Stopwatch())
+        config = load_config(overrides)
+        prepared = prepare_version(Job(config), load_base(config), Stopwatch())
         session = open_session(prepared)
         member = Member(prepared.version, session)
         session.begin()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lorasweep.compose.composition import CONF, load
+from lorasweep.compose.composition import CONF, load_config
 from lorasweep.errors import UserError
 from lorasweep.schema import CompatConfig, Config
 
@@ -19,12 +19,12 @@ WAYS = [way.name for way in fields(CompatConfig)]
 
 
 def test_nothing_of_it_is_on_by_default() -> None:
-    assert not any(asdict(load([]).compat).values())
+    assert not any(asdict(load_config([]).compat).values())
     assert not any(asdict(Config().compat).values())
 
 
 def test_the_bundle_chooses_every_way_and_nothing_else(tmp_path: Path) -> None:
-    plain, bundled = load(["lora=food"]), load(["lora=food", "compat=kohya"])
+    plain, bundled = load_config(["lora=food"]), load_config(["lora=food", "compat=kohya"])
     assert asdict(bundled.compat) == dict.fromkeys(WAYS, True)
     assert asdict(bundled) | {"compat": None} == asdict(plain) | {"compat": None}
 
@@ -35,9 +35,9 @@ def test_the_bundle_gives_both_text_encoders_one_rate(tmp_path: Path) -> None:
     recipe = "# @package _global_\nname: Sage\noptimizer:\n  text_encoder_lr: 5e-5\n  text_encoder_2_lr: 1e-5\n"
     (folder / "sage.yaml").write_text(recipe + "dataset:\n  theme: food\n  trigger: sage\n")
     line = ["lora=sage", f"hydra.searchpath=['file://{tmp_path / 'conf'}']"]
-    assert load(line).optimizer.text_encoder_2_lr == 1e-5
-    assert load([*line, "compat=kohya"]).optimizer.text_encoder_2_lr is None
-    assert load([*line, "compat=kohya", "optimizer.text_encoder_2_lr=2e-5"]).optimizer.text_encoder_2_lr == 2e-5
+    assert load_config(line).optimizer.text_encoder_2_lr == 1e-5
+    assert load_config([*line, "compat=kohya"]).optimizer.text_encoder_2_lr is None
+    assert load_config([*line, "compat=kohya", "optimizer.text_encoder_2_lr=2e-5"]).optimizer.text_encoder_2_lr == 2e-5
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -45,10 +45,10 @@ def test_a_way_can_be_left_out_of_the_bundle_and_chosen_by_itself(way: str) -> N
     # what every way needs to act, so that it may be alone
     busy = ["lora=food", "training.gradient_accumulation=2", "loss.noise_offset_random=true", "dataset.max_tokens=225",
             "dataset.path=.", "dataset.alpha_mask=true"]  # fmt: skip
-    assert asdict(load(["lora=food", "compat=kohya", f"compat.{way}=false"]).compat) == {
+    assert asdict(load_config(["lora=food", "compat=kohya", f"compat.{way}=false"]).compat) == {
         other: other != way for other in WAYS
     }
-    assert asdict(load([*busy, f"compat.{way}=true"]).compat) == {other: other == way for other in WAYS}
+    assert asdict(load_config([*busy, f"compat.{way}=true"]).compat) == {other: other == way for other in WAYS}
 
 
 @pytest.mark.parametrize(
@@ -72,10 +72,10 @@ def test_a_way_that_cannot_act_is_refused_by_itself_but_may_idle_in_the_bundle(
     way: str, settings: list[str], because: str
 ) -> None:
     with pytest.raises(UserError) as caught:
-        load(["lora=food", *settings, f"compat.{way}=true"])
+        load_config(["lora=food", *settings, f"compat.{way}=true"])
     (problem,) = caught.value.problems
     assert problem.startswith(f"compat.{way}=true changes nothing {because}")
-    load(["lora=food", *settings, "compat=kohya"])
+    load_config(["lora=food", *settings, "compat=kohya"])
 
 
 def test_the_recipes_steps_under_both_rules() -> None:
@@ -85,7 +85,7 @@ def test_the_recipes_steps_under_both_rules() -> None:
     assert len(recipes) == 20
     differing = {}
     for recipe in recipes:
-        config = load([f"lora={recipe}", "base_model=sdxl"])
+        config = load_config([f"lora={recipe}", "base_model=sdxl"])
         repeats, training = config.dataset.repeats, config.training
         assert repeats is not None
         plan = (images[recipe.partition("/")[0]], repeats, training.batch_size, training.epochs)
@@ -104,4 +104,4 @@ def test_the_page_on_kohya_gives_a_reason_for_each_way() -> None:
 
 def test_a_run_without_held_out_images_is_chosen_as_kohya_does(tmp_path: Path) -> None:
     line = ["lora=food", "compat=kohya", f"dataset.path={tmp_path}", "dataset.holdout=0"]
-    assert load([*line, "objective=train/loss", "evaluation.select_by=last"]).dataset.holdout == 0
+    assert load_config([*line, "objective=train/loss", "evaluation.select_by=last"]).dataset.holdout == 0

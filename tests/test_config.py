@@ -85,7 +85,7 @@ def test_slug():
 def test_checking_a_config_imports_nothing_heavy():
     code = (
         "import sys, lorasweep.checks, lorasweep.app.launch; from lorasweep.compose import composition as compose\n"
-        "with compose.composing(): compose.load([])\n"
+        "with compose.composing(): compose.load_config([])\n"
         "print([name for name in ('torch', 'diffusers', 'transformers', 'wandb', 'PIL.Image') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -16,7 +16,7 @@ import pytest
 
 from lorasweep.app import help
 from lorasweep.compose import arguments, overrides, searches
-from lorasweep.compose.composition import CONF, load
+from lorasweep.compose.composition import CONF, load_config
 from lorasweep.errors import Problem, UserError
 from lorasweep.schema import schema_keys
 from lorasweep.schema.kohya import INSTEAD
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("composed_configs", "elsewhere")
 
 def refusal(line: Sequence[str]) -> list[Problem]:
     with pytest.raises(UserError) as caught:
-        load(line)
+        load_config(line)
     return caught.value.problems
 
 
@@ -35,7 +35,7 @@ def cured(line: Sequence[str], instead_of: Sequence[str], typed: Sequence[str]) 
     [problem] = refusal(line)
     for text in typed:
         assert text in problem or shlex.quote(text) in problem, f"{text} is not in: {problem}"
-    load([*(text for text in line if text not in instead_of), *typed])
+    load_config([*(text for text in line if text not in instead_of), *typed])
 
 
 MISTYPED = [
@@ -86,7 +86,7 @@ def test_what_was_meant_by_a_word_that_is_no_choice(typed: str, meant: str) -> N
     value = meant.partition("=")[2]
     assert re.search(rf"(did you mean|expected one of) {re.escape(value)}\b", problem), problem
     try:
-        load([meant])
+        load_config([meant])
     except UserError as error:  # such as cuda on a machine without one
         assert all(found != problem for found in error.problems)
 
@@ -124,7 +124,7 @@ def test_what_stands_in_for_kohyas_names(name: str) -> None:
 
 def test_options_with_dashes() -> None:
     line = ["--network_dim", "16", "--train_batch_size=2", "--cache_latents", "--resume", "latest", "--lr", "1e-4"]
-    given = arguments.read([*line, "--xformers", "lora=food", "-m", "--config-dir", "mine"])
+    given = arguments.read_command_line([*line, "--xformers", "lora=food", "-m", "--config-dir", "mine"])
     assert given.argv[:3] + given.argv[4:] == ["-m", "--config-dir", "mine", "lora=food"] and given.several
     problems = overrides.options(given.foreign)
     told = [problem.rpartition(" ")[2].rstrip("?") for problem in problems]
@@ -133,7 +133,7 @@ def test_options_with_dashes() -> None:
         "optimizer.lr=1e-4",
     ]
     assert [problem.partition(":")[0] for problem in problems][2::3] == ["--cache_latents", "--xformers"]
-    load([*told[:2], told[4]])
+    load_config([*told[:2], told[4]])
 
 
 CUSTOM = ["lora=custom", "name=Sage"]
@@ -179,7 +179,7 @@ def test_what_a_refusal_says_to_type(line: list[str], instead_of: list[str], typ
     for text in typed:
         offered = [problem for problem in problems if text in problem or text.replace("=", "='", 1) in problem]
         assert offered or text.split("=")[0] + "=" in " ".join(problems), f"{text} is not in: {problems}"
-    load([*(text for text in line if text not in instead_of), *typed])
+    load_config([*(text for text in line if text not in instead_of), *typed])
 
 
 ELSEWHERE = {  # cures that need files, a device or a running training: where they are applied
@@ -254,10 +254,10 @@ def printed_by_the_help() -> list[list[str]]:
 @pytest.mark.parametrize("line", printed_by_the_help(), ids=" ".join)
 def test_every_command_of_the_help_is_sound(line: list[str]) -> None:
     Path("photos/sage").mkdir(parents=True)
-    given = arguments.read(line)
+    given = arguments.read_command_line(line)
     assert not given.foreign
     asked = searches.judge_search(given.hydra.overrides, "config", several=given.several)
     assert not asked.problems
     for variant in overrides.variants([*asked.line, *asked.tried]):
         if "resume=latest" not in variant:
-            load(variant)
+            load_config(variant)

@@ -205,7 +205,7 @@ def check(words: list[str], place: Path, warm: Warm) -> None:
             check(["python", options.training_script, *options.training_script_args], place, warm)
         case ["python", "-m", "lorasweep.toy.build", *line]:
             with contextlib.chdir(place):
-                build.parse(line)
+                build.parse_arguments(line)
         case ["cp", "-r", source, copy]:
             shutil.copytree(place / source, place / copy)
         case ["make", target]:

@@ -12,7 +12,7 @@ import pytest
 
 from lorasweep import registry
 from lorasweep.app.reference import markdown
-from lorasweep.compose.composition import CONF, composing, load
+from lorasweep.compose.composition import CONF, composing, load_config
 from lorasweep.errors import UserError
 from lorasweep.export.recipe import recipe_from_file
 from lorasweep.export.weights import read_weights
@@ -52,7 +52,7 @@ def trained(folder: Path, *line: str) -> dict[str, Any]:
     """Train two steps on the toy base; return the record."""
     root = folder / "outputs"
     with composing():
-        run(load(["lora=fuzzybear", f"output_root={root}", *SHORT, *line]), overrides=line)
+        run(load_config(["lora=fuzzybear", f"output_root={root}", *SHORT, *line]), overrides=line)
     record: dict[str, Any] = json.loads((root / "fuzzybear" / "v6" / "record.json").read_text())
     return record
 
@@ -61,15 +61,15 @@ def test_code_runs_only_where_its_user_allows_it(own_parts: None) -> None:
     line = ["lora=fuzzybear", "optimizer.name=own_parts:SIGN", *NO_CONSTANTS]
     with composing():
         with pytest.raises(UserError, match=r"would run code of own_parts: .* add allow_code=\[own_parts\]"):
-            load(line)
-        assert load([*line, "allow_code=[own_parts]"]).optimizer.name == "own_parts:SIGN"
+            load_config(line)
+        assert load_config([*line, "allow_code=[own_parts]"]).optimizer.name == "own_parts:SIGN"
         with pytest.raises(UserError, match=r"own_parts:SING cannot be imported from own_parts:SING"):
-            load(["lora=fuzzybear", "optimizer.name=own_parts:SING", "allow_code=[own_parts]"])
+            load_config(["lora=fuzzybear", "optimizer.name=own_parts:SING", "allow_code=[own_parts]"])
 
 
 def test_an_own_optimizer_is_told_of_in_help_and_errors(installed: None) -> None:
     with composing(), pytest.raises(UserError, match=r"expected one of adamw, .*sign; did you mean sign\?"):
-        load(["lora=fuzzybear", "optimizer.name=sing"])
+        load_config(["lora=fuzzybear", "optimizer.name=sing"])
     assert "`sign`" in markdown(CONF)
 
 
@@ -92,8 +92,8 @@ def test_neither_a_record_nor_a_weights_file_allows_code(own_parts: None, tmp_pa
     again = ["lora=fuzzybear", f"output_root={root}", "resume=v6", "training.max_steps=3"]
     with composing():
         with pytest.raises(UserError, match=r"would run code of own_parts"):
-            load(again)
-        assert load([*again, "allow_code=[own_parts]"]).optimizer.name == "own_parts:SIGN"
+            load_config(again)
+        assert load_config([*again, "allow_code=[own_parts]"]).optimizer.name == "own_parts:SIGN"
 
 
 def test_an_own_metric_is_an_objective(installed: None, tmp_path: Path) -> None:
@@ -104,10 +104,10 @@ def test_an_own_metric_is_an_objective(installed: None, tmp_path: Path) -> None:
         with pytest.raises(
             UserError, match=r"expected one of val/loss, .*val/steadiness; did you mean val/steadiness\?"
         ):
-            load(["lora=fuzzybear", "objective=val/steadines"])
+            load_config(["lora=fuzzybear", "objective=val/steadines"])
         never = r"objective=val/steadiness would never be measured: set evaluation\.heldout_loss=true"
         with pytest.raises(UserError, match=never):
-            load(["lora=fuzzybear", "objective=val/steadiness", "evaluation.heldout_loss=false"])
+            load_config(["lora=fuzzybear", "objective=val/steadiness", "evaluation.heldout_loss=false"])
 
 
 def test_a_metric_of_a_dotted_name_is_measured_where_it_is_named(own_parts: None, tmp_path: Path) -> None:

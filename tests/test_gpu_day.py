@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lorasweep.compose.composition import load
+from lorasweep.compose.composition import load_config
 from lorasweep.families.shipped import BASE_PATH
 
 SCRIPT = Path(__file__).parent.parent / "benchmarks" / "gpu_day.sh"
@@ -50,7 +50,7 @@ def test_it_goes_on_where_it_stopped_and_every_command_is_one_that_the_program_t
     distinct = {tuple(word for word in overrides if not word.startswith("output_root=")) for overrides in trainings}
     assert len(distinct) > 25
     for overrides in distinct:
-        load(overrides)
+        load_config(overrides)
     for script in {line.split()[0] for line in ran} - {"train.py", "-"}:
         assert (SCRIPT.parent.parent / script).exists()
     code, said, ran = start()

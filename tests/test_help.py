@@ -31,7 +31,7 @@ def test_a_new_choice_appears_by_itself(tmp_path):
     (tmp_path / "loss").mkdir()
     (tmp_path / "loss" / "hinge.yaml").write_text("type: hinge\n")
     (tmp_path / "colour").mkdir()
-    assert help.choices(tmp_path) == {"loss": ["hinge"], "colour": []}
+    assert help.group_choices(tmp_path) == {"loss": ["hinge"], "colour": []}
 
 
 def test_versions_are_counted_not_spelled():
@@ -90,7 +90,7 @@ def test_the_page_on_kohya_counts_steps_as_the_program_does():
 
 def test_the_readme_lists_every_choice_of_every_group() -> None:
     readme = (CONF.parent / "README.md").read_text()
-    for group, found in help.choices(CONF).items():
+    for group, found in help.group_choices(CONF).items():
         (row,) = [line for line in readme.splitlines() if line.startswith(f"| `{group}` |")]
         for choice in found:
             assert f"`{choice}`" in row or "/" in choice, f"README's table of groups lacks {group}={choice}"

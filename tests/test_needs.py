@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from lorasweep.checks import check
-from lorasweep.checks.needs import remarks
-from lorasweep.compose.composition import load
+from lorasweep.checks.needs import unmet_remarks
+from lorasweep.compose.composition import load_config
 from lorasweep.errors import UserError
 from lorasweep.schema import Config, Key, schema_keys, value_at
 from lorasweep.schema.need import Condition, Need
@@ -63,7 +63,7 @@ def idle(config: Config, key: str, given: set[str] | None) -> list[str]:
 
 
 def said_of(key: Key, config: Config, given: set[str]) -> list[str]:
-    return [line for line in remarks(config, given) if line.startswith(f"{key.name}=")]
+    return [line for line in unmet_remarks(config, given) if line.startswith(f"{key.name}=")]
 
 
 def prepared(key: Key, broken: Need | None) -> Config:
@@ -100,7 +100,9 @@ def test_what_is_switched_off_need_not_act() -> None:
 @pytest.mark.usefixtures("composed_configs", "elsewhere")
 def test_a_preset_that_cannot_act_whole_is_no_mistake_but_its_option_on_the_command_line_is() -> None:
     line = ["lora=food", "preset=quality", "network=loha"]
-    config = load(line)
-    assert remarks(config, {"network"}) == ["network.dropout=0.1 changes nothing with network=loha; it is for lora"]
+    config = load_config(line)
+    assert unmet_remarks(config, {"network"}) == [
+        "network.dropout=0.1 changes nothing with network=loha; it is for lora"
+    ]
     with pytest.raises(UserError, match=r"network\.dropout=0\.2 changes nothing with network=loha"):
-        load([*line, "network.dropout=0.2"])
+        load_config([*line, "network.dropout=0.2"])

@@ -3,7 +3,7 @@
 import pytest
 
 from lorasweep.app import help
-from lorasweep.compose.composition import CONF, load
+from lorasweep.compose.composition import CONF, load_config
 from lorasweep.data.providers import provider
 from lorasweep.families.shipped import BASE_PATH
 from lorasweep.schema import Config
@@ -53,12 +53,12 @@ HUMANOIDS = ["humanoid", *(f"humanoid/v{number}" for number in range(2, 8))]
 
 
 def test_these_are_all_the_recipes():
-    assert sorted(help.choices(CONF)["lora"]) == sorted([*RECIPES, *HUMANOIDS, "custom"])
+    assert sorted(help.group_choices(CONF)["lora"]) == sorted([*RECIPES, *HUMANOIDS, "custom"])
 
 
 @pytest.mark.parametrize("recipe", HUMANOIDS)
 def test_the_full_fine_tune_is_what_the_seeds_hold_of_it(recipe):
-    config = load([f"lora={recipe}", "base_model=sdxl"])
+    config = load_config([f"lora={recipe}", "base_model=sdxl"])
     assert (config.name, config.recipe, config.network.type) == ("Humanoid", recipe, "full")
     assert (config.dataset.theme, config.dataset.trigger) == ("humanoid", "")
     assert what_all_share(config) == SHARED
@@ -72,7 +72,7 @@ def test_the_full_fine_tune_is_what_the_seeds_hold_of_it(recipe):
 def test_a_recipe_is_what_the_seeds_document(recipe):
     theme = recipe.partition("/")[0]
     epochs, steps, batch, rank, alpha, lr, text_encoder_lr, repeats = RECIPES[recipe]
-    config = load([f"lora={recipe}", "base_model=sdxl"])
+    config = load_config([f"lora={recipe}", "base_model=sdxl"])
     assert (config.name, config.recipe) == (NAMES[theme], recipe)
     assert (config.dataset.theme, config.dataset.trigger) == (theme, TRIGGERS[theme])
     assert (config.network.rank, config.network.alpha) == (rank, alpha)
@@ -134,7 +134,7 @@ PRESETS = {
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_preset_is_what_the_guides_recommend(preset):
-    config = load(["lora=food", f"preset={preset}", "base_model=sdxl"])
+    config = load_config(["lora=food", f"preset={preset}", "base_model=sdxl"])
     found = (
         config.network.rank,
         config.network.alpha,
@@ -151,21 +151,21 @@ def test_a_preset_is_what_the_guides_recommend(preset):
 
 
 def test_the_demo_is_300_steps_in_5_epochs():
-    config = load(["preset=demo"])
+    config = load_config(["preset=demo"])
     data, training = config.dataset, config.training
     assert data.repeats is not None and training.max_steps == 300 and training.epochs == 5
     assert steps_of(IMAGES["fuzzybear"], data.repeats, training.batch_size, training.epochs) == 300
 
 
-@pytest.mark.parametrize("preset", help.choices(CONF)["preset"])
+@pytest.mark.parametrize("preset", help.group_choices(CONF)["preset"])
 def test_every_preset_suits_own_images(preset, tmp_path):
     line = ["lora=custom", "name=Sage", f"dataset.path={tmp_path}", "dataset.trigger=sage_character"]
-    assert load([*line, f"preset={preset}"]).recipe == "custom"
+    assert load_config([*line, f"preset={preset}"]).recipe == "custom"
 
 
 GROUPS = [
     f"{group}={choice}"
-    for group, choices in help.choices(CONF).items()
+    for group, choices in help.group_choices(CONF).items()
     if group not in ("lora", "preset", "dataset")
     for choice in choices
 ]
@@ -178,7 +178,7 @@ NEEDED = {  # what a choice asks for besides, where the recipe's own does not su
 
 @pytest.mark.parametrize("choice", GROUPS)
 def test_every_choice_of_every_group_composes(choice):
-    load(["lora=starwars", choice, *NEEDED.get(choice, [])])
+    load_config(["lora=starwars", choice, *NEEDED.get(choice, [])])
 
 
 @pytest.mark.parametrize("file", sorted(CONF.rglob("*.yaml")), ids=lambda file: str(file.relative_to(CONF)))

@@ -9,7 +9,7 @@ import hydra
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from lorasweep.compose.composition import CONF, load
+from lorasweep.compose.composition import CONF, load_config
 from lorasweep.search.distributions import ends
 from lorasweep.search.settings import read_settings
 from lorasweep.search.space import Space, check_space, parse_space
@@ -75,29 +75,31 @@ def test_every_end_is_fit_to_run(name: str) -> None:
     space = space_of(composed(f"sweeps={name}"))
     tried = {key: ends(distribution) for key, distribution in space.distributions.items()}
     for turn in range(max(map(len, tried.values()))):
-        load([f"sweeps={name}", *space.overrides({key: found[turn % len(found)] for key, found in tried.items()})])
+        load_config(
+            [f"sweeps={name}", *space.overrides({key: found[turn % len(found)] for key, found in tried.items()})]
+        )
 
 
 def test_a_whole_space_passes_the_check_before_a_study() -> None:
     space = space_of(composed("sweeps=regularisation"))
-    check_space(space, lambda overrides: OmegaConf.structured(load(["sweeps=regularisation", *overrides])))
+    check_space(space, lambda overrides: OmegaConf.structured(load_config(["sweeps=regularisation", *overrides])))
 
 
 @pytest.mark.parametrize("name", ["default", "rank_lr", "adaptive"])
 def test_alpha_follows_the_rank(name: str) -> None:
     for rank in (4, 16):
-        assert load([f"sweeps={name}", f"network.rank={rank}"]).network.alpha == rank / 2
-    assert load([f"sweeps={name}", "network.alpha=3"]).network.alpha == 3
+        assert load_config([f"sweeps={name}", f"network.rank={rank}"]).network.alpha == rank / 2
+    assert load_config([f"sweeps={name}", "network.alpha=3"]).network.alpha == 3
 
 
 def test_the_text_encoders_follow_the_rate() -> None:
     for name in ("rank_lr", "schedule", "adaptive"):
-        assert load([f"sweeps={name}", "optimizer.lr=2e-4"]).optimizer.text_encoder_lr == pytest.approx(1e-4)
+        assert load_config([f"sweeps={name}", "optimizer.lr=2e-4"]).optimizer.text_encoder_lr == pytest.approx(1e-4)
 
 
 def test_the_default_is_a_short_schedule() -> None:
     """It promises minutes on two cores: 144 steps and six evaluations of FuzzyBear, samples at the end only."""
-    config = load(["sweeps=default"])
+    config = load_config(["sweeps=default"])
     assert config.training.max_steps == 144
     assert 8 * config.dataset.repeats * config.training.epochs / config.training.batch_size == 144
     assert config.training.epochs == 6
@@ -109,7 +111,7 @@ def test_the_default_is_a_short_schedule() -> None:
 @pytest.mark.parametrize("name", sorted(EXPECTED - {"default"}))
 def test_the_others_keep_the_recipes_schedule(name: str) -> None:
     line = ["lora=humanoid" if name == "fine_tune" else "lora=food", "base_model=sdxl"]
-    ours, recipe = load([*line, f"sweeps={name}"]), load(line)
+    ours, recipe = load_config([*line, f"sweeps={name}"]), load_config(line)
     ours.training.save_every_epochs = recipe.training.save_every_epochs  # which files are written, not what is trained
     for part in ("training", "scheduler", "dataset", "loss", "base_model"):
         assert getattr(ours, part) == getattr(recipe, part)
@@ -129,8 +131,8 @@ def test_a_search_that_names_no_space_has_one_that_suits(line: list[str], space:
 
 
 def test_food_history_is_of_food_unless_told_otherwise() -> None:
-    assert load(["sweeps=food_history"]).recipe == "food"
-    assert load(["sweeps=food_history", "lora=robots"]).recipe == "robots"
+    assert load_config(["sweeps=food_history"]).recipe == "food"
+    assert load_config(["sweeps=food_history", "lora=robots"]).recipe == "robots"
 
 
 def test_shapes_and_lengths_that_do_not_compare_are_not_pruned() -> None:

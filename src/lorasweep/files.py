@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lorasweep.text.encoding import all_readable, as_json, readable
+from lorasweep.text.encoding import all_readable, json_text, readable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -110,7 +110,7 @@ def write_atomic(path: Path | str, data: bytes | str) -> None:
 
 def write_json(path: Path | str, value: Any) -> None:
     """Write `value` as indented JSON, atomically."""
-    write_atomic(path, as_json(value, indent=2) + "\n")
+    write_atomic(path, json_text(value, indent=2) + "\n")
 
 
 def write_safetensors(path: Path | str, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:

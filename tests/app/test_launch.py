@@ -168,7 +168,7 @@ def job(tmp_path, monkeypatch):
         )
         monkeypatch.setattr(HydraConfig, "get", staticmethod(lambda: state))
         monkeypatch.setattr(compose, "settle", settle)
-        launch.train(config)
+        launch.train_version(config)
 
     def settle(*_: object) -> Config:
         raise UserError("the disk is full: free some space")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lorasweep.app import preview
-from lorasweep.compose.composition import load
+from lorasweep.compose.composition import load_config
 from lorasweep.data.providers import write_set
 from lorasweep.errors import UserError
 from lorasweep.schema import Config
@@ -75,7 +75,7 @@ def test_a_dry_run_looks_at_one_version(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("composed_configs")
 def test_nothing_is_a_dry_run_by_default() -> None:
-    assert load([]).dry_run is False
+    assert load_config([]).dry_run is False
 
 
 def test_a_run_tells_what_it_learns_from_before_it_loads_the_base(short_config: Config, tmp_path, monkeypatch, capsys):
@@ -97,16 +97,17 @@ def test_a_schedule_that_cannot_be_meant_for_the_epochs_is_refused_before_anythi
     said = r"scheduler\.warmup_steps=500: expected less than the 200 steps of training\.epochs=1, such as 20"
     for look in (preview.show_data, preview.dry_run):
         with pytest.raises(UserError, match=said):
-            look(load(line))
-    preview.show_data(load([*line, "scheduler.warmup_steps=20"]))  # the cure
+            look(load_config(line))
+    preview.show_data(load_config([*line, "scheduler.warmup_steps=20"]))  # the cure
 
 
 @pytest.mark.usefixtures("composed_configs", "elsewhere")
 def test_of_several_runs_on_the_same_images_each_is_held_to_its_own_steps() -> None:
     of_batch = [
-        load([f"training.batch_size={size}", "training.epochs=1", "scheduler.warmup_steps=150"]) for size in (2, 4)
+        load_config([f"training.batch_size={size}", "training.epochs=1", "scheduler.warmup_steps=150"])
+        for size in (2, 4)
     ]
-    of_epochs = [load([f"training.epochs={epochs}", "scheduler.warmup_steps=300"]) for epochs in (2, 1)]
+    of_epochs = [load_config([f"training.epochs={epochs}", "scheduler.warmup_steps=300"]) for epochs in (2, 1)]
     with pytest.raises(UserError) as caught:
         preview.show_all_data([*of_batch, *of_epochs])
     assert [text.partition(",")[0] for text in caught.value.problems] == [

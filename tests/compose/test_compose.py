@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from safetensors.torch import save_file
 
 from lorasweep import files
-from lorasweep.compose.composition import load
+from lorasweep.compose.composition import load_config
 from lorasweep.compose.overrides import judge_overrides, variants
 from lorasweep.errors import UserError
 from lorasweep.schema import Config
@@ -21,34 +21,34 @@ pytestmark = pytest.mark.usefixtures("composed_configs", "elsewhere")
 
 def problems(*line: str) -> list[str]:
     with pytest.raises(UserError) as caught:
-        load(line)
+        load_config(line)
     return caught.value.problems
 
 
 def test_without_arguments_fuzzybear_on_the_toy_base():
-    config = load([])
+    config = load_config([])
     assert (config.name, config.recipe, config.base_model.path) == ("FuzzyBear", "fuzzybear", None)
     assert (config.dataset.theme, config.dataset.resolution, config.network.rank) == ("fuzzybear", 64, 8)
     assert (config.sampling.steps, config.sampling.guidance) == (20, 3.0)
 
 
 def test_recipe_then_preset_then_command_line():
-    quality = load(["lora=fuzzybear", "preset=quality"])
+    quality = load_config(["lora=fuzzybear", "preset=quality"])
     assert (quality.network.rank, quality.network.alpha, quality.dataset.repeats) == (64, 64, 50)
-    assert load(["network.rank=5", "preset=quality", "lora=fuzzybear"]).network.rank == 5  # whatever the order
+    assert load_config(["network.rank=5", "preset=quality", "lora=fuzzybear"]).network.rank == 5  # whatever the order
 
 
 def test_choices_of_groups_follow_the_same_order():
-    anime = load(["lora=food", "preset=anime"])  # food alone has a plain cosine and plain L2
+    anime = load_config(["lora=food", "preset=anime"])  # food alone has a plain cosine and plain L2
     assert (anime.scheduler.name, anime.scheduler.cycles) == ("cosine_with_restarts", 3)
     assert (anime.loss.min_snr_gamma, anime.loss.noise_offset) == (5, 0.05)
-    mixed = load(["lora=food", "preset=anime", "scheduler=linear", "dataset=robots", "optimizer=adafactor"])
+    mixed = load_config(["lora=food", "preset=anime", "scheduler=linear", "dataset=robots", "optimizer=adafactor"])
     assert (mixed.scheduler.name, mixed.scheduler.cycles) == ("linear", 1)
     assert (mixed.dataset.theme, mixed.optimizer.name, mixed.optimizer.beta1) == ("robots", "adafactor", None)
 
 
 def test_sizes_and_sampling_follow_the_base():
-    toy, sdxl = load(["lora=starwars"]), load(["lora=starwars", "base_model=sdxl"])
+    toy, sdxl = load_config(["lora=starwars"]), load_config(["lora=starwars", "base_model=sdxl"])
     assert [getattr(toy.dataset, f"bucket_{part}") for part in ("min", "max", "step")] == [32, 64, 4]
     assert [getattr(sdxl.dataset, f"bucket_{part}") for part in ("min", "max", "step")] == [512, 1024, 64]
     assert (toy.dataset.resolution, sdxl.dataset.resolution) == (64, 1024)
@@ -56,7 +56,7 @@ def test_sizes_and_sampling_follow_the_base():
 
 
 def test_evaluation_none_measures_nothing_and_holds_nothing_out():
-    config = load(["evaluation=none"])
+    config = load_config(["evaluation=none"])
     assert (config.objective, config.dataset.holdout) == ("train/loss", 0.0)
 
 
@@ -103,7 +103,7 @@ def test_an_override_that_cannot_be_meant(override, expected):
 
 
 def test_a_full_fine_tune_leaves_a_recipes_rank_be_but_not_yours():
-    assert load(["lora=fuzzybear", "network=full"]).network.rank == 8
+    assert load_config(["lora=fuzzybear", "network=full"]).network.rank == 8
     assert problems("network=full", "network.rank=8", "network.alpha=4", "network.attention=false") == [
         "network.rank=8 changes nothing with network=full; it is for lora, loha, lokr",
         "network.alpha=4 changes nothing with network=full; it is for lora, loha, lokr",
@@ -204,7 +204,7 @@ def test_own_images_need_name_folder_and_trigger(tmp_path):
     found = problems("lora=custom")
     assert [problem.split(" ")[0] for problem in found] == ["name", "dataset.path", "dataset.trigger"]
     line = ["lora=custom", "name=Sage", f"dataset.path={tmp_path}", "dataset.trigger=sage_character"]
-    assert load(line).recipe == "custom"
+    assert load_config(line).recipe == "custom"
 
 
 def test_a_mistake_in_somebodys_own_recipe_names_the_file_and_the_key(tmp_path):
@@ -257,7 +257,7 @@ def test_variants_use_every_swept_value_once():
 
 def version(root: Path, number: int, *line: str) -> Path:
     """Write what a finished start of a version leaves behind."""
-    config = load([*line, f"output_root={root}"])
+    config = load_config([*line, f"output_root={root}"])
     folder = root / config.name.lower() / f"v{number}"
     files.write_atomic(folder / ".hydra" / "config.yaml", OmegaConf.to_yaml(OmegaConf.structured(config)))
     files.write_atomic(folder / ".hydra" / "overrides.yaml", OmegaConf.to_yaml([*line, f"output_root={root}"]))
@@ -266,7 +266,7 @@ def version(root: Path, number: int, *line: str) -> Path:
 
 
 def resumed(root: Path, *line: str) -> Config:
-    return load([*line, f"output_root={root}"])
+    return load_config([*line, f"output_root={root}"])
 
 
 def test_resume_takes_the_saved_config_not_the_recipes(tmp_path):
@@ -317,7 +317,7 @@ def test_resume_asks_for_what_a_group_comes_to_in_this_version(begun, given, pro
         found = error.problems
     assert [problem.removeprefix("resume=v6 keeps v6's ") for problem in found][:1] == problems
     if "evaluation=thorough" in given:
-        assert (config.evaluation.seed, config.evaluation.timesteps) == (3, load([given]).evaluation.timesteps)
+        assert (config.evaluation.seed, config.evaluation.timesteps) == (3, load_config([given]).evaluation.timesteps)
     if "sampling.seeds" in given:
         assert config.sampling.seeds == [9, 8]
 
@@ -326,12 +326,12 @@ def test_both_ways_on_from_a_refused_resume_lead_on(tmp_path):
     version(tmp_path, 6, "lora=fuzzybear", "network.rank=11", "optimizer.lr=3e-4", "dataset.trigger='a bear'")
     line = ["lora=fuzzybear", "resume=v6", "network.rank=8", "loss=min_snr", "tracker=none", f"output_root={tmp_path}"]
     with pytest.raises(UserError) as caught:
-        load(line)
+        load_config(line)
     (go_on, as_it_is), (_, anew) = caught.value.ways.items()
     assert go_on == "go on with v6 as it is" and as_it_is in str(caught.value)
-    config = load(shlex.split(as_it_is)[2:])
+    config = load_config(shlex.split(as_it_is)[2:])
     assert (config.resume, config.network.rank, config.tracker.tensorboard) == ("v6", 11, False)
-    config = load(shlex.split(anew)[2:])
+    config = load_config(shlex.split(anew)[2:])
     assert (config.resume, config.network.rank, config.loss.min_snr_gamma) == (None, 8, 5)
     assert (config.optimizer.lr, config.dataset.trigger, config.output_root) == (3e-4, "a bear", str(tmp_path))
 
@@ -372,10 +372,10 @@ def test_a_complete_version_is_told_before_anything_is_read(tmp_path):
         with pytest.raises(UserError) as caught:
             resumed(tmp_path, "resume=v6", *more)
         assert ("is complete" in str(caught.value)) is not bool(more)
-        longer, anew = (load(shlex.split(command)[2:]) for command in caught.value.ways.values())
+        longer, anew = (load_config(shlex.split(command)[2:]) for command in caught.value.ways.values())
         assert (longer.resume, longer.training.max_steps, longer.output_root) == ("v6", 600, str(tmp_path))
         assert (anew.resume, anew.training.max_steps, anew.seed, anew.output_root) == (None, 300, 7, str(tmp_path))
-        assert anew.network.rank == (4 if more else load([]).network.rank)
+        assert anew.network.rank == (4 if more else load_config([]).network.rank)
 
 
 def test_what_changes_no_bit_may_change(tmp_path):
@@ -406,7 +406,7 @@ def test_resume_needs_nothing_but_the_name_of_own_images(tmp_path):
 
 def test_a_base_that_is_one_file_must_be_there():
     with pytest.raises(UserError) as caught:
-        load(["lora=fuzzybear", "base_model=fortnite_humanoid"])
+        load_config(["lora=fuzzybear", "base_model=fortnite_humanoid"])
     [problem] = caught.value.problems
     name = "models/v1x0_fortnite_humanoid_sdxl1_vae_fix-000005.safetensors"
     assert problem.startswith(f"base_model.path={name}: nothing is there; give")

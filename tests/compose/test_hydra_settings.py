@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lorasweep.compose import searches
-from lorasweep.compose.composition import load
+from lorasweep.compose.composition import load_config
 from lorasweep.errors import UserError
 
 
@@ -37,10 +37,10 @@ SETTINGS = [
 @pytest.mark.usefixtures("composed_configs", "elsewhere")
 def test_a_setting_that_hydra_has_not(line: list[str], said: str, instead: str) -> None:
     with pytest.raises(UserError) as caught:
-        load(line)
+        load_config(line)
     [problem] = caught.value.problems
     assert said in problem and "append" not in problem and "struct" not in problem
-    load([*line[1:], instead])
+    load_config([*line[1:], instead])
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_a_setting_that_hydra_has_not(line: list[str], said: str, instead: str) 
 @pytest.mark.usefixtures("composed_configs", "elsewhere")
 def test_a_value_or_group_that_hydra_has_not(text: str, said: str) -> None:
     with pytest.raises(UserError) as caught:
-        load([text, "network.rank=0"])
+        load_config([text, "network.rank=0"])
     assert [problem.partition(":")[0] for problem in caught.value.problems] == [text, "network.rank=0"]
     assert said in caught.value.problems[0]
 

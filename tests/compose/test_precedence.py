@@ -7,8 +7,8 @@ import pytest
 
 from lorasweep.app import help
 from lorasweep.app.reference import markdown
-from lorasweep.compose.arguments import own_images, read
-from lorasweep.compose.composition import CONF, load
+from lorasweep.compose.arguments import own_images, read_command_line
+from lorasweep.compose.composition import CONF, load_config
 from lorasweep.compose.precedence import BUNDLES, ORDER, given_way
 
 pytestmark = pytest.mark.usefixtures("composed_configs", "elsewhere")
@@ -38,20 +38,20 @@ def told(*line: str) -> list[str]:
 
 
 def test_a_group_on_the_command_line_wins_over_a_recipe(own: str) -> None:
-    config = load([own, "lora=sage", "base_model=sdxl", "tracker=none"])
+    config = load_config([own, "lora=sage", "base_model=sdxl", "tracker=none"])
     base = config.base_model
     assert (base.path, base.resolution) == ("stabilityai/stable-diffusion-xl-base-1.0", 1024)
     assert (base.guidance, config.sampling.guidance) == (5.0, 5.0)
     assert (config.tracker.tensorboard, config.tracker.wandb.mode) == (False, "disabled")
     assert (config.optimizer.lr, config.dataset.repeats) == (2e-4, 7), "what the groups do not speak of stays"
-    assert load([own, "lora=sage"]).base_model.resolution == 64
+    assert load_config([own, "lora=sage"]).base_model.resolution == 64
 
 
 def test_a_group_on_the_command_line_wins_over_presets_and_searches_too() -> None:
     line = ["lora=food", "preset=quality", "optimizer=prodigy"]
-    assert load(line).optimizer.lr == 1
-    assert load([*line, "optimizer.lr=0.5"]).optimizer.text_encoder_lr == 0.5
-    assert load(["sweeps=default", "scheduler=linear"]).scheduler.name == "linear"
+    assert load_config(line).optimizer.lr == 1
+    assert load_config([*line, "optimizer.lr=0.5"]).optimizer.text_encoder_lr == 0.5
+    assert load_config(["sweeps=default", "scheduler=linear"]).scheduler.name == "linear"
 
 
 def test_a_recipe_wins_over_the_groups_that_it_chooses(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_a_recipe_wins_over_the_groups_that_it_chooses(tmp_path: Path) -> None:
     (tmp_path / "lora" / "sage.yaml").write_text(
         f"{text}name: Sage\ndataset: {{theme: food, trigger: x}}\noptimizer: {{lr: 0.5, text_encoder_lr: 0.5}}\n"
     )
-    optimizer = load([f"hydra.searchpath=['file://{tmp_path}']", "lora=sage"]).optimizer
+    optimizer = load_config([f"hydra.searchpath=['file://{tmp_path}']", "lora=sage"]).optimizer
     assert (optimizer.lr, optimizer.d_coef) == (0.5, 1.0)
 
 
@@ -75,14 +75,14 @@ def test_a_recipe_wins_over_the_groups_that_it_chooses(tmp_path: Path) -> None:
     ],
 )
 def test_an_optimizer_simply_works(optimizer: str, rates: tuple[float, float], schedule: str) -> None:
-    config = load(["lora=fuzzybear", "base_model=sdxl", f"optimizer={optimizer}"])
+    config = load_config(["lora=fuzzybear", "base_model=sdxl", f"optimizer={optimizer}"])
     assert (config.optimizer.lr, config.optimizer.text_encoder_lr) == pytest.approx(rates)
     assert config.scheduler.name == schedule
 
 
 def test_what_a_recipe_freezes_stays_frozen(own: str) -> None:
     for line in (["lora=humanoid"], ["lora=food", "preset=low_vram"], [own, "lora=sage"]):
-        assert load([*line, "optimizer=prodigy"]).optimizer.text_encoder_lr == 0, line
+        assert load_config([*line, "optimizer=prodigy"]).optimizer.text_encoder_lr == 0, line
 
 
 def test_what_wins_over_what_is_told() -> None:
@@ -99,10 +99,10 @@ def test_what_wins_over_what_is_told() -> None:
 
 def test_the_rate_follows_the_base_where_no_recipe_has_one(tmp_path: Path) -> None:
     line = ["lora=custom", "name=Sage", f"dataset.path={tmp_path}", "dataset.trigger=sage_character"]
-    toy, sdxl = load(line).optimizer, load([*line, "base_model=sdxl"]).optimizer
+    toy, sdxl = load_config(line).optimizer, load_config([*line, "base_model=sdxl"]).optimizer
     assert (toy.lr, sdxl.lr, sdxl.text_encoder_lr) == (3e-3, 1e-4, 5e-5)
-    assert load([*line, "base_model=sdxl", "base_model.lora_lr=2e-4"]).optimizer.lr == 2e-4
-    assert load(["lora=fuzzybear"]).optimizer.lr == 1e-4, "a documented recipe keeps its own"
+    assert load_config([*line, "base_model=sdxl", "base_model.lora_lr=2e-4"]).optimizer.lr == 2e-4
+    assert load_config(["lora=fuzzybear"]).optimizer.lr == 1e-4, "a documented recipe keeps its own"
 
 
 def test_paths_begin_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,8 +117,10 @@ def test_paths_begin_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         "'~/photos of sage'",
         "$HOME/${oc.env:PHOTOS}",
     ):
-        assert Path(load([*line, f"dataset.path={typed}"]).dataset.path or "") == tmp_path / "photos of sage", typed
-    assert load(["output_root=~/out", "dataset.cache=~"]).dataset.cache == str(tmp_path)
+        assert Path(load_config([*line, f"dataset.path={typed}"]).dataset.path or "") == tmp_path / "photos of sage", (
+            typed
+        )
+    assert load_config(["output_root=~/out", "dataset.cache=~"]).dataset.cache == str(tmp_path)
 
 
 def test_the_order_is_the_same_wherever_it_is_told() -> None:
@@ -139,5 +141,5 @@ def test_images_of_ones_own_are_not_trained_under_another_recipes_name() -> None
     assert own_images(["dataset.path=a,b"]) == ["lora=custom"]
     for line in (["dataset.path=photos", "lora=food"], ["resume=v6", "dataset.path=photos"], ["network.rank=4"]):
         assert own_images(line) == []
-    given = read(["dataset.path=photos/sage", "-m", "network.rank=4,8"])
+    given = read_command_line(["dataset.path=photos/sage", "-m", "network.rank=4,8"])
     assert given.argv == ["-m", "lora=custom", "name=Sage", "dataset.path=photos/sage", "network.rank=4,8"]

@@ -4,7 +4,7 @@ import shlex
 
 import pytest
 
-from lorasweep.compose.composition import load
+from lorasweep.compose.composition import load_config
 from lorasweep.compose.overrides import variants
 from lorasweep.compose.typed import hydra_words
 from lorasweep.errors import UserError
@@ -65,10 +65,14 @@ def test_what_hydra_reads_as_it_is_stays_as_it_was_typed():
 
 
 def test_numbers_and_lists_as_people_write_them():
-    config = load(["training.max_steps=1e3", "network.rank=8.0", "sampling.seeds=3", "sampling.prompts=a {trigger}, x"])
+    config = load_config(
+        ["training.max_steps=1e3", "network.rank=8.0", "sampling.seeds=3", "sampling.prompts=a {trigger}, x"]
+    )
     assert (config.training.max_steps, config.network.rank, config.sampling.seeds) == (1000, 8, [3])
     assert config.sampling.prompts == ["a {trigger}", "x"]  # a list's commas part its items
-    config = load(["sampling.prompts=['a, b', it's {trigger}, 007]", "tracker.wandb.tags=mine", "dataset.cache=None"])
+    config = load_config(
+        ["sampling.prompts=['a, b', it's {trigger}, 007]", "tracker.wandb.tags=mine", "dataset.cache=None"]
+    )
     assert config.sampling.prompts == ["a, b", "it's {trigger}", "007"]
     assert (config.tracker.wandb.tags, config.dataset.cache) == (["mine"], None)
 
@@ -93,27 +97,27 @@ def test_each_value_of_a_sweep_is_what_was_typed():
 
 def test_a_comma_without_a_space_may_be_a_forgotten_multirun(tmp_path):
     with pytest.raises(UserError) as caught:
-        load(["dataset.trigger=sks,abc"])
+        load_config(["dataset.trigger=sks,abc"])
     [problem] = caught.value.problems
     assert "add -m to train a version for each" in problem
     [cure] = shlex.split(problem.partition("one text: ")[2])
-    assert load([cure]).dataset.trigger == "sks,abc"
+    assert load_config([cure]).dataset.trigger == "sks,abc"
     (tmp_path / "a,b").mkdir()
     line = ["lora=custom", "name=Sage", "dataset.trigger=x"]
-    assert load([*line, "dataset.path=a,b"]).dataset.path == "a,b"
+    assert load_config([*line, "dataset.path=a,b"]).dataset.path == "a,b"
 
 
 def test_a_recipe_of_any_name(tmp_path):
     (tmp_path / "lora").mkdir()
     (tmp_path / "lora" / "café (1).yaml").write_text("# @package _global_\ndefaults: [fuzzybear]\nname: Cafe\n")
-    assert load([f"hydra.searchpath=['file://{tmp_path}']", "lora=café (1)"]).name == "Cafe"
+    assert load_config([f"hydra.searchpath=['file://{tmp_path}']", "lora=café (1)"]).name == "Cafe"
 
 
 @pytest.mark.parametrize("text", [text for text in TEXTS if text != ""])
 def test_a_quoted_text_is_read_back(text):
     override = parsed(f"key={quoted(text)}")
     assert override is not None and override.value() == text
-    assert value_at(load([f"dataset.caption_suffix={text}"]), "dataset.caption_suffix") == text
+    assert value_at(load_config([f"dataset.caption_suffix={text}"]), "dataset.caption_suffix") == text
 
 
 @pytest.mark.parametrize("several", [True, False])

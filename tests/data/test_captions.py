@@ -13,7 +13,7 @@ from lorasweep.data.captions import (
     has_trigger,
     of_class,
     prompt_syntax,
-    read,
+    read_caption,
     tags_of,
     trigger_setting,
 )
@@ -28,9 +28,9 @@ def rows(count: int) -> list[Row]:
 
 
 def test_text_on_one_line():
-    caption = read(" a bear,\r\n\tin  snow \n", DatasetConfig())
+    caption = read_caption(" a bear,\r\n\tin  snow \n", DatasetConfig())
     assert (caption.text, caption.changes) == ("a bear, in snow", {Change.LINES})
-    assert read("a bear\n", DatasetConfig()).changes == set()
+    assert read_caption("a bear\n", DatasetConfig()).changes == set()
 
 
 @pytest.mark.parametrize(
@@ -47,41 +47,41 @@ def test_text_on_one_line():
     ],
 )
 def test_lines_and_full_width_commas_are_between_tags(text, tags):
-    assert tags_of(read(text, DatasetConfig()).text, ",") == tags
+    assert tags_of(read_caption(text, DatasetConfig()).text, ",") == tags
 
 
 def test_lines_are_joined_by_the_separator_that_is_set():
     rules = DatasetConfig(caption_separator="|")
-    assert tags_of(read("1girl\nred，hat", rules).text, "|") == ["1girl", "red，hat"]
+    assert tags_of(read_caption("1girl\nred，hat", rules).text, "|") == ["1girl", "red，hat"]
 
 
 def test_escaped_brackets_are_what_prompts_make_of_them():
-    caption = read(r"sage \(series\), a \[b\]", DatasetConfig())
+    caption = read_caption(r"sage \(series\), a \[b\]", DatasetConfig())
     assert (caption.text, caption.changes) == ("sage (series), a [b]", {Change.BRACKETS})
 
 
 @pytest.mark.parametrize("place", ["{trigger}", "[trigger]", "[TRIGGER]"])
 def test_the_trigger_stands_in_its_place(place):
-    caption = read(f"photo of {place} in snow", DatasetConfig(trigger=r"sage\1"))
+    caption = read_caption(f"photo of {place} in snow", DatasetConfig(trigger=r"sage\1"))
     assert (caption.text, caption.changes) == (r"photo of sage\1 in snow", {Change.TRIGGER})
     with pytest.raises(BadCaption, match=r"there is none: set dataset.trigger=WORD"):
-        read(f"photo of {place}", DatasetConfig())
+        read_caption(f"photo of {place}", DatasetConfig())
 
 
 @pytest.mark.parametrize("text", ["", " \n\t", "\u200b\ufeff", "a <|endoftext|> b", "<|startoftext|>a"])
 @pytest.mark.parametrize("literal", [False, True])
 def test_texts_that_cannot_be_trained(text, literal):
     with pytest.raises(BadCaption, match=r"is an empty caption|take it out"):
-        read(text, DatasetConfig(), literal=literal)
+        read_caption(text, DatasetConfig(), literal=literal)
 
 
 def test_sd_scripts_takes_the_first_line_letter_by_letter():
     rules = DatasetConfig(trigger="sage", caption_prefix="sage,", caption_suffix=", 4k")
-    caption = read("[trigger] \\(a\\)，b\nc", rules, literal=True)
+    caption = read_caption("[trigger] \\(a\\)，b\nc", rules, literal=True)
     assert (caption.text, caption.changes) == ("[trigger] \\(a\\)，b", set())
     assert affixed("sage, in snow, 4k", rules, literal=True) == "sage, sage, in snow, 4k , 4k"
     with pytest.raises(BadCaption, match=r"has an empty first line, and compat\.literal_captions=true reads no other"):
-        read("\na bear", rules, literal=True)
+        read_caption("\na bear", rules, literal=True)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_triggers_are_whole_words_in_any_case_and_any_form_of_unicode():
     composed, decomposed = "caf\u00e9", "cafe\u0301"
     for trigger in (composed, decomposed):
         for text in (composed, decomposed):
-            caption = read(f"{text} in snow", DatasetConfig()).text
+            caption = read_caption(f"{text} in snow", DatasetConfig()).text
             assert begins_with(caption, trigger)
             assert of_class(caption, trigger, "place") == "place in snow"
 

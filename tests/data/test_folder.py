@@ -17,7 +17,7 @@ from lorasweep.data.folder import TRAINING, Purpose, Scan, scan
 from lorasweep.data.images import BadImage, Facts, look
 from lorasweep.schema import DatasetConfig
 
-READ = partial(captions.read, rules=DatasetConfig())
+READ = partial(captions.read_caption, rules=DatasetConfig())
 
 
 def read(root: Path, purpose: Purpose = TRAINING, **options) -> Scan:

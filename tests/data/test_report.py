@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from lorasweep.checks import check
-from lorasweep.compose.composition import load
+from lorasweep.compose.composition import load_config
 from lorasweep.data.report import Case, Finding, Report
 from lorasweep.data.survey import Survey, survey
 from lorasweep.errors import UserError
@@ -209,7 +209,7 @@ def test_the_trigger_advice_leaves_one_trigger_in_every_caption(bears, config, p
 
 def test_the_cure_is_typed_as_it_is_read(composed_configs):
     (text,) = shlex.split("'dataset.caption_prefix=\"sage_c, photo of\"'")
-    assert load(["lora=food", text]).dataset.caption_prefix == "sage_c, photo of"
+    assert load_config(["lora=food", text]).dataset.caption_prefix == "sage_c, photo of"
 
 
 def test_a_trigger_that_kohya_would_double(bears, config):

@@ -9,7 +9,7 @@ from scipy.fft import dctn, idctn
 from skimage import data
 
 from lorasweep.data.buckets import Placement, place
-from lorasweep.data.resizing import prepare, prepare_mask
+from lorasweep.data.resizing import fill_bucket, prepare_mask
 from lorasweep.toy.themes import draw_theme
 
 
@@ -25,7 +25,7 @@ def test_prepared_image_is_the_rectangle_that_the_crop_names():
     image = gradient(101, 64)
     placed = place((101, 64), (64, 64))
     assert (placed.left, placed.top) == (18, 0)
-    pixels = np.asarray(prepare(image, placed))
+    pixels = np.asarray(fill_bucket(image, placed))
     assert pixels.shape == (64, 64, 3)
     assert pixels[0, 0].tolist() == [18, 0, 0]
     assert pixels[-1, -1].tolist() == [81, 63, 0]
@@ -36,7 +36,7 @@ def test_flipped_crop_is_where_the_conditioning_says():
     placed = place((101, 64), (64, 64))
     left = placed.facts(flip=True).crop[0]
     mirrored = np.asarray(image)[:, ::-1]
-    np.testing.assert_array_equal(np.asarray(prepare(image, placed, flip=True)), mirrored[:, left : left + 64])
+    np.testing.assert_array_equal(np.asarray(fill_bucket(image, placed, flip=True)), mirrored[:, left : left + 64])
 
 
 @pytest.mark.parametrize("bucket", [(128, 96), (150, 150), (64, 192), (250, 190), (320, 256), (700, 200)])
@@ -46,7 +46,7 @@ def test_cropping_first_gives_what_cropping_last_would(bucket):
     whole = image.resize(placed.resized, Image.Resampling.LANCZOS)
     corner = (placed.left, placed.top)
     expected = np.asarray(whole.crop((*corner, corner[0] + bucket[0], corner[1] + bucket[1]))).astype(int)
-    assert np.abs(np.asarray(prepare(image, placed)) - expected).max() <= 1
+    assert np.abs(np.asarray(fill_bucket(image, placed)) - expected).max() <= 1
 
 
 def test_a_strip_takes_the_memory_of_its_bucket():
@@ -55,7 +55,7 @@ def test_a_strip_takes_the_memory_of_its_bucket():
     placed = place(strip.size, (1024, 1024))
     assert placed.resized == (1024, 20_480_000)
     for area in (False, True):
-        assert prepare(strip, placed, area=area).getcolors() == [(1024 * 1024, (255, 0, 0))]
+        assert fill_bucket(strip, placed, area=area).getcolors() == [(1024 * 1024, (255, 0, 0))]
     assert prepare_mask(Image.new("L", (1, 20_000), 7), placed).getcolors() == [(1024 * 1024, 7)]
 
 
@@ -80,9 +80,9 @@ def test_shrunk_images_are_the_sharpest_that_do_not_alias(kind, scale):
         image = draw_theme("robots", 1, size=(240, 240))[0].image.convert("RGB")
     size = round(240 / scale), round(240 / scale)
     placed, reference = Placement(image.size, size, size, 0, 0), ideal(image, size)
-    ours = decibels(prepare(image, placed), reference)
+    ours = decibels(fill_bucket(image, placed), reference)
     assert ours > 37
-    assert ours > decibels(prepare(image, placed, area=True), reference) + 3
+    assert ours > decibels(fill_bucket(image, placed, area=True), reference) + 3
     assert ours > decibels(image.resize(size, Image.Resampling.BOX), reference) + 4
 
 
@@ -103,13 +103,13 @@ def test_the_mean_of_the_area(bucket):
     whole = np.einsum("xw,ywc->yxc", coverage(250, across), whole)
     left, top = placed.left, placed.top
     expected = whole[top : top + bucket[1], left : left + bucket[0]]
-    assert np.abs(np.asarray(prepare(image, placed, area=True)) - expected).max() <= 0.5 + 1e-6
+    assert np.abs(np.asarray(fill_bucket(image, placed, area=True)) - expected).max() <= 0.5 + 1e-6
 
 
 def test_sd_scripts_enlarges_by_lanczos_too():
     image = gradient(50, 40)
     placed = place((50, 40), (64, 64))
-    np.testing.assert_array_equal(prepare(image, placed), prepare(image, placed, area=True))
+    np.testing.assert_array_equal(fill_bucket(image, placed), fill_bucket(image, placed, area=True))
 
 
 @pytest.mark.parametrize("bucket", [(32, 32), (40, 24), (128, 128)])

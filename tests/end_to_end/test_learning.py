@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from lorasweep.compose.composition import composing, load
+from lorasweep.compose.composition import composing, load_config
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.training.cohort import run
 
 
 def test_the_demo_learns_the_bear(tmp_path: Path, toy_base: SDXL) -> None:
     with composing():
-        config = load(["lora=fuzzybear", "preset=demo", "tracker=none", f"output_root={tmp_path}"])
+        config = load_config(["lora=fuzzybear", "preset=demo", "tracker=none", f"output_root={tmp_path}"])
     value = run(config, base=toy_base)
     record = json.loads((tmp_path / "fuzzybear" / "v6" / "record.json").read_text())
     base, selected = record["metrics"]["base"], record["metrics"]["selected"]

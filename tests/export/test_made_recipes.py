@@ -14,7 +14,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from lorasweep.checks import check
-from lorasweep.compose.composition import CONF, composing, load
+from lorasweep.compose.composition import CONF, composing, load_config
 from lorasweep.export.recipe import recipe_from_file
 from lorasweep.export.weights import write_weights
 from lorasweep.schema import Config
@@ -75,4 +75,4 @@ def test_the_commands_among_its_comments_run_it(tmp_path: Path, seed: int) -> No
     (tmp_path / "conf" / "lora" / f"{name}.yaml").write_text(text)
     with composing(tmp_path / "conf"):
         for line in commands(text):
-            assert load(line).recipe == name
+            assert load_config(line).recipe == name

@@ -9,7 +9,7 @@ from diffusers.loaders.lora_conversion_utils import _maybe_map_sgm_blocks_to_dif
 
 from lorasweep.adapters.targets import target_pattern
 from lorasweep.families.sdxl.family import FAMILY
-from lorasweep.families.sdxl.names import UNetLayout, kohya_name, module_path
+from lorasweep.families.sdxl.names import UNetLayout, kohya_layer, module_path
 from lorasweep.schema import NetworkConfig
 
 from ..adapters.tiny_sdxl import SDXL_BLOCKS, full_size_base
@@ -57,12 +57,12 @@ def paths() -> list[str]:
 
 @pytest.mark.parametrize(("path", "name"), KNOWN.items())
 def test_known_names(path: str, name: str) -> None:
-    assert kohya_name(path, LAYOUT) == name
+    assert kohya_layer(path, LAYOUT) == name
     assert module_path(name, LAYOUT) == path
 
 
 def test_every_name_is_one_module_and_leads_back(paths: list[str]) -> None:
-    names = [kohya_name(path, LAYOUT) for path in paths]
+    names = [kohya_layer(path, LAYOUT) for path in paths]
     assert len(set(names)) == len(names) == 788 + 72 + 192
     assert [module_path(name, LAYOUT) for name in names] == paths
     blocks = {re.match(r"lora_unet_(\w+?_blocks?_\d+)_", name)[1] for name in names if "unet" in name}
@@ -72,7 +72,7 @@ def test_every_name_is_one_module_and_leads_back(paths: list[str]) -> None:
 
 def test_diffusers_reads_every_name_as_the_module_it_came_from(paths: list[str]) -> None:
     unet = [path for path in paths if path.startswith("unet.")]
-    keys = {f"{kohya_name(path, LAYOUT)}.lora_down.weight": path for path in unet}
+    keys = {f"{kohya_layer(path, LAYOUT)}.lora_down.weight": path for path in unet}
     config = SimpleNamespace(layers_per_block=2)
     mapped = diffusers_blocks(dict(keys), config)
     for key, path in mapped.items():
@@ -92,14 +92,14 @@ def test_an_up_block_without_attention_has_its_upsampler_one_place_earlier() -> 
         (1, "output_blocks_5_2_conv"),
         (2, "output_blocks_8_2_conv"),
     ):
-        assert kohya_name(f"unet.up_blocks.{block}.upsamplers.0.conv", layout) == f"lora_unet_{name}"
+        assert kohya_layer(f"unet.up_blocks.{block}.upsamplers.0.conv", layout) == f"lora_unet_{name}"
         assert module_path(f"lora_unet_{name}", layout) == f"unet.up_blocks.{block}.upsamplers.0.conv"
 
 
 def test_what_has_no_name_is_refused() -> None:
     for path in ("unet.conv_in", "unet.time_embedding.linear_1", "vae.encoder.conv_in"):
         with pytest.raises(ValueError, match="no kohya name"):
-            kohya_name(path, LAYOUT)
+            kohya_layer(path, LAYOUT)
     for name in (
         "lora_te1_text_model_embeddings",
         "lora_unet_down_blocks_1_attentions_0_proj_in",

@@ -14,7 +14,7 @@ import torch
 from omegaconf import OmegaConf
 
 from lorasweep.checks import check
-from lorasweep.compose.composition import CONF, composing, load
+from lorasweep.compose.composition import CONF, composing, load_config
 from lorasweep.errors import UserError
 from lorasweep.export.metadata import metadata
 from lorasweep.export.recipe import recipe_from_file
@@ -133,7 +133,7 @@ def test_our_file_gives_its_recipe_back(tmp_path: Path) -> None:
 def test_base_resolution_and_machine_are_no_part_of_a_recipe(tmp_path: Path) -> None:
     with composing(CONF):
         line = ["lora=food/v8", "base_model=sdxl", "dataset.resolution=768", "tracker=none", "training.device=cpu"]
-        settings = load([*line, "training.mixed_precision=bf16", "output_root=/tmp/elsewhere"])
+        settings = load_config([*line, "training.mixed_precision=bf16", "output_root=/tmp/elsewhere"])
     file = written(tmp_path, metadata(settings, FACTS))
     recipe = OmegaConf.create(recipe_from_file(file))
     assert "base_model" not in recipe and "tracker" not in recipe and "output_root" not in recipe
@@ -165,7 +165,7 @@ def test_base_resolution_and_machine_are_no_part_of_a_recipe(tmp_path: Path) -> 
 )
 def test_the_recipe_trains_the_same_run_again(tmp_path: Path, line: list[str]) -> None:
     with composing(CONF):
-        settings = load(line)
+        settings = load_config(line)
     shutil.copytree(CONF, tmp_path / "conf")
     saved = tmp_path / "conf" / "lora" / "mine" / "again.yaml"
     saved.parent.mkdir()
@@ -173,20 +173,20 @@ def test_the_recipe_trains_the_same_run_again(tmp_path: Path, line: list[str]) -
     command = exact(saved.read_text())
     assert command[0] == "lora=mine/again"
     with composing(tmp_path / "conf"):
-        assert of_the_run(load(command)) == of_the_run(settings)
-        assert load(command).recipe == "mine/again"
+        assert of_the_run(load_config(command)) == of_the_run(settings)
+        assert load_config(command).recipe == "mine/again"
 
 
 def test_a_recipe_of_a_toy_run_trains_sdxl_at_its_size(tmp_path: Path) -> None:
     with composing(CONF):
-        settings = load(["lora=starwars", "optimizer.lr=2e-3", "tracker=none"])
+        settings = load_config(["lora=starwars", "optimizer.lr=2e-3", "tracker=none"])
     assert settings.dataset.resolution == 64 and settings.dataset.bucket_max == 64
     shutil.copytree(CONF, tmp_path / "conf")
     saved = tmp_path / "conf" / "lora" / "sage.yaml"
     saved.write_text(recipe_from_file(written(tmp_path, metadata(settings, FACTS)), saved))
     with composing(tmp_path / "conf"):
-        large = load(["lora=sage", "base_model=sdxl"])
-        tracked = load(["lora=sage", "tracker=default"]).tracker.wandb.mode
+        large = load_config(["lora=sage", "base_model=sdxl"])
+        tracked = load_config(["lora=sage", "tracker=default"]).tracker.wandb.mode
     assert large.base_model.path == "stabilityai/stable-diffusion-xl-base-1.0"
     assert (large.dataset.resolution, large.dataset.bucket_min, large.dataset.bucket_max) == (1024, 512, 1024)
     assert (large.dataset.bucket_step, large.sampling.guidance, large.sampling.steps) == (64, 5.0, 30)
@@ -211,13 +211,13 @@ def test_a_rate_that_was_the_bases_own_is_that_of_the_next_base(
     shutil.copytree(CONF, tmp_path / "conf")
     saved = tmp_path / "conf" / "lora" / "sage.yaml"
     with composing(CONF):
-        settings = load(["lora=custom", "name=Sage", "dataset.path=.", "dataset.trigger=x", *choices])
+        settings = load_config(["lora=custom", "name=Sage", "dataset.path=.", "dataset.trigger=x", *choices])
     saved.write_text(recipe_from_file(written(tmp_path, metadata(settings, FACTS)), saved))
     with composing(tmp_path / "conf"):
         for base, rates in (("toy", toy), ("sdxl", sdxl)):
-            found = load(["lora=sage", f"base_model={base}"]).optimizer
+            found = load_config(["lora=sage", f"base_model={base}"]).optimizer
             assert (found.lr, found.text_encoder_lr) == pytest.approx(rates)
-        assert of_the_run(load(exact(saved.read_text()))) == of_the_run(settings)
+        assert of_the_run(load_config(exact(saved.read_text()))) == of_the_run(settings)
     assert ("a rate for other bases: optimizer.lr=0.0007" in saved.read_text()) == ("optimizer.lr=7e-4" in choices)
 
 
@@ -429,7 +429,7 @@ def test_optimizers_that_we_write_are_read_in_sd_scripts_words(tmp_path: Path, c
         "lion": ["optimizer.beta1=0.95", "optimizer.lora_plus_ratio=12"],
     }
     with composing(CONF):
-        settings = load(["lora=starwars", f"optimizer={choice}", *rates, *more.get(choice, [])])
+        settings = load_config(["lora=starwars", f"optimizer={choice}", *rates, *more.get(choice, [])])
     ours = {key: value for key, value in metadata(settings, FACTS).items() if not key.startswith("lorasweep.")}
     te = {f"lora_te{n}_text_model_encoder_layers_0_mlp_fc1.lora_down.weight": torch.zeros(8, 4) for n in (1, 2)}
     found = OmegaConf.to_object(composed(recipe_from_file(written(tmp_path, ours, TENSORS | te))))

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lorasweep.adapters.ranks import layer_rank
 from lorasweep.checks import check
-from lorasweep.compose.composition import CONF, composing, load
+from lorasweep.compose.composition import CONF, composing, load_config
 from lorasweep.data.buckets import bucket_sizes, nearest_ratio
 from lorasweep.errors import UserError
 from lorasweep.export.layers import read_layers
@@ -579,7 +579,7 @@ def test_what_the_comments_advise_works(tmp_path: Path) -> None:
     for line, told in advice:
         assert line in comments(recipe_from_file(written(tmp_path, KOHYA | told)))
         with composing(CONF):
-            load(
+            load_config(
                 [
                     "lora=custom",
                     "name=Sage",

@@ -9,7 +9,7 @@ from PIL import Image, ImageColor
 
 from lorasweep.pictures.before_after import write_before_after
 from lorasweep.pictures.canvas import ACCENT, EMPTY, PAPER, font, wrap
-from lorasweep.pictures.grid import Column, shown_columns, write_grid
+from lorasweep.pictures.grid import Column, choose_columns, write_grid
 from lorasweep.pictures.prompts import prompts_of
 
 COLOURS = ["#ff0000", "#00ff00", "#0000ff", "#ffff00", "#ff00ff", "#00ffff", "#800000", "#008000"]
@@ -124,12 +124,12 @@ def test_wrapped_lines_fit_and_lose_nothing_before_the_ellipsis():
 
 
 def test_few_epochs_are_all_shown():
-    assert shown_columns([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]) == list(range(10))
+    assert choose_columns([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]) == list(range(10))
 
 
 @pytest.mark.parametrize("selected", [None, 0, 1, 2, 13, 39, 40])
 def test_of_forty_epochs_ten_columns_are_shown(selected):
-    columns = shown_columns(list(range(41)), selected)
+    columns = choose_columns(list(range(41)), selected)
     assert len(columns) == 10 and {0, 1, 40} <= set(columns)
     assert selected is None or selected in columns
     gaps = [right - left for left, right in pairwise(columns[1:])]
@@ -138,8 +138,8 @@ def test_of_forty_epochs_ten_columns_are_shown(selected):
 
 def test_epochs_that_were_sampled_now_and_then_are_counted_by_position():
     epochs = list(range(0, 200, 5))
-    assert 65 in [epochs[column] for column in shown_columns(epochs, 65)]
-    assert len(shown_columns(epochs, 66)) == 10  # selected, but not sampled
+    assert 65 in [epochs[column] for column in choose_columns(epochs, 65)]
+    assert len(choose_columns(epochs, 66)) == 10  # selected, but not sampled
 
 
 def test_training_images_stand_apart_and_may_be_fewer_than_rows(tmp_path, flat):

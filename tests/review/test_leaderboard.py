@@ -13,7 +13,15 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState, create_trial
 from rich.console import Console
 
-from lorasweep.review.leaderboard import about_best, as_csv, as_json, lines, show, show_pairs, summary
+from lorasweep.review.leaderboard import (
+    about_best,
+    as_csv,
+    as_json,
+    lines,
+    show,
+    show_pairs,
+    summary,
+)
 from lorasweep.search.ranking import RankedTrial, rows
 
 LONG = "at step 20 worse than the median of the five earlier trials that came as far as this"

@@ -62,13 +62,13 @@ def test_a_keeper_renews_until_dropped_or_outlived(study):
         time.sleep(0.05)
     assert expiry() > first
     sign(study, trial, pid=1)  # the job has started and holds the lease itself
-    while keeper._held and time.monotonic() < deadline:
+    while keeper._trials and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not keeper._held and study.trials[0].user_attrs["lease"]["pid"] == 1
+    assert not keeper._trials and study.trials[0].user_attrs["lease"]["pid"] == 1
     sign(study, trial)
     keeper.take(trial._trial_id)
     study.tell(0, state=TrialState.FAIL)
-    while keeper._held and time.monotonic() < deadline:
+    while keeper._trials and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not keeper._held
+    assert not keeper._trials
     keeper.close()

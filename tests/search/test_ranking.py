@@ -12,7 +12,7 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
-from lorasweep.search.ranking import best, pareto_front, remarks, rows
+from lorasweep.search.ranking import best, pareto_front, ranking_remarks, rows
 
 
 def a_study(*directions: str, tie_breakers: tuple[str, ...] = ()) -> optuna.Study:
@@ -146,10 +146,10 @@ def test_a_lucky_single_training_does_not_pass_a_mean_unnoticed():
         add(study, value, version="Bear v1")
     found = rows(study, with_finals({0: [0.60, 0.61], 1: [0.58, 0.60]}))
     assert numbers(found) == [1, 0, 2] and best(found).number == 1
-    assert remarks(study, found) == [
+    assert ranking_remarks(study, found) == [
         "trial 2 (Bear v1) reads better (0.5200) but was trained once, the best 3 times: that may be luck."
     ]
-    assert remarks(study, rows(study)) == []
+    assert ranking_remarks(study, rows(study)) == []
 
 
 def test_a_finalist_that_lost_a_training_stands_behind_the_whole_ones():
@@ -183,7 +183,7 @@ def test_trials_that_break_a_constraint_come_after_those_that_keep_all():
     broken = a_study()
     add(broken, 0.1, constraints={"a": 1.0})
     assert best(rows(broken)) is None
-    assert remarks(broken, rows(broken)) == ["No complete trial keeps the constraints."]
+    assert ranking_remarks(broken, rows(broken)) == ["No complete trial keeps the constraints."]
 
 
 def test_a_trial_that_another_goes_on_with_says_so():
@@ -201,7 +201,7 @@ def test_several_objectives_have_a_front_and_no_best():
     assert numbers(found) == [4, 1, 0, 3, 2]
     assert [row.pareto for row in found] == [True, True, True, True, False]
     assert best(found) is None
-    assert "no single best trial" in remarks(study, found)[0]
+    assert "no single best trial" in ranking_remarks(study, found)[0]
 
 
 def test_the_front_of_finals_is_that_of_the_finalists():

@@ -17,7 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from tiny_flow import FAMILY, model
 
-from lorasweep.compose.composition import composing, load
+from lorasweep.compose.composition import composing, load_config
 from lorasweep.errors import UserError
 from lorasweep.schema import BaseModelConfig
 from lorasweep.search.storage import open_storage
@@ -73,7 +73,7 @@ def trained(world: Path, root: Path, *more: str) -> Path:
     """Train a version and return its folder."""
     line = line_of(world, root, *more)
     with composing():
-        run(load(line), overrides=line)
+        run(load_config(line), overrides=line)
     return max((root / "sage").glob("v*"))
 
 
@@ -140,7 +140,7 @@ def test_a_resumed_training_ends_with_the_same_bits(world: Path, tmp_path: Path)
 
 def test_what_a_flow_lacks_is_refused_with_the_reason(world: Path, tmp_path: Path) -> None:
     with composing(), pytest.raises(UserError, match="a rectified flow predicts the direction") as caught:
-        load(line_of(world, tmp_path, "loss.min_snr_gamma=5"))
+        load_config(line_of(world, tmp_path, "loss.min_snr_gamma=5"))
     assert "set loss.min_snr_gamma=null" in str(caught.value)
 
 
@@ -158,7 +158,7 @@ def test_it_is_trained_whole(world: Path, tmp_path: Path) -> None:
 
 def test_its_memory_is_forecast(world: Path, tmp_path: Path) -> None:
     with composing():
-        config = load(line_of(world, tmp_path))
+        config = load_config(line_of(world, tmp_path))
     base = model.load(FAMILY, config.base_model, "cpu", torch.float32)
     counted = sum(weight.numel() for module in base.modules.values() for weight in module.parameters())
     found = estimate(config, base)

@@ -6,7 +6,7 @@ import hydra
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from lorasweep.compose.composition import compose, load
+from lorasweep.compose.composition import compose, load_config
 from lorasweep.schema import schema_keys, value_at
 from lorasweep.search.space import Space, parse_space
 from lorasweep.studies.history import documented
@@ -27,7 +27,10 @@ def test_all_nine_of_food_are_points_of_food_history() -> None:
     assert remarks == []
     assert len(found) == 9
     for number, params in enumerate(found, 1):
-        trial, version = load(["sweeps=food_history", *space.overrides(params)]), load([f"lora=food/v{number}"])
+        trial, version = (
+            load_config(["sweeps=food_history", *space.overrides(params)]),
+            load_config([f"lora=food/v{number}"]),
+        )
         differing = [key for key in schema_keys() if value_at(trial, key) != value_at(version, key)]
         assert differing == ["recipe"]
 
@@ -98,5 +101,5 @@ def test_a_recipe_without_documents(line: list[str]) -> None:
 
 
 def test_a_config_as_dataclasses_will_do() -> None:
-    found, _ = documented(load(["lora=animal"]), parse_space({"network.rank": "16,32"}, []))
+    found, _ = documented(load_config(["lora=animal"]), parse_space({"network.rank": "16,32"}, []))
     assert found == [{"network.rank": 16}]

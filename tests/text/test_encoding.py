@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from lorasweep.errors import UserError
-from lorasweep.text.encoding import all_readable, as_json, readable
+from lorasweep.text.encoding import all_readable, json_text, readable
 from lorasweep.text.shell import shell_quoted
 
 CAFE = os.fsdecode(b"caf\xe9")
@@ -31,7 +31,7 @@ def test_what_is_no_unicode_is_shown_escaped() -> None:
 
 
 def test_json_holds_names_as_they_are() -> None:
-    text = as_json({"path": CAFE, "other": "é"})
+    text = json_text({"path": CAFE, "other": "é"})
     assert text.encode() and json.loads(text) == {"path": CAFE, "other": "é"} and "é" in text
 
 

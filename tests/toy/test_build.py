@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lorasweep.toy.build import parse
+from lorasweep.toy.build import parse_arguments
 
 
 @pytest.mark.parametrize(
@@ -23,9 +23,9 @@ def test_what_cannot_be_built(
     line: list[str], expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as left:
-        parse([*line, "--out", str(tmp_path)])
+        parse_arguments([*line, "--out", str(tmp_path)])
     assert left.value.code == 2 and expected in capsys.readouterr().err
 
 
 def test_a_part_that_needs_no_vae(tmp_path: Path) -> None:
-    assert parse(["--only", "clip", "--out", str(tmp_path)]).only == "clip"
+    assert parse_arguments(["--only", "clip", "--out", str(tmp_path)]).only == "clip"

@@ -22,7 +22,7 @@ from lorasweep.randomness import generator  # noqa: E402
 from lorasweep.toy.attributes import CHOICES, caption_of  # noqa: E402
 from lorasweep.toy.humanoids import FIRST_HELDOUT, draw_humanoids  # noqa: E402
 from lorasweep.toy.measure import base_figures, clip_figures, reconstruct  # noqa: E402
-from lorasweep.toy.sampling import load_pipeline, sample  # noqa: E402
+from lorasweep.toy.sampling import draw_samples, load_pipeline  # noqa: E402
 from lorasweep.toy.themes import THEMES, draw_theme  # noqa: E402
 from lorasweep.toy.tokenizer import LENGTH, load_tokenizer  # noqa: E402
 
@@ -82,9 +82,9 @@ def test_samples_show_what_was_asked_for() -> None:
 
 def test_samples_differ_by_seed_and_repeat_by_seed() -> None:
     caption = [caption_of(draw_humanoids(1, start=FIRST_HELDOUT)[0].attributes)]
-    first, again, other = (sample(caption, seed=seed, steps=3)[0] for seed in (1, 1, 2))
+    first, again, other = (draw_samples(caption, seed=seed, steps=3)[0] for seed in (1, 1, 2))
     assert first.tobytes() == again.tobytes() != other.tobytes()
-    assert sample(caption, steps=2, size=(48, 80))[0].size == (48, 80)
+    assert draw_samples(caption, steps=2, size=(48, 80))[0].size == (48, 80)
 
 
 def test_the_base_has_sdxls_parts_and_shapes() -> None:

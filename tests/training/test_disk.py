@@ -228,10 +228,10 @@ def test_what_cannot_fit_is_refused_with_ways_that_do(
     (kept,) = [override.value() for text in command[2:] if (override := parsed(text)) and "keep" in text]
     config.training.keep_epochs = kept
     found = disk.of_trial(config)
-    assert found is not None and "free" in disk.check(found, config, folder_of(config), []), "the cure cures"
+    assert found is not None and "free" in disk.check_disk(found, config, folder_of(config), []), "the cure cures"
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(10**9, 0, 1000))
     with pytest.raises(UserError) as refused:
-        disk.check(found, config, folder_of(config), ["training.epochs=20"])
+        disk.check_disk(found, config, folder_of(config), ["training.epochs=20"])
     assert "keep the best and the last epoch" not in refused.value.ways, "it would not do"
     assert refused.value.ways["write elsewhere"] == "python train.py training.epochs=20 output_root=FOLDER"
 
@@ -245,9 +245,9 @@ def test_what_a_version_has_written_already_is_not_asked_for_again(
     for epoch in (1, 2):
         (tmp_path / f"FuzzyBear_v6-{epoch:06d}.safetensors").write_bytes(b"w" * 1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(10**9, 0, 6000))
-    assert "6.0 kB free" in disk.check(needed, config, tmp_path, [])
+    assert "6.0 kB free" in disk.check_disk(needed, config, tmp_path, [])
     with pytest.raises(UserError):
-        disk.check(needed, config, tmp_path / "new", [])
+        disk.check_disk(needed, config, tmp_path / "new", [])
 
 
 def test_a_base_that_is_not_here_yet_foretells_nothing(config: Config) -> None:

@@ -178,7 +178,7 @@ class InjectedAdapter(ABC):
         return torch.linalg.vector_norm(layer.get_delta_weight(self._key))
 
     def _parameters_of(self, layer: Any) -> dict[str, nn.Parameter]:
-        return {name: getattr(holder, held) for name, (holder, held) in self._slots(layer).items()}
+        return {name: getattr(holder, attribute) for name, (holder, attribute) in self._slots(layer).items()}
 
     def _inject(self, part: Part, paths: list[str], seed: int) -> dict[str, Any]:
         module = self._base.modules[part.name]
@@ -220,12 +220,12 @@ class InjectedAdapter(ABC):
 
     def _initialise(self, layer: Any, draws: torch.Generator) -> None:
         device = layer.get_base_layer().weight.device
-        for name, (holder, held) in self._slots(layer).items():
-            parameter = getattr(holder, held)
+        for name, (holder, attribute) in self._slots(layer).items():
+            parameter = getattr(holder, attribute)
             if device.type == "meta" and parameter.numel():  # it has a shape, which is all that a forecast asks for
                 continue
             values = self._initial(name, parameter, layer, draws)
-            setattr(holder, held, nn.Parameter(values.to(device)))
+            setattr(holder, attribute, nn.Parameter(values.to(device)))
 
     def _switch_to(self, keys: list[str]) -> None:
         for _, _, layer in self._all_layers():

@@ -25,7 +25,7 @@ GROUPS = {
 """The groups in the order in which a person decides, and what each decides."""
 
 
-def choices(*folders: Path) -> dict[str, list[str]]:
+def group_choices(*folders: Path) -> dict[str, list[str]]:
     """Return every config group with its choices, in the order of `GROUPS`; private ones left out.
 
     A choice in a subfolder is written with a slash: lora has food and food/v1.
@@ -47,10 +47,10 @@ def text(*folders: Path) -> str:
     """Return the whole help.
 
     Args:
-        folders: as `choices` has them.
+        folders: as `group_choices` has them.
     """
     lines = []
-    for group, names in choices(*folders).items():
+    for group, names in group_choices(*folders).items():
         lines.append(f"  {group:<11} {GROUPS.get(group, '')}".rstrip())
         listed = textwrap.wrap(", ".join(folded(names)), 94, break_on_hyphens=False)
         lines += [" " * 14 + line for line in listed]

@@ -56,7 +56,7 @@ def markdown(conf: Path) -> str:
     Args:
         conf: the folder of config groups, whose choices are listed beside their keys; without a checkout there is none.
     """
-    choices = help.choices(conf) if conf.is_dir() else {}
+    choices = help.group_choices(conf) if conf.is_dir() else {}
     parts = [
         _HEAD.replace("ORDER", ORDER),
         "## Groups\n",

@@ -21,7 +21,7 @@ from lorasweep.errors import USER_ERROR, UserError
 from lorasweep.schema import Config
 
 
-def train(config: DictConfig) -> float | None:
+def train_version(config: DictConfig) -> float | None:
     """Train the version of a composed config and return its objective; hydra.main calls this per job."""
     job = HydraConfig.get()
     search_path = [
@@ -34,7 +34,11 @@ def train(config: DictConfig) -> float | None:
         settled = compose.settle(config, line, name)
         choices = {group: choice for group, choice in choices.items() if not group.startswith("hydra/")}
         if job.mode is RunMode.RUN and is_first():
-            for text in [opening(settled), *searches.unsearched(line), *remarks(config, settled, line, name)]:
+            for text in [
+                subject_line(settled),
+                *searches.unsearched(line),
+                *override_remarks(config, settled, line, name),
+            ]:
                 echo(text)
         return _run(settled, line, choices, quiet=job.mode is RunMode.MULTIRUN)
     except UserError as error:
@@ -43,14 +47,14 @@ def train(config: DictConfig) -> float | None:
         raise SystemExit(report_error(error)) from error
 
 
-def opening(config: Config) -> str:
+def subject_line(config: Config) -> str:
     """Return what is said before anything heavy is loaded: what is trained on which base."""
     recipe = f" (lora={config.recipe})" if config.recipe else ""
     version = f" {config.resume}" if config.resume else ""
     return f"{config.name}{version}{recipe} on {config.base_model.path or 'the toy base'}"
 
 
-def remarks(composed: DictConfig, config: Config, line: Sequence[str], name: str) -> list[str]:
+def override_remarks(composed: DictConfig, config: Config, line: Sequence[str], name: str) -> list[str]:
     """Return what a command line changes of its recipe besides what it says, and what of the recipe changes nothing.
 
     Args:
@@ -62,7 +66,7 @@ def remarks(composed: DictConfig, config: Config, line: Sequence[str], name: str
     given = compose.keys_given(line)
     return [
         *precedence.given_way(line, composed, name),
-        *needs.remarks(config, given),
+        *needs.unmet_remarks(config, given),
         *optimizer.rate_remarks(config, given),
     ]
 

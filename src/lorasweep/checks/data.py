@@ -30,8 +30,8 @@ def _images(config: Config) -> Iterator[Problem]:
             where = "" if Path(folder).is_absolute() else f" in {Path.cwd()}"
             yield Problem(f"dataset.{key}={folder}: there is no such folder{where}; check the path", f"dataset.{key}")
         elif not Path(folder).is_dir():
-            held = "masks" if key == "mask_path" else "images and captions"
-            yield Problem(f"dataset.{key}={folder}: this is a file; expected the folder of {held}", f"dataset.{key}")
+            content = "masks" if key == "mask_path" else "images and captions"
+            yield Problem(f"dataset.{key}={folder}: this is a file; expected the folder of {content}", f"dataset.{key}")
     keys = ("dataset.path", "dataset.validation_path", "dataset.regularisation_path", "output_root")
     folders = {key: Path(folder).resolve() for key in keys if (folder := value_at(config, key)) is not None}
     for one, other in combinations(folders, 2):

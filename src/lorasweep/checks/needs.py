@@ -30,7 +30,7 @@ def refused(config: Config, given: Collection[str] | None) -> Iterator[Problem]:
             yield Problem(_words(config, key, need), key.name, *need.keys)
 
 
-def remarks(config: Config, given: Collection[str]) -> list[str]:
+def unmet_remarks(config: Config, given: Collection[str]) -> list[str]:
     """Return in words which values of recipes and other files change nothing, and which another key wins over.
 
     Args:

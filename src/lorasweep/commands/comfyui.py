@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lorasweep.commands.output import write
+from lorasweep.commands.output import write_text
 from lorasweep.errors import Problem, UserError
 from lorasweep.runs import ledger, paths
 from lorasweep.schema import slug
@@ -77,12 +77,12 @@ def run(args: argparse.Namespace) -> None:
     from lorasweep.export.comfyui import files
     from lorasweep.export.comfyui.editor import as_editor
     from lorasweep.export.comfyui.graph import as_api
-    from lorasweep.export.comfyui.plan import plan_of
-    from lorasweep.export.comfyui.workflow import build
+    from lorasweep.export.comfyui.plan import workflow_plan
+    from lorasweep.export.comfyui.workflow import build_graph
 
     version, weights = _subject(args)
-    plan = plan_of(version.record, weights, _wishes(args))
-    graph = build(plan)
+    plan = workflow_plan(version.record, weights, _wishes(args))
+    graph = build_graph(plan)
     copies: list[Copy] = []
     if args.comfyui is not None:
         files.check_folder(args.comfyui)
@@ -92,8 +92,8 @@ def run(args: argparse.Namespace) -> None:
     out = args.out or version.folder / "comfyui"
     workflow, api = out / f"{plan.stem}.json", out / f"{plan.stem}_api.json"
     with contextlib.redirect_stdout(sys.stderr if args.json else sys.stdout):
-        write(workflow, json.dumps(as_editor(graph), indent=2) + "\n")
-        write(api, json.dumps(as_api(graph), indent=2) + "\n")
+        write_text(workflow, json.dumps(as_editor(graph), indent=2) + "\n")
+        write_text(api, json.dumps(as_api(graph), indent=2) + "\n")
         for path in files.carry_out(copies):
             print(f"copied {path}")
     notes = list(_notes(args, version, graph))

@@ -8,7 +8,7 @@ from lorasweep import files
 from lorasweep.errors import UserError
 
 
-def write(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
     """Write a text to a file, whole or not at all, and say so.
 
     Args:

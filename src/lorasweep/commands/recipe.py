@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lorasweep import program
-from lorasweep.commands.output import write
+from lorasweep.commands.output import write_text
 from lorasweep.errors import UserError
 
 
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> None:
             raise UserError(
                 f"{args.out} has other content: remove it, or give -o another name", title="Nothing written"
             )
-        write(args.out, text)
+        write_text(args.out, text)
         for line in text.splitlines():
             if f"{program.command()} " in line:
                 print(line.removeprefix("# "))

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from lorasweep.commands.output import write
+from lorasweep.commands.output import write_text
 
 REFERENCE = Path("docs/config-reference.md")  # of a checkout
 
@@ -35,4 +35,4 @@ def run(args: argparse.Namespace) -> None:
     if out is None:
         print(markdown(CONF), end="")
     else:
-        write(out, markdown(CONF))
+        write_text(out, markdown(CONF))

@@ -92,10 +92,10 @@ def _plots(args: argparse.Namespace, study: optuna.Study) -> None:
     # What the program prints as JSON or CSV must stay that alone.
     out = sys.stderr if args.json or args.csv else sys.stdout
     try:
-        drawn = plots.draw_plots(study, args.plots)
+        report = plots.draw_plots(study, args.plots)
     except OSError as error:
         raise UserError(f"{args.plots} cannot be written ({error.strerror})", title="Nothing was drawn") from error
-    for path in drawn.files:
+    for path in report.files:
         print(f"wrote {path}", file=out)
-    for name, reason in drawn.left_out.items():
+    for name, reason in report.left_out.items():
         print(f"left out {name}: {reason}", file=out)

@@ -72,7 +72,7 @@ def _picture(args: argparse.Namespace, compared: Sequence[groups.Comparison]) ->
     from lorasweep.review.comparison import picture  # and with it what draws
 
     try:
-        left_out = picture.write(compared, args.picture, sort=args.sort)
+        left_out = picture.write_picture(compared, args.picture, sort=args.sort)
     except OSError as error:
         raise UserError(f"{args.picture} cannot be written ({error.strerror})", title="Nothing was drawn") from error
     for line in left_out:

@@ -22,12 +22,12 @@ class Foreign:
     """An option that is not Hydra's.
 
     Attributes:
-        shown: as it was typed.
+        display: as it was typed.
         name: without dashes, those inside made underscores.
         value: what it was given; `true` where it stood alone.
     """
 
-    shown: str
+    display: str
     name: str
     value: str
 
@@ -51,7 +51,7 @@ class Arguments:
     supplied: list[str]
 
 
-def read(argv: Sequence[str]) -> Arguments:
+def read_command_line(argv: Sequence[str]) -> Arguments:
     """Read a command line without the program's name.
 
     Raises:

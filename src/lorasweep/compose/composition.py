@@ -105,7 +105,7 @@ def register() -> None:
 
 @contextmanager
 def composing(conf: Path = CONF) -> Iterator[None]:
-    """Make `compose` and `load` work on a folder of configs; inside hydra.main it is not needed."""
+    """Make `compose` and `load_config` work on a folder of configs; inside hydra.main it is not needed."""
     register()
     with hydra.initialize_config_dir(str(conf.resolve()), version_base=VERSION_BASE):
         yield
@@ -123,7 +123,7 @@ def compose(line: Sequence[str], config_name: str = "config") -> DictConfig:
     return config
 
 
-def load(line: Sequence[str], config_name: str = "config") -> Config:
+def load_config(line: Sequence[str], config_name: str = "config") -> Config:
     """Compose the config of a command line and hold it to every limit.
 
     Raises:
@@ -133,10 +133,10 @@ def load(line: Sequence[str], config_name: str = "config") -> Config:
 
 
 def load_both(line: Sequence[str], config_name: str = "config") -> tuple[DictConfig, Config]:
-    """Return the config of a command line as Hydra composes it, and as `load` returns it.
+    """Return the config of a command line as Hydra composes it, and as `load_config` returns it.
 
     Raises:
-        UserError: as `load`.
+        UserError: as `load_config`.
     """
     line = hydra_words(line)
     config, problems = _compose_what_works(line, config_name)

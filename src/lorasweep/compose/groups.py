@@ -78,7 +78,7 @@ class Groups:
             return Problem(f"{text}: {value} is a path; give it as {group}.path={value}", group)
         folder = str(value).rpartition("/")[0]  # for food/v10, list food's versions
         near = [choice for choice in choices if choice.rpartition("/")[0] == folder]
-        shown = near or [choice for choice in choices if "/" not in choice]
+        listed = near or [choice for choice in choices if "/" not in choice]
         return Problem(
-            f"{text}: expected one of {', '.join(shown)}{did_you_mean(str(value), choices, self.words(group))}", group
+            f"{text}: expected one of {', '.join(listed)}{did_you_mean(str(value), choices, self.words(group))}", group
         )

@@ -66,7 +66,7 @@ def options(given: Sequence[Foreign], line: Sequence[str] = ()) -> list[Problem]
         else:
             found = suggestions.meant(name, groups.names)
             cure = f"there is no such option{_hint(found, value, groups)}"
-        problems.append(Problem(f"{option.shown}: {cure}", *found.names))
+        problems.append(Problem(f"{option.display}: {cure}", *found.names))
     return problems
 
 

@@ -90,8 +90,8 @@ def _by_noise(selected: Mapping[str, float | None]) -> list[str]:
         return []
     same = [what for what, ratio in (("fine detail", ratios[0]), ("composition", ratios[-1])) if _unlearnt(ratio)]
     hardly = f": {' and '.join(same)} hardly changed" if same else ""
-    shown = ", ".join(f"{ratio:.2f}" for ratio in ratios)
-    return [f"by noise, from little (fine detail) to much (composition): {shown} of the base's loss{hardly}"]
+    values = ", ".join(f"{ratio:.2f}" for ratio in ratios)
+    return [f"by noise, from little (fine detail) to much (composition): {values} of the base's loss{hardly}"]
 
 
 def _unlearnt(ratio: float) -> bool:

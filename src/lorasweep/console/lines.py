@@ -132,7 +132,7 @@ class Progress:
         self._losses: deque[float] = deque(maxlen=WINDOW)
         self._seconds: deque[float] = deque(maxlen=WINDOW)
         self._live: Live | None = None
-        self._told: float | None = None  # when the last line was printed
+        self._printed_at: float | None = None  # when the last line was printed
 
     def begin(self) -> None:
         """Say that the first step begins now: what was measured and drawn before is no part of the time left."""
@@ -155,7 +155,7 @@ class Progress:
         if self._live is None:
             self._live = _live(self._bar, self._console)
         if self._live is None and step < self._total and self._is_due(now):
-            self._told = now
+            self._printed_at = now
             line = f"{self._bar.name}: step {step}/{self._total}, {self._pace()}, {self._left(now)} left"
             echo(line, console=self._console)
 
@@ -169,7 +169,7 @@ class Progress:
         if self._seconds:
             parts += [self._pace(), f"{self._left(now)} left"]
         # What measuring and sampling took is part of the time left, not of a step.
-        self._before = self._told = now
+        self._before = self._printed_at = now
         echo(f"{self._bar.name}: " + ", ".join(parts), console=self._console)
 
     def close(self) -> None:
@@ -179,7 +179,7 @@ class Progress:
             self._live = None
 
     def _is_due(self, now: float) -> bool:
-        return len(self._seconds) == FIRST_LINE if self._told is None else now - self._told >= NEXT_LINE
+        return len(self._seconds) == FIRST_LINE if self._printed_at is None else now - self._printed_at >= NEXT_LINE
 
     def _pace(self) -> str:
         # The median: a step that waited for a save or an evaluation says nothing about the others.

@@ -68,7 +68,7 @@ class Caption:
     changes: frozenset[Change] = frozenset()
 
 
-def read(text: str, rules: DatasetConfig, *, literal: bool = False) -> Caption:
+def read_caption(text: str, rules: DatasetConfig, *, literal: bool = False) -> Caption:
     r"""Return the caption that a file's text means.
 
     Lines are joined by the separator of tags, unless one ends in punctuation; full-width commas are commas, where that

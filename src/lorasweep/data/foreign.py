@@ -41,7 +41,7 @@ class Unused:
     mirrors: tuple[Path, Path] | None = None
 
 
-def kind_of(path: Path, stems: Collection[str]) -> str:
+def foreign_kind(path: Path, stems: Collection[str]) -> str:
     """Return what a file is that is neither image nor caption nor mask in use, as a noun in the plural.
 
     Args:

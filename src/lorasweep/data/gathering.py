@@ -102,7 +102,7 @@ class _Collector:
         self._unused = gathered.unused
         self._bucket_of = _bucket_chooser(config.dataset, config.compat.bucket_by_ratio)
         rules, literal = config.dataset, config.compat.literal_captions
-        self._read = partial(captions.read, rules=rules, literal=literal)
+        self._read = partial(captions.read_caption, rules=rules, literal=literal)
         paths = (rules.path, rules.mask_path, rules.validation_path, rules.regularisation_path, config.output_root)
         self._folders = [Path(path) for path in paths if path is not None]
 

@@ -125,7 +125,7 @@ class Pictures:
         """
 
         def measure() -> float:
-            return float(np.asarray(prepare_mask(open_mask(mask), placement)).mean()) / 255
+            return float(np.asarray(prepare_mask(open_known_mask(mask), placement)).mean()) / 255
 
         parts = {"kind": "mask share", "version": VERSION, "pixels": mask.digest, **placed(placement)}
         return float(self._known.fetch(parts, measure))
@@ -163,7 +163,7 @@ class Pictures:
         return facts
 
 
-def open_mask(mask: Mask) -> Image.Image:
+def open_known_mask(mask: Mask) -> Image.Image:
     """Return a mask, which must still be the one that was looked at.
 
     Raises:

@@ -15,9 +15,9 @@ from torch.nn.functional import avg_pool2d
 
 from lorasweep.data.buckets import Placement
 from lorasweep.data.cache import TensorCache
-from lorasweep.data.known import Pictures, open_mask, placed
+from lorasweep.data.known import Pictures, open_known_mask, placed
 from lorasweep.data.masks import Mask
-from lorasweep.data.resizing import prepare, prepare_mask
+from lorasweep.data.resizing import fill_bucket, prepare_mask
 from lorasweep.families.base import ImageEncoder
 
 # Part of every key: raise it when what an entry holds, or how it is made, changes.
@@ -31,7 +31,7 @@ class ImageCache:
         base: encodes them.
         cache: where the results are kept.
         pictures: opens the images.
-        area: how images are shrunk, as `resizing.prepare` has it.
+        area: how images are shrunk, as `resizing.fill_bucket` has it.
     """
 
     def __init__(self, base: ImageEncoder, cache: TensorCache, pictures: Pictures, *, area: bool = False) -> None:
@@ -49,7 +49,7 @@ class ImageCache:
         parts = {"kind": "mask", "version": VERSION, "pixels": mask.digest, **placed(placement), "factor": factor}
 
         def shrink() -> dict[str, Tensor]:
-            grey = prepare_mask(open_mask(mask), placement)
+            grey = prepare_mask(open_known_mask(mask), placement)
             pixels = torch.from_numpy(np.array(grey, dtype=np.float32) / 255.0)
             return {"mask": avg_pool2d(pixels[None, None], factor)[0]}
 
@@ -61,7 +61,7 @@ class ImageCache:
         Raises:
             UserError: as `Pictures.open`.
         """
-        return prepare(self._pictures.open(path, digest), placement, flip, area=self._area)
+        return fill_bucket(self._pictures.open(path, digest), placement, flip, area=self._area)
 
     def latents(
         self, path: Path, digest: str, placement: Placement, *, flip: bool, draws: torch.Generator | None

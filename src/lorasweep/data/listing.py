@@ -10,7 +10,7 @@ from pathlib import Path
 from lorasweep.data import masks
 from lorasweep.data.caption_lists import CaptionList, read_list, read_sidecar
 from lorasweep.data.faults import Fault
-from lorasweep.data.foreign import CAPTIONS, LISTS, LITTER, VIDEOS, Unused, kind_of
+from lorasweep.data.foreign import CAPTIONS, LISTS, LITTER, VIDEOS, Unused, foreign_kind
 from lorasweep.data.images import EXTENSIONS, UNREADABLE, unreadable_message
 from lorasweep.data.pairing import loosely, named, pair
 
@@ -187,7 +187,7 @@ class Listing:
             if file in captions or file.suffix.lower() in UNREADABLE:
                 continue
             if not file.name.lower().endswith(self._extension):
-                self.unused.append(Unused(file, kind_of(file, stems)))
+                self.unused.append(Unused(file, foreign_kind(file, stems)))
                 continue
             name = file.name[: -len(self._extension)]
             if named(name, stems):

@@ -160,9 +160,9 @@ class Plan:
         draws = self._draws[bucket]
         rows = []
         for position in self._span(bucket, batch):
-            drawn_in, index = divmod(position, len(draws))
-            item, repeat = draws[self._shuffled(drawn_in, bucket)[index]]
-            rows.append(Row(item, repeat, drawn_in))
+            stream_epoch, index = divmod(position, len(draws))
+            item, repeat = draws[self._shuffled(stream_epoch, bucket)[index]]
+            rows.append(Row(item, repeat, stream_epoch))
         return rows
 
     def _shuffle(self, epoch: int, bucket: int) -> list[int]:

@@ -56,7 +56,7 @@ def sources(gathered: Gathered, config: Config, name: Name) -> Iterator[Finding]
             )
 
 
-def reading(gathered: Gathered, config: Config, name: Name) -> Iterator[Finding]:
+def changed_text(gathered: Gathered, config: Config, name: Name) -> Iterator[Finding]:
     """Yield what was made of the files' text; arguments as of `sources`."""
     separator = config.dataset.caption_separator
     changes = {

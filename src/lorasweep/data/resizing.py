@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 from lorasweep.data.buckets import Placement
 
 
-def prepare(image: Image.Image, placement: Placement, flip: bool = False, *, area: bool = False) -> Image.Image:
+def fill_bucket(image: Image.Image, placement: Placement, flip: bool = False, *, area: bool = False) -> Image.Image:
     """Return an image as it fills its bucket.
 
     Args:

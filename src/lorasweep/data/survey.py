@@ -136,7 +136,7 @@ def _findings(
     common = (gathered, config, name)
     yield from report_images.images(gathered, roles, config, name)
     yield from report_images.sizes(gathered, roles, config, name)
-    for about in (report_captions.sources, report_captions.reading, report_captions.meaning):
+    for about in (report_captions.sources, report_captions.changed_text, report_captions.meaning):
         yield from about(*common)
     if not isinstance(vocabulary, UserError):
         yield from report_captions.losses(*common)

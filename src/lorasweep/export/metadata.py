@@ -20,7 +20,7 @@ from lorasweep.families.identity import Identity
 from lorasweep.optim.optimizers.kind import optimizer_kind
 from lorasweep.optim.schedules.kind import schedule_kind
 from lorasweep.schema import PERMISSIONS, Config, Key, OptimizerConfig, schema_keys, value_at
-from lorasweep.text.encoding import all_readable, as_json
+from lorasweep.text.encoding import all_readable, json_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -268,8 +268,8 @@ def _shareable(config: Config) -> dict[str, Any]:
 def _own(config: Config, facts: TrainingFacts) -> dict[str, str]:
     return {
         "lorasweep.version": facts.program_version,
-        "lorasweep.config": as_json(without_secrets(_shareable(config))),
-        "lorasweep.overrides": as_json(
+        "lorasweep.config": json_text(without_secrets(_shareable(config))),
+        "lorasweep.overrides": json_text(
             [given for given in facts.overrides if not SECRET.search(re.split(r"[=:@]", given)[0].strip("+~ "))]
         ),
         "lorasweep.dataset_sha256": facts.dataset_sha256,
@@ -290,4 +290,4 @@ def _folders(folders: Mapping[str, Folder]) -> dict[str, dict[str, int]]:
 
 def _text(value: Any) -> str:
     """sd-scripts' spelling: JSON for dicts, else Python's str ("None", "True", "[1e-05, 0.0]")."""
-    return as_json(value) if isinstance(value, dict) else str(value)
+    return json_text(value) if isinstance(value, dict) else str(value)

@@ -19,7 +19,7 @@ from lorasweep.export.fitting import Fitted, fit_settings
 from lorasweep.export.formula import escaped
 from lorasweep.export.layers import FileLayers, peft_settings, read_layers
 from lorasweep.export.sd_scripts import settings_of
-from lorasweep.export.sd_scripts.network import kind_of
+from lorasweep.export.sd_scripts.network import kind_of_layer
 from lorasweep.export.weights import read_weights
 from lorasweep.families.kinds import kind_of as kind_of_file
 from lorasweep.schema import BaseModelConfig, slug
@@ -98,7 +98,7 @@ def _layers(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, st
         raise UserError(f"it adapts a base of the kind {version}; expected one of {known}", title=title)
     peft = peft_settings(path, metadata)
     found = [(choice, read_layers(tensors, family.naming, peft)) for choice, family in claimed]
-    trainable = [pair for pair in found if any(kind_of(parts) for parts in pair[1].tensors.values())]
+    trainable = [pair for pair in found if any(kind_of_layer(parts) for parts in pair[1].tensors.values())]
     if not trainable:
         kind = kind_of_file({name: tuple(tensor.shape) for name, tensor in tensors.items()})
         raise UserError(

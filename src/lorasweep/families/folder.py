@@ -59,10 +59,10 @@ class DiffusersFolder:
                 problems.append(f"{given} has no {part}/config.json: expected {self._noun} in diffusers layout")
             elif not list(place.glob("*.safetensors")):
                 pickled = next(place.glob("*.bin"), None)
-                held = f"only the pickled {pickled.name}" if pickled else "no weights"
+                found = f"only the pickled {pickled.name}" if pickled else "no weights"
                 name = given.partition("=")[2]
                 problems.append(
-                    f"{given}: {part}/ holds {held}; only .safetensors is read. Convert it with: "
+                    f"{given}: {part}/ holds {found}; only .safetensors is read. Convert it with: "
                     f"python -c \"from diffusers import DiffusionPipeline as P; P.from_pretrained('{name}')"
                     f".save_pretrained('{name}-safetensors')\""
                 )

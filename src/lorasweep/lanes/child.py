@@ -141,8 +141,8 @@ def unpack(parcel: bytes) -> App:
 
 def run_work(app: App, work: Work, requests: Requests) -> Ended:
     """Run one job and return how it ended; whatever the task raises, the lane goes on."""
-    shown = [text for text in filter_overrides(work.overrides) if text not in work.hidden]
-    print(f"--- {work.number}: {' '.join(shown)}", flush=True)
+    visible = [text for text in filter_overrides(work.overrides) if text not in work.hidden]
+    print(f"--- {work.number}: {' '.join(visible)}", flush=True)
     try:
         with requests.working():
             config = app.context.config_loader.load_sweep_config(app.config, list(work.overrides))

@@ -183,11 +183,11 @@ def _result(running: Submission) -> Ended:
     try:
         return job_ended(running.work.number, running.job.result())
     except Exception as error:
-        said = f"{running} failed: {failure_reason(error)}"
-        return Ended(running.work.number, error=said, trace=str(error))  # submitit's report has the traceback in it
+        message = f"{running} failed: {failure_reason(error)}"
+        return Ended(running.work.number, error=message, trace=str(error))  # submitit's report has the traceback in it
 
 
 def _lost(running: Submission) -> Ended:
     reason = f"{running} left without a result: it was killed, or its task left by itself"
-    said = f"{reason}; {log_tail(running.job.paths.stderr)}"
-    return Ended(running.work.number, error=said, crashed=True, outside=True)
+    message = f"{reason}; {log_tail(running.job.paths.stderr)}"
+    return Ended(running.work.number, error=message, crashed=True, outside=True)

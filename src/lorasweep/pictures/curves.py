@@ -149,8 +149,8 @@ def _draw_loss(axes: Axes, loss: Series) -> None:
 
 def _draw_rates(axes: Axes, rates: Mapping[str, Series]) -> None:
     """Draw the rates on a logarithmic axis where they lie far apart: on another one the lower ones are a flat line."""
-    shown = {label: points for label, points in _merged(rates).items() if any(points[1])}
-    peaks = [max(points[1]) for points in shown.values()]
+    visible = {label: points for label, points in _merged(rates).items() if any(points[1])}
+    peaks = [max(points[1]) for points in visible.values()]
     far = bool(peaks) and max(peaks) > 3 * min(peaks)
     _heading(axes, f"learning rate{', logarithmic' if far else ''}")
     if far:
@@ -159,12 +159,12 @@ def _draw_rates(axes: Axes, rates: Mapping[str, Series]) -> None:
     else:
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
         axes.set_ylim(bottom=0)
-    for (label, points), style, colour in zip(shown.items(), ("-", "--", ":"), (TRAIN, ORANGE, VIOLET), strict=False):
+    for (label, points), style, colour in zip(visible.items(), ("-", "--", ":"), (TRAIN, ORANGE, VIOLET), strict=False):
         positive = [(step, value) for step, value in zip(*points, strict=True) if value > 0 or not far]
-        drawn = [step for step, _ in positive], [value for _, value in positive]
-        _line(axes, drawn, linestyle=style, color=colour, label=label, markersize=0 if len(points[0]) > 1 else 3.5)
-    if shown:
-        place = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0.2, "ncols": len(shown)}
+        positives = [step for step, _ in positive], [value for _, value in positive]
+        _line(axes, positives, linestyle=style, color=colour, label=label, markersize=0 if len(points[0]) > 1 else 3.5)
+    if visible:
+        place = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0.2, "ncols": len(visible)}
         axes.legend(frameon=False, fontsize=9, labelcolor=INK, **place)
 
 

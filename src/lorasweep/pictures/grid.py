@@ -56,7 +56,7 @@ class Column:
     apart: bool = False
 
 
-def shown_columns(epochs: Sequence[int], selected: int | None = None) -> list[int]:
+def choose_columns(epochs: Sequence[int], selected: int | None = None) -> list[int]:
     """Choose the columns of a grid: the first two (base, first epoch), the selected epoch, the last, some between.
 
     Args:

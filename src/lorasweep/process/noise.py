@@ -80,12 +80,12 @@ def noised(
         device: where the result is.
         by_batch: the rows are a whole batch, and not each for itself.
     """
-    drawn = noise_for(rows, latents, loss, seed, by_batch=by_batch)
-    noise, clean = sent(drawn, device), sent(latents, device)
+    cpu_noise = noise_for(rows, latents, loss, seed, by_batch=by_batch)
+    noise, clean = sent(cpu_noise, device), sent(latents, device)
     timesteps = sent(timesteps_for(rows, seed, process, loss.min_timestep, loss.max_timestep), device)
     seen = None
     if loss.input_perturbation:
-        seen = sent(perturbed(drawn, rows, loss, seed, by_batch=by_batch), device)
+        seen = sent(perturbed(cpu_noise, rows, loss, seed, by_batch=by_batch), device)
     return with_noise(process, clean, noise, timesteps, seen)
 
 

@@ -15,7 +15,7 @@ import optuna
 from rich.console import Console
 from rich.text import Text
 
-from lorasweep.search.ranking import RankedTrial, best, remarks
+from lorasweep.search.ranking import RankedTrial, best, ranking_remarks
 from lorasweep.search.stored import from_stored
 from lorasweep.search.wording import as_overrides, parameter, settings
 from lorasweep.text.durations import duration
@@ -102,7 +102,7 @@ def show(
         print_line(line, console)
     if top is not None and len(ranked) > top:
         print_line(Text(f"… and {len(ranked) - top} more", style="dim"), console)
-    for remark in remarks(study, ranked):
+    for remark in ranking_remarks(study, ranked):
         print_line(Text(remark), console)
 
 

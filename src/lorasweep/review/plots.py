@@ -55,7 +55,7 @@ def draw_plots(study: optuna.Study, folder: Path) -> PlotReport:
     import matplotlib.pyplot as plt
     import numpy as np
 
-    drawn = PlotReport()
+    report = PlotReport()
     with _quiet_agg():
         study = _short(study)
         others = set(plt.get_fignums())  # of the program around us
@@ -80,10 +80,10 @@ def draw_plots(study: optuna.Study, folder: Path) -> PlotReport:
                 for figure in set(plt.get_fignums()) - others:
                     plt.close(figure)
             if why_not is None:
-                drawn.files.append(path)
+                report.files.append(path)
             else:
-                drawn.left_out[name] = why_not
-    return drawn
+                report.left_out[name] = why_not
+    return report
 
 
 Target = Callable[[FrozenTrial], float] | None

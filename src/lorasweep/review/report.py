@@ -24,8 +24,8 @@ class TerminalReporter:
     def results(self, study: optuna.Study, rows: Sequence[RankedTrial], folder: Path, *, plots: bool) -> None:
         """Write result files and plots, print the leaderboard and where the files are."""
         written = write_results(study, rows, folder)
-        drawn = draw_plots(study, folder / "plots") if plots else None
+        plots_report = draw_plots(study, folder / "plots") if plots else None
         leaderboard.show(study, rows)
         print(f"\nresults   {written[-1]}")
-        if drawn:
+        if plots_report:
             print(f"plots     {folder / 'plots'}")

@@ -83,10 +83,10 @@ def remove(found: Surplus) -> bool:
     """Remove what can go of one version; return whether that was possible: not if it was gone on with meanwhile."""
     folder = found.version.folder
     try:
-        held = lock.take(folder)
+        lock_file = lock.take(folder)
     except UserError:
         return False
-    with held:
+    with lock_file:
         record = Record.read(folder)
         if record != found.version.record:
             return False

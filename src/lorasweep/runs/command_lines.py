@@ -71,13 +71,13 @@ def changed(line: Iterable[str], changes: Iterable[str]) -> list[str]:
         line: the overrides that a version was begun with.
         changes: the overrides of another command line.
     """
-    kept = [text for text in changes if not _says_which(text) or key_of(text) == "output_root"]
+    kept = [text for text in changes if not _identifies(text) or key_of(text) == "output_root"]
     return list(({key_of(text): text for text in line} | {key_of(text): text for text in kept}).values())
 
 
 def wishes(line: Iterable[str]) -> list[str]:
     """Return the overrides of a command line that are more than what says which version is meant."""
-    return [text for text in line if not _says_which(text)]
+    return [text for text in line if not _identifies(text)]
 
 
 def key_of(override: str) -> str:
@@ -85,7 +85,7 @@ def key_of(override: str) -> str:
     return override.partition("=")[0].lstrip("+~").partition("@")[0]
 
 
-def _says_which(override: str) -> bool:
+def _identifies(override: str) -> bool:
     key = schema_keys().get(key_of(override))
     return key_of(override) == "lora" or (key is not None and key.resume == "which")
 

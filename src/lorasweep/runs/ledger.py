@@ -26,7 +26,7 @@ LENGTHS = ("training.epochs", "training.max_steps")
 """Settings that say for how long a version is trained; the second wins."""
 
 
-def documented(name: str, recipes: Iterable[Path]) -> int:
+def last_documented(name: str, recipes: Iterable[Path]) -> int:
     """Return the highest version that recipes document for a name; 0 without a history.
 
     Args:
@@ -53,7 +53,7 @@ def open_version(output_root: Path | str, name: str, recipes: Iterable[Path] | N
     """
     home = Path(output_root) / slug(name)
     claims = home / ".claims"
-    history = documented(name, commands.recipe_folders() if recipes is None else recipes)
+    history = last_documented(name, commands.recipe_folders() if recipes is None else recipes)
     try:
         claims.mkdir(parents=True, exist_ok=True)
         while True:

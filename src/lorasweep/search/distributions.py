@@ -95,8 +95,8 @@ def from_legacy(spec: Mapping[str, Any]) -> BaseDistribution:
     try:
         numbers = [cast(low), cast(high), None if step is None else cast(step)]
     except (TypeError, ValueError):
-        shown = ", ".join(f"{key}: {element(given[key])}" for key in ("low", "high", "step") if key in given)
-        raise ValueError(f"expected numbers, got {shown}") from None
+        given_values = ", ".join(f"{key}: {element(given[key])}" for key in ("low", "high", "step") if key in given)
+        raise ValueError(f"expected numbers, got {given_values}") from None
     if numbers[2] is not None and numbers[2] <= 0:
         raise ValueError(f"step: expected more than 0, got {element(step)}")
     return _numbers(numbers[0], numbers[1], numbers[2], bool(given.get("log", False)))  # type: ignore[arg-type]

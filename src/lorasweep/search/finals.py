@@ -75,7 +75,7 @@ def refit(best: int, settings: Settings) -> list[Extra]:
     return [Extra(best, "refit", 1, tuple(settings.refit_overrides))] if settings.refit_overrides else []
 
 
-def enqueue(finals: optuna.Study, search: optuna.Study, extras: Sequence[Extra]) -> int:
+def enqueue_extras(finals: optuna.Study, search: optuna.Study, extras: Sequence[Extra]) -> int:
     """Queue those extras that the finals do not have yet; return how many were queued."""
     have = {
         (t.user_attrs.get("of"), t.user_attrs.get("stage"), t.user_attrs.get("index"))

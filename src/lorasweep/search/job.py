@@ -91,8 +91,8 @@ class Trial:
         lease = self._frozen().user_attrs.get(LEASE) or {}
         mine = this_process()
         # In the sweeper's own process the sweeper's keeper holds the lease already.
-        held = (lease.get("host"), lease.get("pid")) == (mine["host"], mine["pid"])
-        self._keeper = None if held else LeaseKeeper(self._storage, identity.lease_s)
+        own_lease = (lease.get("host"), lease.get("pid")) == (mine["host"], mine["pid"])
+        self._keeper = None if own_lease else LeaseKeeper(self._storage, identity.lease_s)
         if self._keeper is not None and not self._ended:
             self._keeper.take(identity.trial_id)
         self._go_on_from_predecessor()
@@ -205,7 +205,7 @@ class Trial:
         if missing:
             self.fail(missing)
             return
-        self._tell(TrialState.COMPLETE, found)
+        self._end_trial(TrialState.COMPLETE, found)
 
     def prune(self, reason: str) -> None:
         """Tell the study that this trial stopped early, and why."""
@@ -235,9 +235,9 @@ class Trial:
     def _close_with(self, state: TrialState, **attributes: Any) -> None:
         if not self._finished():
             self.note(**attributes)
-            self._tell(state, None)
+            self._end_trial(state, None)
 
-    def _tell(self, state: TrialState, values: list[float] | None) -> None:
+    def _end_trial(self, state: TrialState, values: list[float] | None) -> None:
         if SECONDS not in self._frozen().user_attrs:
             self.note(seconds=self._seconds())
         through_outages(lambda: self._study.tell(self._trial, values, state, skip_if_finished=True))
@@ -288,9 +288,9 @@ def through_outages(action: Callable[[], Any]) -> Any:
 
 
 def _study(identity: TrialIdentity) -> optuna.Study:
-    held = _ATTACHED.get()
-    if held is not None and held[0] == identity.storage and held[1].study_name == identity.study:
-        return held[1]
+    own = _ATTACHED.get()
+    if own is not None and own[0] == identity.storage and own[1].study_name == identity.study:
+        return own[1]
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     pruner = choices.pruner(identity.pruner)
     # The job draws nothing: the sweeper asked, with the real sampler.

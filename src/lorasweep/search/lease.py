@@ -78,7 +78,7 @@ class LeaseKeeper:
     def __init__(self, storage: BaseStorage, lease_s: float) -> None:
         self._storage, self._lease_s = storage, lease_s
         self._mine = this_process()
-        self._held: set[int] = set()
+        self._trials: set[int] = set()
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._keep_renewing, name="leases", daemon=True)
@@ -88,12 +88,12 @@ class LeaseKeeper:
         """Take the lease on a trial, and renew it from now on."""
         self._renew_lease(trial_id)
         with self._lock:
-            self._held.add(trial_id)
+            self._trials.add(trial_id)
 
     def drop(self, trial_id: int) -> None:
         """Stop renewing the lease on a trial."""
         with self._lock:
-            self._held.discard(trial_id)
+            self._trials.discard(trial_id)
 
     def close(self) -> None:
         """Stop renewing leases."""
@@ -108,8 +108,8 @@ class LeaseKeeper:
     def _keep_renewing(self) -> None:
         while not self._stop.wait(self._lease_s / 3):
             with self._lock:
-                held = list(self._held)
-            for trial_id in held:
+                trial_ids = list(self._trials)
+            for trial_id in trial_ids:
                 try:
                     lease = self._storage.get_trial(trial_id).user_attrs.get(LEASE)
                     if lease and (lease["host"], lease["pid"]) != (self._mine["host"], self._mine["pid"]):

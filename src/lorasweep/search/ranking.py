@@ -5,7 +5,7 @@ The order, from the top:
 1. complete trials that keep the constraints, then complete ones that break them, running, waiting, pruned, failed;
 2. among complete ones, more runs behind a value first. A finalist's value is the mean over all its runs (its trial
    in the search and its repeats, or its folds), and the best of many single runs is partly luck, so no single run
-   ranks above a mean; `remarks` names a single run that reads better than the best mean;
+   ranks above a mean; `ranking_remarks` names a single run that reads better than the best mean;
 3. several objectives: the Pareto front, that is the trials that no other beats in one objective and equals or beats
    in all, before the rest;
 4. the value, with several objectives that of the first;
@@ -120,7 +120,7 @@ def best(ranked: Sequence[RankedTrial]) -> RankedTrial | None:
     return first if first is not None and first.feasible and len(first.values) == 1 else None
 
 
-def remarks(study: optuna.Study, ranked: Sequence[RankedTrial]) -> list[str]:
+def ranking_remarks(study: optuna.Study, ranked: Sequence[RankedTrial]) -> list[str]:
     """Return what a reader must know to read the order of `ranked` right, a sentence each."""
     sentences = []
     complete = [row for row in ranked if row.state == "complete"]

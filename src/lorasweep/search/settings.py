@@ -131,8 +131,8 @@ def _together(settings: Settings, given: Collection[str]) -> Iterator[Problem]:
         yield _problem("direction", "=[]: expected minimize or maximize, or a list of these")
     names = settings.metric_names
     if names and (len(names) != several or len(set(names)) < several):
-        shown = written(names)
-        yield _problem("metric_names", f"={shown}: expected a different name for each of {several} directions")
+        given_names = written(names)
+        yield _problem("metric_names", f"={given_names}: expected a different name for each of {several} directions")
     for text in settings.constraints:
         try:
             parse_constraint(text)

@@ -272,7 +272,7 @@ def _run_extras(
     part: SearchContext, study: optuna.Study, again: optuna.Study, extras: Sequence[finals.Extra], what: str
 ) -> None:
     remark = revive(again, part.settings)
-    finals.enqueue(again, study, extras)
+    finals.enqueue_extras(again, study, extras)
 
     def next_extra() -> optuna.Trial | None:
         waiting = again.get_trials(deepcopy=False, states=(TrialState.WAITING,))

@@ -153,7 +153,7 @@ def _pictures(config: Config | DictConfig) -> list[Seen]:
         return Facts(image.width, image.height, pixel_digest(image))
 
     rules = _value(config, "dataset")
-    read = partial(captions.read, rules=rules, literal=_value(config, "compat.literal_captions"))
+    read = partial(captions.read_caption, rules=rules, literal=_value(config, "compat.literal_captions"))
     found = scan(Path(path), look, read, caption_extension=rules.caption_extension)
     if found.faults and (rules.on_bad_file == "stop" or not found.samples):
         raise UserError(problems_of(found.faults))

@@ -38,7 +38,7 @@ def all_readable(value: Any) -> Any:
     return value
 
 
-def as_json(value: Any, **options: Any) -> str:
+def json_text(value: Any, **options: Any) -> str:
     """Return a value as JSON that every encoder takes: what is no Unicode is escaped, and read back as it was.
 
     Args:

@@ -65,7 +65,7 @@ def questions(attribute: str) -> list[str]:
     return [f"{SUBJECT}, {phrase(attribute, choice)}" for choice in CHOICES[attribute]]
 
 
-def tags_of(attributes: Mapping[str, str]) -> list[str]:
+def attribute_tags(attributes: Mapping[str, str]) -> list[str]:
     """Return every tag that is true of a humanoid with these attributes (those of `humanoids.Humanoid`)."""
     pattern = "" if attributes["pattern"] == "plain" else attributes["pattern"] + " "
     tags = [f"{attributes['skin']} skin", f"{attributes['outfit']} {pattern}{attributes['garment']}"]
@@ -88,7 +88,7 @@ def caption_of(attributes: Mapping[str, str], draw: random.Random | None = None)
     Half of the drawn captions are complete and in order; the others are shuffled and lack up to a third of the tags,
     so that a model trained on them neither relies on an order nor on completeness.
     """
-    tags = tags_of(attributes)
+    tags = attribute_tags(attributes)
     if draw is not None and draw.random() < 0.5:
         draw.shuffle(tags)
         keep = draw.choice((1.0, 1.0, 0.85, 0.67))

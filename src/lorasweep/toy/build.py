@@ -41,7 +41,7 @@ RECIPES = {
 UNet from random ones, with two, and 7,000 steps more that began with what came of it."""
 
 
-def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Return the parsed command line; on a wrong one argparse explains and leaves with status 2."""
     parser = argparse.ArgumentParser(prog="python -m lorasweep.toy.build", description=__doc__.split("\n")[0])
     parser.add_argument("--only", choices=PARTS, help="build this part only")
@@ -66,17 +66,17 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Build what the command line asks for."""
-    options = parse(arguments)
+    options = parse_arguments(arguments)
     for part in (options.only,) if options.only else PARTS:
         recipe = RECIPES[part]
         steps = options.steps or recipe.steps
         workers = 1 if part in ("clip", "decoder") else options.workers
         helpers = []
         if workers > 1 and options.worker == 0 and part == "vae":  # the UNet's trainer starts its own
-            prepare(options.cache, options.seed)
+            draw_images(options.cache, options.seed)
             helpers = [_start_helper(part, steps, options)]
         try:
-            seconds = train(part, Recipe(steps, recipe.batch, recipe.lr), options, workers)
+            seconds = train_part(part, Recipe(steps, recipe.batch, recipe.lr), options, workers)
         finally:
             for helper in helpers:
                 helper.wait()
@@ -84,18 +84,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             rows = recipe.batch if part == "unet" else recipe.batch * workers  # the trainer's batch is the whole one
             made = {"seed": options.seed, "steps": steps, "batch": rows, "lr": recipe.lr,
                     "workers": workers, "minutes": round(seconds / 60, 1)}  # fmt: skip
-            record(options.out, part, made | figures(part, options.out))
+            write_entry(options.out, part, made | figures(part, options.out))
     return 0
 
 
-def prepare(cache: Path, seed: int) -> None:
+def draw_images(cache: Path, seed: int) -> None:
     """Draw what the VAE is trained on, so that two workers do not both do it."""
     from lorasweep.toy.train_vae import HUMANOIDS, vae_pictures
 
     vae_pictures(cache, seed, HUMANOIDS)
 
 
-def train(part: str, recipe: Recipe, options: argparse.Namespace, workers: int) -> float:
+def train_part(part: str, recipe: Recipe, options: argparse.Namespace, workers: int) -> float:
     """Train one part with this process's share of the work and return the seconds it took."""
     import torch
 
@@ -137,7 +137,7 @@ def figures(part: str, out: Path) -> dict[str, Any]:
     return {"sample_accuracy": _rounded(measure.base_figures(100, out / "base", out / "clip"))}
 
 
-def record(out: Path, part: str, entry: dict[str, Any]) -> None:
+def write_entry(out: Path, part: str, entry: dict[str, Any]) -> None:
     """Write `entry` for `part` into `build.json`, leaving the other parts' entries as they are."""
     path = out / "build.json"
     known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}

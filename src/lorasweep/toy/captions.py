@@ -24,8 +24,8 @@ blade fortnite fuzzy character robots cyan violet beige dusk colour color
 
 def tokenizer_texts(seed: int) -> list[str]:
     """Return the texts that the tokenizers are learnt from, all ASCII."""
-    drawn = [
+    choices = [
         caption_of(asdict(humanoid(index, seed)), random_for(seed, "tokenizer-caption", index)) for index in range(3000)
     ]
     asked = [question for attribute in CHOICES for question in questions(attribute)]
-    return [*drawn, *asked * 20, *COMMON_WORDS.split()]
+    return [*choices, *asked * 20, *COMMON_WORDS.split()]

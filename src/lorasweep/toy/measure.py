@@ -13,7 +13,7 @@ from lorasweep.toy.drawing import Drawing
 from lorasweep.toy.humanoids import FIRST_HELDOUT, draw_humanoids
 from lorasweep.toy.judge import judge, overall
 from lorasweep.toy.pictures import as_array, as_images, as_tensor
-from lorasweep.toy.sampling import STEPS, load_pipeline, sample
+from lorasweep.toy.sampling import STEPS, draw_samples, load_pipeline
 
 
 def reconstruct(drawings: list[Drawing], base: Path = BASE_PATH) -> tuple[list[Drawing], float]:
@@ -46,6 +46,6 @@ def base_figures(count: int, base: Path = BASE_PATH, clip: Path = CLIP_PATH, *, 
     mistakes count against the base.
     """
     wanted = [d.attributes for d in draw_humanoids(count, start=FIRST_HELDOUT + 5000)]
-    images = sample([caption_of(w) for w in wanted], steps=steps, pipeline=load_pipeline(base))
+    images = draw_samples([caption_of(w) for w in wanted], steps=steps, pipeline=load_pipeline(base))
     shares = judge(images, wanted, clip)
     return {**shares, "overall": overall(shares)}

@@ -26,7 +26,7 @@ def load_pipeline(folder: Path = BASE_PATH) -> StableDiffusionXLPipeline:
     return pipeline
 
 
-def sample(
+def draw_samples(
     captions: Sequence[str],
     *,
     seed: int = 0,

@@ -67,13 +67,13 @@ def add_positions(model: CLIPModel) -> None:
     patches begin with waves of their row and column for an address, and with sharper attention.
     """
     vision = model.vision_model
-    places = vision.embeddings.position_embedding.weight
-    side = round((len(places) - 1) ** 0.5)
+    positions = vision.embeddings.position_embedding.weight
+    side = round((len(positions) - 1) ** 0.5)
     rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
-    speeds = torch.pi * 2 ** torch.linspace(-3, 0, places.shape[1] // 4)
-    waves = [wave(place.flatten()[:, None] * speeds) for place in (rows, columns) for wave in (torch.sin, torch.cos)]
+    speeds = torch.pi * 2 ** torch.linspace(-3, 0, positions.shape[1] // 4)
+    waves = [wave(axis.flatten()[:, None] * speeds) for axis in (rows, columns) for wave in (torch.sin, torch.cos)]
     with torch.no_grad():
-        places[1:] += 0.3 * torch.cat(waves, dim=1)
+        positions[1:] += 0.3 * torch.cat(waves, dim=1)
         for layer in vision.encoder.layers:
             layer.self_attn.q_proj.weight *= 2.5
             layer.self_attn.k_proj.weight *= 2.5
@@ -160,19 +160,19 @@ def train_clip(out: Path, cache: Path, *, seed: int, steps: int, batch: int = 64
         draw = random_for(seed, "clip-batch", step)
         rows = [draw.randrange(draw.choice((humanoids, len(softened)))) for _ in range(batch)]
         soft = [row < len(softened) and draw.random() < 0.6 for row in rows]
-        shown = np.stack([(softened if s else pixels)[row] for row, s in zip(rows, soft, strict=True)])
-        images = torch.from_numpy(shown).permute(0, 3, 1, 2).float() / 255
+        pictures = np.stack([(softened if s else pixels)[row] for row, s in zip(rows, soft, strict=True)])
+        images = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
         images = (_augmented(images, generator(seed, "clip-augment", step)) - MEAN) / STD
         captions = [caption_of(records[row], draw) for row in rows[:PAIRS]]
         tokens = tokenizer(captions, padding=True, return_tensors="pt")
         with torch.autocast("cpu", torch.bfloat16):
             vision = clip.vision_model(pixel_values=images)
         seen = clip.visual_projection(vision.pooler_output.float())
-        said = clip.text_projection(clip.text_model(**tokens).pooler_output)
+        text_embeds = clip.text_projection(clip.text_model(**tokens).pooler_output)
         offered = clip.text_projection(clip.text_model(**asked).pooler_output)
-        seen, said, offered = (x / x.norm(dim=-1, keepdim=True) for x in (seen, said, offered))
+        seen, text_embeds, offered = (x / x.norm(dim=-1, keepdim=True) for x in (seen, text_embeds, offered))
         scale = clip.logit_scale.exp().clamp(max=100)
-        pairs, own = scale * seen[: len(said)] @ said.T, torch.arange(len(said))
+        pairs, own = scale * seen[: len(text_embeds)] @ text_embeds.T, torch.arange(len(text_embeds))
         loss = CONTRASTIVE * (functional.cross_entropy(pairs, own) + functional.cross_entropy(pairs.T, own))
         crutch = model.readout(vision.last_hidden_state[:, 1:].float().flatten(1))
         for scores, weight in ((scale * seen @ offered.T, 0.25), (crutch, 0.25)):

@@ -68,7 +68,7 @@ def train_unet(base: Path, cache: Path, *, seed: int, steps: int, batch: int = 1
     run = cache / sha256(json.dumps(made_of).encode()).hexdigest()[:12]
     begun, outputs = run / "begun", run / "outputs"
     if not (outputs / "humanoid").exists():
-        begin(begun, base / "vae", seed, start)
+        write_untrained(begun, base / "vae", seed, start)
     images, heldout = cache / f"humanoids-{seed}-{humanoids}", cache / f"humanoids-{seed}-heldout"
     draw_humanoids_into(images, range(humanoids), seed)
     draw_humanoids_into(heldout, range(FIRST_HELDOUT, FIRST_HELDOUT + HELDOUT_IMAGES), seed)
@@ -93,7 +93,7 @@ def train_unet(base: Path, cache: Path, *, seed: int, steps: int, batch: int = 1
     return time.monotonic() - started
 
 
-def begin(folder: Path, vae: Path, seed: int, start: Path | None) -> None:
+def write_untrained(folder: Path, vae: Path, seed: int, start: Path | None) -> None:
     """Write the base that the training begins with: the finished VAE, the tokenizers, random or `start`'s weights."""
     shutil.copytree(vae, folder / "vae", dirs_exist_ok=True)
     write_tokenizers(folder, seed)

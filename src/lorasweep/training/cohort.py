@@ -25,7 +25,7 @@ from lorasweep.training.member import Member
 from lorasweep.training.memory import shortage
 from lorasweep.training.session import Session
 from lorasweep.training.start.opening import open_session
-from lorasweep.training.start.setup import Prepared, prepare
+from lorasweep.training.start.setup import Prepared, prepare_version
 from lorasweep.training.train_state import NonFiniteError
 
 
@@ -125,7 +125,7 @@ def _set_up(jobs: Sequence[Job], base: Base | None, processes: Processes, member
                 with processes.together(), stopwatch("load"):
                     base = base_of(job.config)
             with processes.together(), processes.main_first():
-                prepared.append(prepare(job, base, stopwatch, main=processes.main))
+                prepared.append(prepare_version(job, base, stopwatch, main=processes.main))
             stopwatch = Stopwatch()  # loading the base counts for the first version
         while prepared:
             ready = prepared.pop(0)

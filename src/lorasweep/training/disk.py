@@ -89,7 +89,7 @@ def footprint(
     )
 
 
-def check(needed: Footprint, config: Config, folder: Path, line: Sequence[str]) -> str:
+def check_disk(needed: Footprint, config: Config, folder: Path, line: Sequence[str]) -> str:
     """Return in a line what a version will take of the disk and what is free there.
 
     Args:

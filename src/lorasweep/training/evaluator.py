@@ -10,7 +10,7 @@ import torch
 from lorasweep.metrics.metric import Measured, Measuring, SampledImage
 from lorasweep.runs.stopwatch import Stopwatch
 from lorasweep.schema import Config
-from lorasweep.training.samples import SHOWN_BEFORE_AND_AFTER, Samples
+from lorasweep.training.samples import MAX_TRAINING_IMAGES, Samples
 from lorasweep.training.version import Version
 
 
@@ -31,7 +31,7 @@ class Evaluator:
         self.config, self.version, self.measuring, self.stopwatch = config, version, measuring, stopwatch
         self.samples = Samples(config, version.number, version.base, folder)
         if self.samples.prompts and config.sampling.every_epochs:
-            count = max(SHOWN_BEFORE_AND_AFTER, len(self.samples.prompts))
+            count = max(MAX_TRAINING_IMAGES, len(self.samples.prompts))
             self.samples.keep_training_images(version.dataset.training_images(count))
         model, dataset = version.model, version.dataset
         measured = Measured(config, version.base, model.predict, model.embed, dataset.heldout, dataset.heldout_images)

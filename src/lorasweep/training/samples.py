@@ -21,7 +21,7 @@ from lorasweep.schema.measures import METRICS
 BATCH = 4  # images denoised side by side: enough to keep a GPU busy, few enough for 12 GB at 1024 px
 _BARE: WeakKeyDictionary[Sampler, dict[Hashable, list[Image.Image]]] = WeakKeyDictionary()
 """What bases sampled with no adapter, by all that decides it: a search's next trial need not draw it again."""
-SHOWN_BEFORE_AND_AFTER = 2  # training images that the picture of before and after shows; the grid has one in each row
+MAX_TRAINING_IMAGES = 2  # training images that the picture of before and after shows; the grid has one in each row
 
 
 class Samples:
@@ -98,7 +98,7 @@ class Samples:
                 mark="selected" if epoch == selected else "",
             )
 
-        columns = [column(epochs[index]) for index in grid.shown_columns(epochs, selected)]
+        columns = [column(epochs[index]) for index in grid.choose_columns(epochs, selected)]
         if training:
             columns.insert(0, grid.Column("training images", training[: len(rows)], apart=True))
         grid.write_grid(columns, labels, self.grid, title=name, notes=METRICS[metric].label)

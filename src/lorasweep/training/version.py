@@ -24,7 +24,7 @@ from lorasweep.training.hardware.idle import idle_parts
 from lorasweep.training.model import Model
 from lorasweep.training.objectives.denoising import Denoising
 from lorasweep.training.objectives.objective import Objective
-from lorasweep.training.start.starting_point import begin_from
+from lorasweep.training.start.starting_point import load_start
 from lorasweep.training.train_state import TrainState
 
 
@@ -93,7 +93,7 @@ class Version:
         Raises:
             UserError: the file does not suit the settings.
         """
-        self.started_from = begin_from(self.adapter, self.config.network, self.base.naming)
+        self.started_from = load_start(self.adapter, self.config.network, self.base.naming)
 
     @property
     def step(self) -> int:

@@ -12,7 +12,7 @@ import pytest
 import lorasweep.export.comfyui
 from lorasweep.export.comfyui.editor import as_editor
 from lorasweep.export.comfyui.graph import Graph, as_api
-from lorasweep.export.comfyui.workflow import Helper, Plan, Reference, build, literal
+from lorasweep.export.comfyui.workflow import Helper, Reference, WorkflowPlan, build_graph, literal
 from lorasweep.pictures.prompts import Prompt
 
 RECORDED = json.loads((Path(lorasweep.export.comfyui.__file__).parent / "nodes.json").read_text())
@@ -35,7 +35,7 @@ EXTRAS: dict[str, dict[str, Any]] = {
 }
 
 
-def plan(**changes: Any) -> Plan:
+def plan(**changes: Any) -> WorkflowPlan:
     usual: dict[str, Any] = {
         "stem": "Bear_v6",
         "checkpoint": "base.safetensors",
@@ -47,12 +47,12 @@ def plan(**changes: Any) -> Plan:
         "steps": 30,
         "guidance": 5.0,
     }
-    return Plan(**(usual | changes))
+    return WorkflowPlan(**(usual | changes))
 
 
 @pytest.fixture(params=EXTRAS.values(), ids=EXTRAS.keys())
 def graph(request: pytest.FixtureRequest) -> Graph:
-    return build(plan(**request.param))
+    return build_graph(plan(**request.param))
 
 
 def test_the_api_format_has_recorded_nodes_with_inputs_of_their_types(graph: Graph) -> None:
@@ -120,7 +120,7 @@ def test_no_node_of_the_canvas_covers_another(graph: Graph) -> None:
 
 
 def test_there_is_a_picture_for_each_strength_prompt_and_seed() -> None:
-    graph = build(plan())
+    graph = build_graph(plan())
     pictures = {
         node.inputs["filename_prefix"]: chain(graph, node.number) for node in graph.nodes if node.kind == "SaveImage"
     }
@@ -148,7 +148,7 @@ def chain(graph: Graph, number: int) -> dict[str, list[Any]]:
 
 def test_the_helper_comes_with_every_picture_and_the_reference_behind_the_lora() -> None:
     reference = Reference("pulid", "face.png", 0.6)
-    graph = build(plan(helpers=[Helper("nice_hands.safetensors", 0.5)], reference=reference))
+    graph = build_graph(plan(helpers=[Helper("nice_hands.safetensors", 0.5)], reference=reference))
     for node in graph.nodes:
         if node.kind == "KSampler":
             follows = graph.nodes[node.inputs["model"].node - 1]
@@ -163,7 +163,7 @@ def test_the_helper_comes_with_every_picture_and_the_reference_behind_the_lora()
 
 @pytest.mark.parametrize(("steps", "switch"), [(30, 24), (25, 20), (1, 1), (2, 2)])
 def test_the_refiner_goes_on_where_the_base_stopped(steps: int, switch: int) -> None:
-    graph = build(plan(refiner="refiner.safetensors", steps=steps))
+    graph = build_graph(plan(refiner="refiner.safetensors", steps=steps))
     found = [node.inputs for node in graph.nodes if node.kind == "KSamplerAdvanced"]
     for base, refiner in zip(found[::2], found[1::2], strict=True):
         assert (base["start_at_step"], base["end_at_step"], base["add_noise"]) == (0, switch, "enable")

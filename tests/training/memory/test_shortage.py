@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lorasweep.compose.composition import load
+from lorasweep.compose.composition import load_config
 from lorasweep.errors import UserError
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.metrics.heldout import HeldoutLoss
@@ -80,7 +80,7 @@ def test_every_cure_of_an_overflow_is_taken_by_the_program(
         return step(self)
 
     monkeypatch.setattr(loop, "train_step", tight)
-    config = load(line)
+    config = load_config(line)
     with pytest.raises(UserError) as stopped:
         run(config, overrides=line, base=toy_base)
     assert stopped.value.problems == ["out of GPU memory in step 2 (CUDA out of memory. Tried to allocate 2.00 GiB)"]
@@ -88,9 +88,9 @@ def test_every_cure_of_an_overflow_is_taken_by_the_program(
     assert len(on) + len(anew) == 3 == stopped.value.render().count("saves about")
     now = estimate(config, toy_base).total
     for overrides in anew:
-        assert estimate(load(overrides), toy_base).total < now, overrides
+        assert estimate(load_config(overrides), toy_base).total < now, overrides
     assert len(on) == 1 and "training.gradient_checkpointing=true" in on[0]
-    run(load(on[0]), overrides=on[0], base=toy_base)
+    run(load_config(on[0]), overrides=on[0], base=toy_base)
     record = Record.read(tmp_path / "fuzzybear" / "v6")
     assert record.status == "complete" and record.epochs[-1].step == 2
 
@@ -100,7 +100,7 @@ def test_the_closing_table_goes_on_with_the_cure(
 ) -> None:
     monkeypatch.setattr(loop, "train_step", overflow)
     with pytest.raises(UserError) as stopped:
-        run(load(line), overrides=line, base=toy_base)
+        run(load_config(line), overrides=line, base=toy_base)
     (on,) = ways(stopped.value, "go on with training.gradient_checkpointing=true (saves about ")
     assert shlex.join(["python", "train.py", *on]) in capsys.readouterr().out
 
@@ -140,11 +140,11 @@ def test_no_room_to_begin_in_is_told_with_the_command_that_may_have_it(
         with monkeypatch.context() as patched:
             patched.setattr(place, name, overflow)
             with pytest.raises(UserError) as stopped:
-                run(load(line), overrides=line, base=None if name == "base_of" else toy_base)
+                run(load_config(line), overrides=line, base=None if name == "base_of" else toy_base)
         text = stopped.value.render()
         assert words in text and "Tried to allocate 2.00 GiB" in text
         found = ways(stopped.value, "base_model.quantization=")
-        assert found and all(load(overrides).base_model.quantization for overrides in found)
+        assert found and all(load_config(overrides).base_model.quantization for overrides in found)
         assert not (tmp_path / "fuzzybear").exists()
 
 
@@ -202,8 +202,8 @@ def test_a_spill_comes_with_commands(
 
     monkeypatch.setattr(Session, "begin", crowded)
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda: 12 * GIB)
-    run(load(line), overrides=line, base=toy_base)
+    run(load_config(line), overrides=line, base=toy_base)
     text = capsys.readouterr().out
     assert "go on with less" in text
     (command,) = re.findall(r"go on with training.gradient_checkpointing=true .*: python train.py (.*)", text)
-    assert load([*shlex.split(command), "training.max_steps=3"]).training.gradient_checkpointing
+    assert load_config([*shlex.split(command), "training.max_steps=3"]).training.gradient_checkpointing

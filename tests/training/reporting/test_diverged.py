@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from lorasweep.compose.composition import load
+from lorasweep.compose.composition import load_config
 from lorasweep.errors import UserError
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.runs.record import Epoch, Record, TrialRecord
@@ -29,11 +29,11 @@ def test_the_way_on_of_a_training_that_diverged_leads_out(
     line += ["evaluation=none", "sampling.every_epochs=0", "tracker=none", f"output_root={tmp_path}"]
     line += ["optimizer.lr=1e17", f"training.save_every_epochs={every}"]
     with pytest.raises(UserError, match=rf"{told}[\s\S]*no file was saved yet") as caught:
-        run(load(line), overrides=line, base=toy_base)
+        run(load_config(line), overrides=line, base=toy_base)
     assert list(caught.value.ways) == ["begin anew, slower"]
     for command in caught.value.ways.values():
         again = shlex.split(command)[2:]
-        config = load(again)
+        config = load_config(again)
         assert config.optimizer.lr == pytest.approx(config.base_model.lora_lr)
         run(config, overrides=again, base=toy_base)
     records = [json.loads(path.read_text()) for path in sorted(tmp_path.glob("fuzzybear/v*/record.json"))]
@@ -56,7 +56,7 @@ def test_the_last_file_leads_on(tmp_path: Path, short_config: Config, record: Re
     save_file({"lora_unet_x.lora_down.weight": torch.zeros(4, 4)}, tmp_path / "2.safetensors")
     short_config.base_model.lora_lr = 1.0
     ways = told(short_config, record, 2).ways
-    config = load(shlex.split(ways["go on from its last good file, slower"])[2:])
+    config = load_config(shlex.split(ways["go on from its last good file, slower"])[2:])
     assert config.network.start_from == str(tmp_path / "2.safetensors") and config.seed == 7
     assert config.optimizer.lr == pytest.approx(short_config.optimizer.lr / 3, rel=1e-5)
     assert config.optimizer.text_encoder_lr == pytest.approx(short_config.optimizer.text_encoder_lr / 3, rel=1e-5)

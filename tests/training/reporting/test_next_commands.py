@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lorasweep.commands import cli
-from lorasweep.compose.composition import compose, load
+from lorasweep.compose.composition import compose, load_config
 from lorasweep.families.identity import Identity
 from lorasweep.families.shipped import BASE_PATH
 from lorasweep.schema import Config
@@ -22,7 +22,7 @@ def typed(command: str) -> Config:
     """Return what a printed `python train.py ...` comes to."""
     program, script, *line = shlex.split(command)
     assert (program, script) == ("python", "train.py")
-    return load(line)
+    return load_config(line)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def typed(command: str) -> Config:
 )
 def test_another_version_is_the_same_but_for_its_rank(line: list[str], tmp_path: Path) -> None:
     (tmp_path / "my set (1)").mkdir()
-    config = load(line)
+    config = load_config(line)
     found = after_training(config, line, tmp_path / "Sage_v1.safetensors", base=TOY)
     again = typed(found["another version"])
     assert again.network.rank == 2 * config.network.rank
@@ -47,7 +47,7 @@ def test_another_version_is_the_same_but_for_its_rank(line: list[str], tmp_path:
 
 
 def test_the_verbs_are_those_of_the_program(tmp_path: Path) -> None:
-    config = load(["name=Sage Bear", "output_root=out put"])
+    config = load_config(["name=Sage Bear", "output_root=out put"])
     command = after_training(config, [], tmp_path / "x", base=TOY)["all versions"]
     program, *arguments = shlex.split(command)
     assert program == "lorasweep" and arguments == ["versions", "sage_bear", "--output-root", "out put"]
@@ -55,7 +55,7 @@ def test_the_verbs_are_those_of_the_program(tmp_path: Path) -> None:
 
 
 def test_where_a_file_goes_and_a_lora_on_a_full_fine_tune(tmp_path: Path) -> None:
-    config, file = load(["lora=humanoid", "output_root=out"]), tmp_path / "Humanoid_v1.safetensors"
+    config, file = load_config(["lora=humanoid", "output_root=out"]), tmp_path / "Humanoid_v1.safetensors"
     found = after_training(config, ["lora=humanoid"], file, base=TOY)
     assert list(found) == ["all versions", "a LoRA on it"]
     on_it = compose(shlex.split(found["a LoRA on it"])[2:])

@@ -362,7 +362,7 @@ def test_another_seed_of_the_held_out_split_is_another_training(
 
 def _refused(config: Config, base: SDXL) -> UserError | None:
     try:
-        setup.prepare(setup.Job(config), base, setup.Stopwatch()).version.remove()
+        setup.prepare_version(setup.Job(config), base, setup.Stopwatch()).version.remove()
     except UserError as error:
         return error
     return None

@@ -18,7 +18,7 @@ from lorasweep.families.sdxl.model import SDXL
 from lorasweep.schema import Config, NetworkConfig
 from lorasweep.training.cohort import run
 from lorasweep.training.start import starting_point
-from lorasweep.training.start.starting_point import begin_from, examine
+from lorasweep.training.start.starting_point import examine, load_start
 
 from ...adapters.tiny_sdxl import randomise, tiny_base
 
@@ -114,7 +114,7 @@ def test_a_file_of_another_base(config: Config, toy_base: SDXL, tensors: dict[st
     with pytest.raises(
         UserError, match=r"layers are for another base: .* has the shape \[4, \d+\], here it is \[4, \d+\]"
     ):
-        begin_from(adapter, config.network, other.naming)
+        load_start(adapter, config.network, other.naming)
 
 
 def test_what_no_adapter_has_is_named_and_left_out(
@@ -126,7 +126,7 @@ def test_what_no_adapter_has_is_named_and_left_out(
     assert config.network.start_from is not None
     save_file(tensors | more, config.network.start_from)
     adapter = build_adapter(toy_base, NETWORK, components=("unet", "text_encoder"), seed=0, name="v1")
-    begin_from(adapter, config.network, toy_base.naming)
+    load_start(adapter, config.network, toy_base.naming)
     state = adapter.state()
     adapter.remove()
     assert len(said) == 1 and "2 tensors of start.safetensors are of layers that no adapter has here" in said[0]

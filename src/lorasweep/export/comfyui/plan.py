@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lorasweep.errors import Problem, UserError
-from lorasweep.export.comfyui.workflow import Helper, Plan, Reference
+from lorasweep.export.comfyui.workflow import Helper, Reference, WorkflowPlan
 from lorasweep.pictures.prompts import prompts_of
 from lorasweep.runs.record import Record
 from lorasweep.schema import schema_keys
@@ -47,7 +47,7 @@ class Wishes:
     refiner: str | None = None
 
 
-def plan_of(record: Record, weights: Path, wishes: Wishes) -> Plan:
+def workflow_plan(record: Record, weights: Path, wishes: Wishes) -> WorkflowPlan:
     """Return what a workflow for a version draws.
 
     Args:
@@ -71,7 +71,7 @@ def plan_of(record: Record, weights: Path, wishes: Wishes) -> Plan:
     if wrong:
         raise UserError(wrong, title="No workflow can be written")
     usual = [1.0] if wishes.reference is None else [BESIDE_REFERENCE]
-    return Plan(
+    return WorkflowPlan(
         stem=weights.stem,
         checkpoint=weights.name if is_full else _base_file(record, wishes) or TOY,
         lora=None if is_full else weights.name,

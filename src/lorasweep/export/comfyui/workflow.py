@@ -52,7 +52,7 @@ class Reference:
 
 
 @dataclass(frozen=True)
-class Plan:
+class WorkflowPlan:
     """What a workflow is to draw, and with which files.
 
     Attributes:
@@ -107,7 +107,7 @@ class _Shared:
     negative: Output | None
 
 
-def build(plan: Plan) -> Graph:
+def build_graph(plan: WorkflowPlan) -> Graph:
     """Return the graph of nodes that draws a plan."""
     graph = Graph()
     loader = graph.add("CheckpointLoaderSimple", "base", ckpt_name=plan.checkpoint)
@@ -176,7 +176,7 @@ def _text(graph: Graph, title: str, text: str, clip: Output, row: int) -> Output
 
 def _sample(
     graph: Graph,
-    plan: Plan,
+    plan: WorkflowPlan,
     shared: _Shared,
     prompt: Prompt,
     model: Output,
@@ -186,10 +186,10 @@ def _sample(
 ) -> Output:
     """Add what denoises one picture; return its latent."""
     common = {"steps": plan.steps, "cfg": plan.guidance, **SAMPLING}
-    said = {"positive": wanted, "negative": unwanted}
+    prompts = {"positive": wanted, "negative": unwanted}
     if shared.refiner is None or shared.negative is None:
         own = {"seed": prompt.seed, "latent_image": shared.latent, "denoise": 1.0}
-        return graph.add("KSampler", "sample", row, model=model, **common, **said, **own).output("LATENT")
+        return graph.add("KSampler", "sample", row, model=model, **common, **prompts, **own).output("LATENT")
     switch = min(max(round(REFINED_FROM * plan.steps), 1), plan.steps)
     base = graph.add(
         "KSamplerAdvanced",
@@ -199,7 +199,7 @@ def _sample(
         add_noise="enable",
         noise_seed=prompt.seed,
         **common,
-        **said,
+        **prompts,
         latent_image=shared.latent,
         start_at_step=0,
         end_at_step=switch,

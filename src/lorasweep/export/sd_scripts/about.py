@@ -77,8 +77,8 @@ class About:
     def name_the_rest(self) -> None:
         """Note each key that says something and was not read."""
         for theirs, text in self.texts.items():
-            told = theirs.startswith(("ss_", "sshs_", "modelspec.")) and text not in OFF
-            if told and theirs not in self.read and theirs not in FACTS:
+            is_setting = theirs.startswith(("ss_", "sshs_", "modelspec.")) and text not in OFF
+            if is_setting and theirs not in self.read and theirs not in FACTS:
                 self.notes.append(f"{theirs}={text}: lorasweep has nothing like it")
 
 

@@ -28,7 +28,7 @@ NUMBERS = {
 KNOWN = ("factor", "conv_dim", "conv_alpha", "dora_wd", "wd_on_output", "algo", "preset")
 
 
-def kind_of(tensors: Mapping[str, Tensor]) -> str | None:
+def kind_of_layer(tensors: Mapping[str, Tensor]) -> str | None:
     """Return the kind of adapter that a layer has, by the tensors' ends; None of one that cannot be trained here."""
     kinds = {kind for end in tensors if (kind := kind_of_end(end)) and end != DORA}
     return kinds.pop() if len(kinds) == 1 else None
@@ -41,7 +41,7 @@ def read_network(about: About, layers: FileLayers) -> None:
         about: the file's metadata; it may have none.
         layers: the file's; at least one of a kind that can be trained here.
     """
-    kinds = {layer: kind for layer, tensors in layers.tensors.items() if (kind := kind_of(tensors))}
+    kinds = {layer: kind for layer, tensors in layers.tensors.items() if (kind := kind_of_layer(tensors))}
     counts = Counter(kinds.values())
     kind = counts.most_common(1)[0][0]
     if kind != "lora":

@@ -75,7 +75,7 @@ class UNetLayout:
         return cls(counts.pop(), tuple("CrossAttn" in kind for kind in unet_config["up_block_types"]))
 
 
-def kohya_name(path: str, layout: UNetLayout) -> str:
+def kohya_layer(path: str, layout: UNetLayout) -> str:
     """Return the file's name of a module, given its component and path.
 
     Args:
@@ -93,10 +93,10 @@ def kohya_name(path: str, layout: UNetLayout) -> str:
 
 
 def module_path(name: str, layout: UNetLayout) -> str:
-    """Return component and path of the module that a file's name stands for: the inverse of `kohya_name`.
+    """Return component and path of the module that a file's name stands for: the inverse of `kohya_layer`.
 
     Raises:
-        ValueError: the name is none that `kohya_name` gives.
+        ValueError: the name is none that `kohya_layer` gives.
     """
     for component, prefix in PREFIXES.items():
         if not name.startswith(prefix):

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lorasweep.families.sdxl.grouping import GROUPINGS
-from lorasweep.families.sdxl.names import PREFIXES, UNetLayout, diffusers_path, kohya_name, module_path
+from lorasweep.families.sdxl.names import PREFIXES, UNetLayout, diffusers_path, kohya_layer, module_path
 from lorasweep.families.sdxl.parts import PARTS
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class SDXLNaming:
         Raises:
             ValueError: kohya has none for it.
         """
-        return kohya_name(layer, self._layout)
+        return kohya_layer(layer, self._layout)
 
     def layer(self, name: str) -> str:
         """Return the stable name of a layer of a file.

@@ -93,8 +93,8 @@ def base_problems(path: str, own_vae: bool = True) -> Iterator[str]:
         pickled = [part for part in parts if only_pickles(folder / part)]
         if pickled:
             command = _CONVERT_FOLDER.format(path=path, target=f"{path.rstrip('/')}-safetensors")
-            held = " and ".join(f"{part}/" for part in pickled)
-            yield f"pickled weights only in {held}; expected .safetensors. Convert it with: {command}"
+            folders = " and ".join(f"{part}/" for part in pickled)
+            yield f"pickled weights only in {folders}; expected .safetensors. Convert it with: {command}"
         for part in parts:
             if not (folder / part).is_dir():
                 yield f"it has no {part}/; expected an SDXL in diffusers' layout: download it again, whole"

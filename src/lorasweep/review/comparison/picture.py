@@ -21,7 +21,7 @@ SETTINGS = 3  # of those that differ, below each version's head
 TITLE = "The versions cannot be drawn side by side"
 
 
-def write(comparisons: Sequence[Comparison], path: Path, *, sort: str = "number") -> list[str]:
+def write_picture(comparisons: Sequence[Comparison], path: Path, *, sort: str = "number") -> list[str]:
     """Draw the base and each version's samples at its selected epoch, and write one PNG, atomically.
 
     Args:
@@ -47,12 +47,12 @@ def write(comparisons: Sequence[Comparison], path: Path, *, sort: str = "number"
     if len(alike) > LIMIT:
         names = ", ".join(entry.name for entry in alike if entry not in best)
         left_out.append(f"{names}: the {LIMIT} best are drawn; name those that you want as NAME vN vN")
-    shown = [entry for entry in order(comparison, sort) if entry in best]
-    prompts, first = _prompts(shown[0]), shown[0].version.folder
+    chosen = [entry for entry in order(comparison, sort) if entry in best]
+    prompts, first = _prompts(chosen[0]), chosen[0].version.folder
     base = Column("base", [paths.sample(first, 0, index) for index in range(len(prompts))])
     trained = paths.training_images(first)[: len(prompts)]
     training = [Column("training images", trained, apart=True)] if trained else []
-    columns = [*training, base, *(_column(comparison, entry, len(prompts)) for entry in shown)]
+    columns = [*training, base, *(_column(comparison, entry, len(prompts)) for entry in chosen)]
     measure = METRICS.find(comparison.objective)
     notes = measure.label if measure is not None else comparison.objective
     write_grid(columns, labels_of(prompts), path, title=comparison.title, notes=notes)

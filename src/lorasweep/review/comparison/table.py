@@ -55,13 +55,13 @@ def lines(comparison: Comparison, entries: Sequence[Entry], width: int) -> list[
     home = entries[0].version.folder.parent
     found = [Text.assemble((comparison.title, "bold"), (f"  {home}/", "dim"))]
     names = short_names(comparison.differing)
-    shown = comparison.telling
+    keys = comparison.telling
     while True:
-        rows = _rows(comparison, entries, {key: names[key] for key in shown})
+        rows = _rows(comparison, entries, {key: names[key] for key in keys})
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        if 2 * len(widths) + sum(widths) <= width or not shown:
+        if 2 * len(widths) + sum(widths) <= width or not keys:
             break
-        shown = shown[:-1]
+        keys = keys[:-1]
     right = range(3, len(widths) - 1)  # all but mark, version, status and date
     for row, entry in zip(rows, [None, *entries], strict=True):
         pairs = enumerate(zip(row, widths, strict=True))
@@ -71,7 +71,7 @@ def lines(comparison: Comparison, entries: Sequence[Entry], width: int) -> list[
         line = Text("  ").join(Text(cell, status if index == 2 else plain) for index, cell in enumerate(cells))
         line.rstrip()
         found.append(line)
-    if rest := [names[key] for key in comparison.differing if key not in shown]:
+    if rest := [names[key] for key in comparison.differing if key not in keys]:
         found.append(Text(f"they differ in {', '.join(rest)} too (--json has all of it)", "dim"))
     return found
 

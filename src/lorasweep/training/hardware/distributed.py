@@ -180,12 +180,12 @@ def _add_up(group: Sequence[Parameter]) -> None:
 def _chunks(parameters: Sequence[Parameter]) -> Iterator[list[Parameter]]:
     """Yield the parameters in groups of about `CHUNK` elements; one that is larger by itself."""
     group: list[Parameter] = []
-    held = 0
+    size = 0
     for parameter in parameters:
-        if group and held + parameter.numel() > CHUNK:
+        if group and size + parameter.numel() > CHUNK:
             yield group
-            group, held = [], 0
+            group, size = [], 0
         group.append(parameter)
-        held += parameter.numel()
+        size += parameter.numel()
     if group:
         yield group

@@ -21,5 +21,5 @@ def idle_parts(config: Config, family: Family) -> tuple[str, ...]:
         return ()
     encoders = family.encoders
     trained = any(encoder in learning_rates(family.parts, config.optimizer) for encoder in encoders)
-    drawn = config.dataset.shuffle_tags or config.dataset.tag_dropout
-    return family.image_parts if trained or drawn else (*family.image_parts, *encoders)
+    varied = config.dataset.shuffle_tags or config.dataset.tag_dropout
+    return family.image_parts if trained or varied else (*family.image_parts, *encoders)

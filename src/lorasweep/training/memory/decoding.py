@@ -25,16 +25,16 @@ class LiveBytes(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.most = 0
-        self._held: dict[int, int] = {}
+        self._live: dict[int, int] = {}
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation and count what it made."""
         made = function(*args, **(kwargs or {}))
         for tensor in tree_leaves(made):
-            if isinstance(tensor, Tensor) and (key := tensor.untyped_storage()._cdata) not in self._held:
-                self._held[key] = tensor.untyped_storage().nbytes()
-                weakref.finalize(tensor.untyped_storage(), self._held.pop, key, None)
-        self.most = max(self.most, sum(self._held.values()))
+            if isinstance(tensor, Tensor) and (key := tensor.untyped_storage()._cdata) not in self._live:
+                self._live[key] = tensor.untyped_storage().nbytes()
+                weakref.finalize(tensor.untyped_storage(), self._live.pop, key, None)
+        self.most = max(self.most, sum(self._live.values()))
         return made
 
 

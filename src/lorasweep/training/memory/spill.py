@@ -22,7 +22,7 @@ class SpillWatch:
     """
 
     def __init__(self, available: int) -> None:
-        self._available, self._fastest, self._told = available, float("inf"), False
+        self._available, self._fastest, self._warned = available, float("inf"), False
 
     def look(self, reserved: int, seconds: float) -> str | None:
         """Return what is wrong, in words and once; None while all is well.
@@ -32,9 +32,9 @@ class SpillWatch:
             seconds: mean of the latest steps.
         """
         self._fastest = min(self._fastest, seconds)
-        if self._told or reserved < FULL * self._available or seconds < SLOW * self._fastest:
+        if self._warned or reserved < FULL * self._available or seconds < SLOW * self._fastest:
             return None
-        self._told = True
+        self._warned = True
         return (
             f"steps have become {seconds / self._fastest:.0f} times slower ({self._fastest:.2g} s -> {seconds:.2g} s) "
             f"with {gib(reserved)} in use of the {gib(self._available)} that were free: memory is spilling into the "

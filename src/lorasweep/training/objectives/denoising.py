@@ -65,29 +65,29 @@ class Denoising:
     def noise(self, batch: Batch, step: int, index: int) -> NoisyBatch:
         """Draw noise and timesteps; all that the loss needs goes to the device before the forward."""
         device = self.model.device
-        drawn = self._drawn(batch)
+        noised_rows = self._noised(batch)
         masks = None if batch.masks is None else sent(batch.masks, device)
-        return NoisyBatch(batch, drawn, sent(batch.weights, device), masks, step, index)
+        return NoisyBatch(batch, noised_rows, sent(batch.weights, device), masks, step, index)
 
     def predict(self, noisy: NoisyBatch) -> Prediction:
         """Predict with the adapter, and the class of the trigger with and without it, if that is kept."""
-        batch, drawn, loss, drift = noisy.batch, noisy.noised, self.config.loss, None
+        batch, noised_rows, loss, drift = noisy.batch, noisy.noised, self.config.loss, None
         if loss.preservation_class:  # first, as leaving the adapter off may change weights in place
             with self._dropout("preservation dropout", noisy.step, noisy.index):
                 trigger = self.config.dataset.trigger
-                drift = preservation_losses(self.model, batch, drawn, trigger, loss.preservation_class)
+                drift = preservation_losses(self.model, batch, noised_rows, trigger, loss.preservation_class)
         with self._dropout("dropout", noisy.step, noisy.index):
             conditioning = self.model.condition(batch.captions, batch.facts, batch.pad_to)
-            return Prediction(self.model.predict(drawn.noisy, drawn.timesteps, conditioning), drift)
+            return Prediction(self.model.predict(noised_rows.noisy, noised_rows.timesteps, conditioning), drift)
 
     def loss(self, predicted: Prediction, noisy: NoisyBatch) -> Tensor:
         """Return the weighted loss of each image, (B,) in fp32."""
-        config, drawn = self.config, noisy.noised
+        config, noised_rows = self.config, noisy.noised
         values = per_sample(
             predicted.noise,
-            drawn.target,
+            noised_rows.target,
             config.loss,
-            drawn.timesteps,
+            noised_rows.timesteps,
             self.model.process,
             noisy.weights,
             noisy.masks,
@@ -95,15 +95,15 @@ class Denoising:
         )
         return values if predicted.drift is None else values + config.loss.preservation_weight * predicted.drift
 
-    def _drawn(self, batch: Batch) -> Noised:
+    def _noised(self, batch: Batch) -> Noised:
         """Draw the batch's noise: of each row for itself, or of the whole batch of which this may be a share."""
         loss, seed = self.config.loss, self.config.seed
         process, device = self.model.process, self.model.device
         if not self.config.compat.noise_by_batch:
             return noised(batch.rows, batch.latents, loss, seed, process, device)
         whole = batch.whole or batch
-        drawn = noised(whole.rows, whole.latents, loss, seed, process, device, by_batch=True)
-        return drawn.take([whole.rows.index(row) for row in batch.rows])
+        noised_rows = noised(whole.rows, whole.latents, loss, seed, process, device, by_batch=True)
+        return noised_rows.take([whole.rows.index(row) for row in batch.rows])
 
     def _dropout(self, purpose: str, step: int, index: int) -> AbstractContextManager[None]:
         """Give the dropout layers draws of this step and batch."""

@@ -17,7 +17,7 @@ from lorasweep.optim.schedule import factor
 from lorasweep.runs import paths
 from lorasweep.runs.record import Record
 from lorasweep.training.start import remeasuring
-from lorasweep.training.start.continuation import Unfit, reading, take_over, whole_epochs
+from lorasweep.training.start.continuation import Unfit, continuable, copy_progress, whole_epochs
 from lorasweep.training.start.resumption import Resumption
 from lorasweep.training.start.setup import Prepared
 from lorasweep.training.version import Version
@@ -70,8 +70,8 @@ def begin_from(prepared: Prepared, earlier: Path, record: Record) -> Start:
     """
     version, resumed = prepared.version, prepared.resumption
     try:
-        with reading(earlier, prepared.subject, longer=resumed is not None) as found:
-            take_over(found, record, version.plan.epoch_ends)
+        with continuable(earlier, prepared.subject, longer=resumed is not None) as found:
+            copy_progress(found, record, version.plan.epoch_ends)
             prepared.stopwatch.continue_from(found.record.seconds)
             echo(f"continues {found.record.folder.name} after step {found.step}")
     except Unfit as reason:

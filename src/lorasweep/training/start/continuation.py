@@ -46,7 +46,7 @@ class Earlier:
 
 
 @contextmanager
-def reading(folder: Path, subject: Subject, *, longer: bool = False) -> Iterator[Earlier]:
+def continuable(folder: Path, subject: Subject, *, longer: bool = False) -> Iterator[Earlier]:
     """Find what is to be continued, and keep every process from training that version in the meantime.
 
     A version that was killed before its first state, but was itself to continue another one, leads on to that one.
@@ -80,15 +80,15 @@ def reading(folder: Path, subject: Subject, *, longer: bool = False) -> Iterator
             return
     if record.continued_from is None:
         raise Unfit("it has no saved state yet")
-    with reading(paths.sibling(folder, record.continued_from.version), subject, longer=longer) as earlier:
+    with continuable(paths.sibling(folder, record.continued_from.version), subject, longer=longer) as earlier:
         yield earlier
 
 
-def take_over(earlier: Earlier, record: Record, epoch_ends: Sequence[int]) -> None:
+def copy_progress(earlier: Earlier, record: Record, epoch_ends: Sequence[int]) -> None:
     """Copy what `earlier` has done into the folder of a new version, the state last: without it nothing counts.
 
     Args:
-        earlier: as `reading` gives it.
+        earlier: as `continuable` gives it.
         record: of the new version, which then has it too.
         epoch_ends: the steps at which its epochs end.
 

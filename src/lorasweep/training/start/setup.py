@@ -25,7 +25,7 @@ from lorasweep.training import disk
 from lorasweep.training.job import Job
 from lorasweep.training.memory.host import check_host_memory
 from lorasweep.training.start import starting_point
-from lorasweep.training.start.continuation import Unfit, reading
+from lorasweep.training.start.continuation import Unfit, continuable
 from lorasweep.training.start.resumption import Resumption, resumption
 from lorasweep.training.start.subject import Subject
 from lorasweep.training.version import Version
@@ -54,7 +54,7 @@ class Prepared:
     resumption: Resumption | None
 
 
-def prepare(job: Job, base: Base, stopwatch: Stopwatch, *, main: bool = True) -> Prepared:
+def prepare_version(job: Job, base: Base, stopwatch: Stopwatch, *, main: bool = True) -> Prepared:
     """Read the data and build the adapter of one version, which takes no number and writes no file yet.
 
     Args:
@@ -98,7 +98,7 @@ def _new_version(job: Job, resumed: Resumption) -> Job:
 def _fit(earlier: Path, subject: Subject) -> Path | None:
     """Return the folder of an earlier version if the new one can begin where that one stopped; else say why not."""
     try:
-        with reading(earlier, subject):
+        with continuable(earlier, subject):
             return earlier
     except Unfit as reason:
         echo(f"{earlier.name} cannot be continued ({reason}): starting from step 0")
@@ -110,7 +110,7 @@ def _room(job: Job, version: Version, resumed: Resumption | None) -> str:
     config = job.config
     folder = resumed.folder if resumed is not None and resumed.in_place else Path(config.output_root)
     needed = disk.footprint(config, version.state.parameters, version.base.modules, version.plan.total_epochs)
-    return disk.check(needed, config, folder, job.overrides)
+    return disk.check_disk(needed, config, folder, job.overrides)
 
 
 def read_data(config: Config, base: Base, seen: Survey | None = None) -> tuple[Dataset, TextCache]:

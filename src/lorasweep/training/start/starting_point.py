@@ -31,14 +31,14 @@ def examine(config: Config, naming: Naming) -> None:
         naming: of its base.
 
     Raises:
-        UserError: as `begin_from` does, but for layers of another base's sizes.
+        UserError: as `load_start` does, but for layers of another base's sizes.
     """
     if config.network.start_from is not None:
         components = learning_rates(naming.parts, config.optimizer)
         _read(Path(config.network.start_from), config.network, components, naming)
 
 
-def begin_from(adapter: Adapter, network: NetworkConfig, naming: Naming) -> str | None:
+def load_start(adapter: Adapter, network: NetworkConfig, naming: Naming) -> str | None:
     """Give a new adapter the values of the weights file `network.start_from`, if there is one.
 
     Layers that the file lacks start anew. It must hold nothing that this run could train and does not: that would be

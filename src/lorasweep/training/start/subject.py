@@ -112,7 +112,7 @@ def _data(before: Subject, now: Subject) -> list[str]:
 
 
 def _dotted(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    leaves: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for key, value in config.items():
-        leaves |= _dotted(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
-    return leaves
+        found |= _dotted(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+    return found
