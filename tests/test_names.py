@@ -15,23 +15,21 @@ NAMESAKES = {"runs/paths.py", "runs/command_lines.py"}
 HOOKS = {"studies/hooks.py"}
 """Called by name, from a config."""
 
-TWICE = set(
-    [
-        "Adapter",
-        "Cell",
-        "Drawing",
-        "Measured",
-        "Subject",
-        "Version",
-        "choose",
-        "digest_of",
-        "find",
-        "make",
-        "measured",
-        "parse",
-        "whole",
-    ]
-)
+TWICE = {
+    "Adapter",
+    "Cell",
+    "Drawing",
+    "Measured",
+    "Subject",
+    "Version",
+    "choose",
+    "digest_of",
+    "find",
+    "make",
+    "measured",
+    "parse",
+    "whole",
+}
 """Still of two meanings, in the newest rooms: to be told apart as well. Nothing is to be added."""
 
 PRIVATE = set(
