@@ -83,10 +83,12 @@ def test_an_own_optimizer_trains(installed: None, tmp_path: Path) -> None:
 def test_neither_a_record_nor_a_weights_file_allows_code(own_parts: None, tmp_path: Path) -> None:
     allowed = ["optimizer.name=own_parts:SIGN", *NO_CONSTANTS, "allow_code=[own_parts]"]
     record = trained(tmp_path, *allowed)
-    assert "allow_code" not in record["config"]
+    assert "allow_code" not in record["config"] and "allow_code" not in str(record["overrides"])
     root = tmp_path / "outputs"
     file = root / "fuzzybear" / "v6" / "FuzzyBear_v6.safetensors"
-    assert "allow_code" not in json.loads(read_weights(file)[1]["lorasweep.config"])
+    assert "allow_code" not in (file.parent / ".hydra" / "overrides.yaml").read_text()
+    about = read_weights(file)[1]
+    assert "allow_code" not in about["lorasweep.config"] + about["lorasweep.overrides"]
     recipe = recipe_from_file(file)
     assert "allow_code" in recipe and "allow_code:" not in recipe, "a remark on what is missing, no setting"
     again = ["lora=fuzzybear", f"output_root={root}", "resume=v6", "training.max_steps=3"]
@@ -110,9 +112,15 @@ def test_an_own_metric_is_an_objective(installed: None, tmp_path: Path) -> None:
             load_config(["lora=fuzzybear", "objective=val/steadiness", "evaluation.heldout_loss=false"])
 
 
-def test_a_metric_of_a_dotted_name_is_measured_where_it_is_named(own_parts: None, tmp_path: Path) -> None:
+def test_a_metric_of_a_dotted_name_is_measured_where_it_is_named(
+    own_parts: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     record = trained(tmp_path, "evaluation.select_by=own_parts:DOTTED", "allow_code=[own_parts]")
     assert record["epochs"][0]["metrics"]["own_parts:DOTTED"] == 0.25
+    printed = capsys.readouterr().out
+    assert "steadiness 0.25" in printed, "in the line of the epoch"
+    row = next(line for line in printed.splitlines() if line.strip().startswith("steadiness "))
+    assert "1.0000" in row and "0.2500" in row and "how little it moves" in printed
 
 
 def test_an_own_tracker_hears_of_everything(installed: None, tmp_path: Path) -> None:

@@ -88,6 +88,8 @@ class Registry(Collection[str], Generic[T]):
     def find(self, name: str, allowed: Collection[str] = ()) -> T | None:
         """Return what a name stands for, for one of which nobody has made sure that it may run; None of another.
 
+        What this process has imported already was allowed, and is found again.
+
         Args:
             name: of a record, say.
             allowed: the packages whose code may run.
@@ -95,7 +97,9 @@ class Registry(Collection[str], Generic[T]):
         Raises:
             UserError: it may run, and cannot be imported.
         """
-        return self[name] if name in self or (is_dotted(name) and is_allowed(name, allowed)) else None
+        if name in self or name in self._found or (is_dotted(name) and is_allowed(name, allowed)):
+            return self[name]
+        return None
 
     def unknown(self, name: str) -> str:
         """Return the words for a name that stands for nothing: what there is, and what was probably meant."""

@@ -11,7 +11,7 @@ from rich.text import Text
 from lorasweep.console.lines import echo, echo_pairs, terminal
 from lorasweep.runs.record import Record, Seconds
 from lorasweep.runs.stopwatch import PHASES
-from lorasweep.schema.measures import DECIMALS, MARGINS, METRICS, verdict
+from lorasweep.schema.measures import DECIMALS, MARGINS, measures_of, verdict
 from lorasweep.text.durations import duration
 from lorasweep.text.lines import STATE_COLOURS
 
@@ -64,15 +64,15 @@ def _metric_lines(record: Record, console: Console) -> list[Text]:
     """Return the table base -> selected -> last as lines that fit the console, and below it what its words mean."""
     base = {"val/loss_ratio": 1.0} | (record.metrics.base or {})
     columns = _columns(record, base)
-    names = [name for name in METRICS if any(metrics.get(name) is not None for _, metrics in columns[1:])]
-    if not names:
+    measured = {name: None for _, metrics in columns[1:] for name, value in metrics.items() if value is not None}
+    if not (measures := measures_of(measured)):
         return []
     rows = [
-        (METRICS[name].label, [_cell(name, metrics.get(name), base.get(name), console) for _, metrics in columns])
-        for name in names
+        (measure.label, [_cell(name, metrics.get(name), base.get(name), console) for _, metrics in columns])
+        for name, measure in measures.items()
     ]
     heads = [head for head, _ in columns]
-    meanings = [Text(METRICS[name].meaning, "dim") for name in names]
+    meanings = [Text(measure.meaning, "dim") for measure in measures.values()]
     explained = [(label, [*cells, meaning]) for (label, cells), meaning in zip(rows, meanings, strict=True)]
     if not (lines := _table([*heads, ""], explained, console.width)):
         lines = _table(heads, rows, console.width) or _stacked(heads, rows)

@@ -25,7 +25,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from lorasweep.schema.measures import METRICS
+from lorasweep.schema.measures import measures_of
 from lorasweep.text.durations import clock_time, duration
 from lorasweep.text.encoding import readable
 from lorasweep.text.lines import WARNING, print_line
@@ -163,8 +163,8 @@ class Progress:
         """Print the line of a finished epoch (1-based) with what was measured."""
         self._epoch = epoch
         parts = [f"epoch {_of(epoch, self._epochs)}", f"step {self._bar.done}/{self._total}"]
-        measured = {name: metrics[name] for name in METRICS if metrics.get(name) is not None}
-        parts += [f"{METRICS[name].label} {value:.4g}" for name, value in measured.items()]
+        measured = {name: value for name, value in metrics.items() if value is not None}
+        parts += [f"{measure.label} {measured[name]:.4g}" for name, measure in measures_of(measured).items()]
         now = self._clock()
         if self._seconds:
             parts += [self._pace(), f"{self._left(now)} left"]

@@ -19,6 +19,7 @@ from lorasweep.export.network import network_metadata
 from lorasweep.families.identity import Identity
 from lorasweep.optim.optimizers.kind import optimizer_kind
 from lorasweep.optim.schedules.kind import schedule_kind
+from lorasweep.runs.command_lines import without_permissions
 from lorasweep.schema import PERMISSIONS, Config, Key, OptimizerConfig, schema_keys, value_at
 from lorasweep.text.encoding import all_readable, json_text
 
@@ -270,7 +271,11 @@ def _own(config: Config, facts: TrainingFacts) -> dict[str, str]:
         "lorasweep.version": facts.program_version,
         "lorasweep.config": json_text(without_secrets(_shareable(config))),
         "lorasweep.overrides": json_text(
-            [given for given in facts.overrides if not SECRET.search(re.split(r"[=:@]", given)[0].strip("+~ "))]
+            [
+                given
+                for given in without_permissions(facts.overrides)
+                if not SECRET.search(re.split(r"[=:@]", given)[0].strip("+~ "))
+            ]
         ),
         "lorasweep.dataset_sha256": facts.dataset_sha256,
         "lorasweep.base_sha256": facts.base_sha256,

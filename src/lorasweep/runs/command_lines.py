@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lorasweep import program
-from lorasweep.schema import schema_keys, slug
+from lorasweep.schema import PERMISSIONS, schema_keys, slug
 from lorasweep.text.shell import shell_quoted
 
 _PLACE = re.compile(r"file://([^'\"\],]+)")
@@ -78,6 +78,11 @@ def changed(line: Iterable[str], changes: Iterable[str]) -> list[str]:
 def wishes(line: Iterable[str]) -> list[str]:
     """Return the overrides of a command line that are more than what says which version is meant."""
     return [text for text in line if not _identifies(text)]
+
+
+def without_permissions(line: Iterable[str]) -> list[str]:
+    """Return the overrides of a command line that may be kept: what permits something is to be given each time."""
+    return [text for text in line if key_of(text) not in PERMISSIONS]
 
 
 def key_of(override: str) -> str:

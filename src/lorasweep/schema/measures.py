@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from lorasweep.registry import Registry
@@ -49,6 +49,18 @@ METRICS: Registry[Measure] = Registry(
     },
 )
 """Every metric that can be an objective. A package of a user's own adds names by entry points, `lorasweep.metrics`."""
+
+
+def measures_of(names: Collection[str]) -> dict[str, Measure]:
+    """Return the measures among the names of what was measured, in the order in which people read them.
+
+    Args:
+        names: of metrics. Those of a user's own, dotted, count once this process has imported them, and come last;
+            what is no metric by itself, such as a bin of timesteps, is left out.
+    """
+    ordered = [*(name for name in METRICS if name in names), *(name for name in names if name not in METRICS)]
+    return {name: found for name in ordered if (found := METRICS.find(name)) is not None}
+
 
 MARGINS = "no further apart than single trainings that differ in their seed only"
 """What a reader must know of the margins.

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from lorasweep import files
 from lorasweep.optim.optimizers.kind import optimizer_kind
 from lorasweep.runs import ledger, lock, paths
-from lorasweep.runs.command_lines import recipe_folders
+from lorasweep.runs.command_lines import recipe_folders, without_permissions
 from lorasweep.runs.environment import environment
 from lorasweep.runs.record import ObjectiveRecord, Origin, Record, TrialRecord, now
 from lorasweep.runs.stopwatch import Stopwatch
@@ -45,7 +45,7 @@ def open_new(job: Job, subject: Subject, version: Version, resources: ExitStack)
 def _write_config(folder: Path, job: Job, subject: Subject) -> None:
     """Write `.hydra/` as Hydra would, with every interpolation resolved: the config alone is enough to run again."""
     files.write_atomic(paths.config(folder), OmegaConf.to_yaml(OmegaConf.create(subject.config)))
-    files.write_atomic(paths.overrides(folder), OmegaConf.to_yaml(OmegaConf.create(list(job.overrides))))
+    files.write_atomic(paths.overrides(folder), OmegaConf.to_yaml(OmegaConf.create(without_permissions(job.overrides))))
     files.write_atomic(paths.choices(folder), OmegaConf.to_yaml(OmegaConf.create(dict(job.choices))))
 
 
@@ -58,7 +58,7 @@ def _first_record(folder: Path, job: Job, subject: Subject, version: Version) ->
         recipe=config.recipe,
         status="running",
         config=subject.config,
-        overrides=job.overrides,
+        overrides=without_permissions(job.overrides),
         objective=ObjectiveRecord(config.objective, None, METRICS[config.objective].direction),
         base=subject.base,
         dataset=subject.dataset,
