@@ -22,7 +22,7 @@ class Problem(str):
         *keys: the config keys (or groups) that it is about, the one at fault first; none where it is about no key.
 
     Attributes:
-        keys: likewise.
+        keys: the config keys (or groups) that it is about, the one at fault first.
     """
 
     keys: tuple[str, ...]

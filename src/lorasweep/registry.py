@@ -50,8 +50,8 @@ class Registry(Collection[str], Generic[T]):
         shipped: name -> "module:attribute" of what it stands for; one line each.
 
     Attributes:
-        noun: likewise.
-        group: likewise.
+        noun: what is named, as people call it.
+        group: of entry points.
     """
 
     def __init__(self, noun: str, group: str, shipped: Mapping[str, str]) -> None:

@@ -14,7 +14,8 @@ from torch import Tensor
 from lorasweep.errors import UserError
 from lorasweep.evaluation.weights import all_on, digest_of, modules_of, read
 from lorasweep.export.changes import change
-from lorasweep.export.weights import export_tensors, import_tensors
+from lorasweep.export.importing import import_tensors
+from lorasweep.export.weights import export_tensors
 from lorasweep.schema import BaseModelConfig
 
 from ..adapters.tiny_sdxl import text_output, tiny_base, unet_output

@@ -33,7 +33,7 @@ class FullAdapter:
         Args:
             base: its parts to train are in 32 bit.
             network: without effect, as nothing is added.
-            seed: likewise.
+            seed: without effect, as nothing is drawn.
             components: names of parts of the base.
             name: what messages call it.
 

@@ -1,1 +1,1 @@
-"""What `train.py` does around a training: help, a look at the command line and the data, the run."""
+"""What `train.py` does: help, a look at the command line and the data, the run."""

@@ -40,7 +40,7 @@ def _measures(config: Config) -> Iterator[Problem]:
 
 
 def measured(config: Config) -> list[str]:
-    """Return the names of what a training of this config measures: all that can be an objective, and its bins."""
+    """Return the names of what a run of this config measures: all that can be an objective, and its bins."""
     found = [metric for metric in METRICS if not METRICS[metric].lacks(config)]
     binned = [metric for metric in found if METRICS[metric].binned]
     return found + [f"{metric}_bin_{index}" for metric in binned for index in range(config.evaluation.bins)]

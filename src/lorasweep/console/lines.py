@@ -30,7 +30,7 @@ from lorasweep.text.durations import clock_time, duration
 from lorasweep.text.encoding import readable
 from lorasweep.text.lines import WARNING, print_line
 
-REFRESH = 4  # times a second that bars are redrawn: more would slow a training of 40 ms a step
+REFRESH = 4  # times a second that bars are redrawn: more would slow steps of 40 ms
 WINDOW = 50  # steps over which the bar's loss and seconds per step are taken
 FIRST_LINE = 10  # steps after which speed and time left are said where there is no bar
 NEXT_LINE = 300.0  # seconds after which they are said again
@@ -104,9 +104,9 @@ class Progress:
 
     Args:
         name: what is trained, such as `FuzzyBear v6`.
-        total_steps: optimizer steps of the whole training.
+        total_steps: optimizer steps of the whole run.
         start_step: steps that an earlier process took already.
-        epochs: number of epochs, for display; None where the training is counted in steps.
+        epochs: number of epochs, for display; None where the run is counted in steps.
         start_epoch: epochs that are complete already.
         console: where to show it; None is the process's own terminal or pipe, unless `silenced`.
         clock: seconds that only go forward.
@@ -234,7 +234,7 @@ class Log:
     Appends, since a resumed version goes on in the same file. A context manager.
 
     Raises:
-        OSError: the file cannot be written (on opening; a disk that is full later costs log lines, not the training).
+        OSError: the file cannot be written (on opening; a disk that is full later costs log lines, not the run).
     """
 
     def __init__(self, path: Path) -> None:

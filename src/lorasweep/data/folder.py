@@ -61,7 +61,7 @@ class Scan:
 
     Attributes:
         samples: the usable ones, sorted by their path below the folder.
-        faults: what keeps others from being so, sorted likewise.
+        faults: what keeps others from being so, in the same order.
         unused: files that are neither image nor caption.
     """
 

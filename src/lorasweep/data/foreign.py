@@ -28,7 +28,7 @@ _KIND = {suffix: kind for kind, suffixes in _KINDS.items() for suffix in suffixe
 
 @dataclass(frozen=True)
 class Unused:
-    """A file in a data folder that takes no part in the training.
+    """A file in a data folder that takes no part in the run.
 
     Args:
         path: where it is.

@@ -49,7 +49,7 @@ class Facts:
 
     Args:
         width: pixels, after EXIF rotation.
-        height: likewise.
+        height: pixels, after EXIF rotation.
         digest: `pixel_digest` of the opened image.
         moving: whether it is the first of several frames or pages.
     """

@@ -55,7 +55,7 @@ def manifest(seen: Survey, rules: DatasetConfig) -> Manifest:
 
 
 def changes(before: Manifest, now: Manifest) -> list[str]:
-    """Return in words, one line each, what makes a training on one manifest another than on the other.
+    """Return in words, one line each, what differs between a run on one manifest and on the other.
 
     Where the pictures lie and what they are called is of no account, as long as their order is the same.
     """
@@ -81,7 +81,7 @@ def changes(before: Manifest, now: Manifest) -> list[str]:
 
 
 class _Facts(NamedTuple):
-    """What a training knows of a picture, which is not its name."""
+    """What a run knows of a picture, which is not its name."""
 
     role: str
     picture: str

@@ -39,7 +39,7 @@ class MaskFacts:
 
     Args:
         width: pixels, after EXIF rotation.
-        height: likewise.
+        height: pixels, after EXIF rotation.
         digest: `pixel_digest` of the opened mask.
     """
 

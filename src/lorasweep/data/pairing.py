@@ -16,7 +16,7 @@ def pair(images: Sequence[Path], captions: Sequence[Path], extension: str) -> di
 
     Args:
         images: files of one folder.
-        captions: likewise.
+        captions: caption files of the same folder.
         extension: of captions, with its dot, in lower case.
     """
     paired: dict[Path, Path] = {}

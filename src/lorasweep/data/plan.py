@@ -25,7 +25,7 @@ from lorasweep.text.values import counted
 
 
 class Plan:
-    """The whole course of a training, computed on demand.
+    """The whole course of a run, computed on demand.
 
     Args:
         buckets: for each bucket, how often each of its items is drawn in an epoch: {item: repeats}.

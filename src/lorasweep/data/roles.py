@@ -20,8 +20,8 @@ class Roles:
     """The images by what they are for.
 
     Attributes:
-        training: no picture is in both.
-        heldout: likewise.
+        training: the images that are trained on.
+        heldout: those that are held out; no picture is in both.
         how: in words, what is held out.
         alike: groups of near-duplicates, which stay together in a fold.
     """

@@ -35,9 +35,9 @@ class Survey:
     """The images of a run and what there is to say of them.
 
     Attributes:
-        training: the items of each role; no picture is in two of them.
-        heldout: likewise.
-        regularisation: likewise.
+        training: the items that are trained on; no picture of theirs has another role.
+        heldout: the items that measure the loss, which no step sees.
+        regularisation: the items of the class, trained on beside the others.
         images: usable images in `dataset.path`.
         skipped: what was left out because of `dataset.on_bad_file=skip`, and why.
         report: facts and warnings.

@@ -79,11 +79,11 @@ class Drawing:
         applied: the weights files on the base, in order; none for the bare base.
         prompt: the text.
         seed: of the noise that it begins with.
-        negative_prompt: as `Request` has it.
-        width: likewise.
-        height: likewise.
-        steps: likewise.
-        guidance: likewise.
+        negative_prompt: what the image is guided away from.
+        width: of the image, in pixels.
+        height: of the image, in pixels.
+        steps: of the sampler.
+        guidance: scale of classifier-free guidance.
     """
 
     base: str
@@ -130,10 +130,10 @@ class Place:
     """Where images are drawn: a base, in a precision.
 
     Attributes:
-        base: as `Drawing` has it.
-        sampler: likewise.
-        precision: likewise.
-        max_tokens: likewise.
+        base: SHA-256 of the base's weights.
+        sampler: what else of the base decides how it samples (`Sampler.sample_key`).
+        precision: it computes in: no, fp16 or bf16.
+        max_tokens: that are read of a prompt.
     """
 
     base: str

@@ -59,8 +59,8 @@ class PromptLine:
         """Return the images that it asks for: one for each seed, or one where the line has its own.
 
         Args:
-            common: what it does not say.
-            seeds: likewise.
+            common: the settings that the line does not give.
+            seeds: of the images where the line gives none.
             trigger: for `{trigger}`.
         """
         prompts = prompts_of([self.text], seeds if self.seed is None else [self.seed], trigger)

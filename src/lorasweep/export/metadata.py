@@ -43,11 +43,11 @@ class TrainingFacts:
     Attributes:
         output_name: the version's name, such as `FuzzyBear_v6`. As in sd-scripts all of its epochs have it: user
             interfaces put it into prompts, where the selected file is meant; `epoch` tells them apart.
-        session: one id for all files of a training.
+        session: one id for all files of a run.
         epoch: epochs begun, 1-based.
         step: optimizer steps done.
-        epochs: epochs of the whole training.
-        total_steps: optimizer steps of the whole training.
+        epochs: epochs of the whole run.
+        total_steps: optimizer steps of the whole run.
         warmup_steps: those of them that the schedule warms up for.
         images: training images per epoch, with repeats.
         validation_images: held-out images.
@@ -68,7 +68,7 @@ class TrainingFacts:
         vae_file_sha256: SHA-256 of its file.
         vae_file_legacy_hash: the short hash of its file.
         dataset_sha256: digest over images and captions.
-        started_from_sha256: of the weights file that training started from.
+        started_from_sha256: of the weights file that run started from.
         overrides: command-line overrides.
         program_version: lorasweep's version.
     """

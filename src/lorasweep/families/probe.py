@@ -44,7 +44,7 @@ class Probe(Hashable, Protocol):
         ...
 
     def run(self, module: nn.Module, shape: Shape, dtype: torch.dtype) -> None:
-        """Run what a training asks of the part: a step's forward, or, of an image part, the decoding of the images.
+        """Run what training asks of the part: a step's forward, or, of an image part, the decoding of the images.
 
         Args:
             module: the part as `build` made it, perhaps with an adapter and with fake weights.

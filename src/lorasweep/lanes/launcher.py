@@ -36,7 +36,7 @@ def open_processes(
     Args:
         task: what hydra.main decorated.
         context: what Hydra set the launcher up with.
-        config: likewise; `hydra.launcher` says how many lanes there are, and on which GPUs.
+        config: the multirun's; `hydra.launcher` says how many lanes there are, and on which GPUs.
         n_jobs: number of lanes where `hydra.launcher` does not say; None = one per GPU, or 2 without any.
 
     Raises:

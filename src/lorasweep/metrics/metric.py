@@ -26,7 +26,7 @@ class Measured:
         config: the version's.
         base: the model that it adapts.
         predict: the denoiser as it is at this moment, as `HeldoutLoss` takes it.
-        embed: the text encoders as they are at this moment, likewise.
+        embed: the text encoders as they are at this moment, as `HeldoutLoss` takes them.
         heldout: returns the held-out images as the model sees them, with captions; none may be held out.
         heldout_images: returns them as pictures.
     """

@@ -28,7 +28,7 @@ def take(folder: Path) -> IO[str]:
     """
     path = paths.lock(folder)
     path.parent.mkdir(exist_ok=True)
-    stream = open(path, "a+")  # noqa: SIM115  held for the whole training
+    stream = open(path, "a+")  # noqa: SIM115  held for the whole run
     for _ in range(TRIES):
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

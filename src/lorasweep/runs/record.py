@@ -177,7 +177,7 @@ class Record(Stored):
         environment: versions of packages, device, git commit.
         seconds: where the time went; None of a program that did not keep it.
         started: when, ISO 8601.
-        finished: when it ended, likewise.
+        finished: when it ended, ISO 8601.
     """
 
     folder: Path = field(compare=False, metadata={"stored": False})

@@ -1,4 +1,4 @@
-"""What of a version may leave the disk: weights files of epochs, and the state of a training that has ended.
+"""What of a version may leave the disk: weights files of epochs, and the state of a run that has ended.
 
 The record is changed first, then the files go: a kill in between leaves files that no record names, which the next
 look removes, and never a record that names a file that is gone. The selected file stays in any case.

@@ -16,7 +16,7 @@ refused: it decides what is learnt, so that the version keeps its own.
 free: it decides where or how something is done, saved or shown, and changes nothing of what is learnt.
 moved: it says where data or weights lie; what lies there must be the same.
 measured: it decides how the version is measured or looked at; what was measured before no longer counts.
-longer: it decides how long the training is; a new version begins from the old one.
+longer: it decides how long the run is; a new version begins from the old one.
 which: it says which version is meant.
 """
 

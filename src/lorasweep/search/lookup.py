@@ -89,8 +89,8 @@ def settled(names: Iterable[str], output_root: Path, url: str | None = None) -> 
 
     Args:
         names: of studies; those of repeats and folds end in `FINALS`. Of studies that are not found, none is settled.
-        output_root: as `find` has it.
-        url: likewise.
+        output_root: the folder of all outputs.
+        url: of the storage that they are in; None for the journals below `output_root`.
     """
     there = study_urls(output_root, url)
     found: set[tuple[str, int]] = set()

@@ -2,7 +2,7 @@
 
 journal:///study.log          a file beside you: three slashes and a relative path, four for an absolute one
 sqlite:///study.db            the same for SQLite: one machine, few processes
-postgresql://me@host/studies  a server; mysql://me@host/studies likewise
+postgresql://me@host/studies  a server, as is mysql://me@host/studies
 grpc://host:13000             a machine that runs `lorasweep storage URL --port 13000` in front of any of these
 """
 

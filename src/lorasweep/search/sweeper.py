@@ -49,9 +49,9 @@ def sweep(
     """Search as `config.hydra.sweeper` says; return the best value (None with several objectives, or without one).
 
     Args:
-        context: what Hydra hands to a sweeper.
-        task: likewise.
-        config: likewise.
+        context: Hydra's loader and callbacks, as it hands them to a sweeper.
+        task: what hydra.main decorated.
+        config: the multirun's.
         arguments: the command line's overrides.
         report: what shows the search while it runs, and what came of it.
 

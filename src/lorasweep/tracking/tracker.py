@@ -16,7 +16,7 @@ PrintLine = Callable[[str], None]
 
 
 class Tracker(Protocol):
-    """One place where a version is logged. Any method may raise; `Trackers` keeps that away from the training."""
+    """One place where a version is logged. Any method may raise; `Trackers` keeps that away from the run."""
 
     def has(self, name: str, step: int) -> bool:
         """Whether an earlier process logged a metric, or the image of a key, of this version at an optimizer step."""
@@ -53,7 +53,7 @@ class Tracked:
         folder: the version folder; it exists, and all that a tracker writes lies in it.
         version: its number.
         print_line: tells the user one line.
-        resumed_step: the step that training continues from (-1: it starts again); None for a new version.
+        resumed_step: the step that run continues from (-1: it starts again); None for a new version.
         job_type: train, trial or evaluate.
         trial: {"study", "number"} and, where known, "params" of a search; None outside of one.
     """

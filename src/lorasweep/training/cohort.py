@@ -44,12 +44,14 @@ def run(
     """Train one version; return the objective's value, or None if it was not measured.
 
     Args:
-        config: the checked config. overrides, choices: the command line's, for the record.
-        trial: as `Job` has them.
-        report: likewise.
-        start_from: likewise.
-        seen: likewise.
-        began: likewise.
+        config: the checked config.
+        overrides: the command line's, for the record.
+        choices: config group -> choice, for the record.
+        trial: {"study", "number"} of a search; None outside of one.
+        report: asked after each evaluation whether to stop.
+        start_from: version folder whose last saved state the new version begins with; None begins at step 0.
+        seen: the survey of its data; None: it is still to be made.
+        began: when the program was started for it (`time.monotonic`); None: it starts now.
         base: an already loaded base; None loads it.
 
     Raises:

@@ -20,7 +20,7 @@ class Job:
     Attributes:
         config: the checked config; `config.resume` continues a version instead of starting one.
         overrides: the command line's, for the record.
-        choices: config group -> choice, likewise.
+        choices: config group -> choice, for the record.
         trial: {"study", "number"} of a search, and "params" where they are known; None outside of one.
         report: asked after each evaluation whether to stop.
         start_from: version folder whose last saved state the new version begins with; it begins at step 0 where that

@@ -28,11 +28,11 @@ class Model:
         accelerator: device and precision.
 
     Attributes:
-        config: likewise.
-        base: likewise.
-        adapter: likewise.
-        text_cache: likewise.
-        accelerator: likewise.
+        config: the whole config.
+        base: the frozen model.
+        adapter: the version's, on that base.
+        text_cache: encoded captions.
+        accelerator: device and precision.
         trains_text: whether a text encoder is trained, so that no encoded caption may be kept.
     """
 

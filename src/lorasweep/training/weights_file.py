@@ -79,7 +79,7 @@ def write_epoch_weights(path: Path, version: Version, record: Record, finished: 
 
 
 def write_diffusers_folder(folder: Path, weights: Path, config: BaseModelConfig) -> None:
-    """Write a whole checkpoint of this training as a diffusers folder too, in fp16.
+    """Write a whole checkpoint of this run as a diffusers folder too, in fp16.
 
     Args:
         folder: appears whole or not at all.

@@ -29,7 +29,7 @@ class Wishes:
     Attributes:
         strengths: of the LoRA.
         prompts: in place of the version's.
-        seeds: likewise.
+        seeds: in place of the version's.
         base: name of the base's file in models/checkpoints.
         vae: name of the VAE's file in models/vae.
         helpers: further LoRAs.

@@ -41,11 +41,11 @@ def sgm_tensors(
     """Return all tensors of an SDXL by their names in a single file of Stability's layout.
 
     Args:
-        unet: in any precision and on any device, without adapters; so are the others.
-        vae: likewise.
-        text_encoders: likewise.
+        unet: in any precision and on any device, without adapters.
+        vae: in any precision and on any device.
+        text_encoders: both of them, in any precision and on any device.
         prediction_type: of the UNet; ComfyUI reads it from an empty tensor that marks velocities.
-        zero_terminal_snr: likewise.
+        zero_terminal_snr: whether the schedule ends in pure noise; an empty tensor marks that too.
 
     Returns:
         fp16 tensors on the CPU, contiguous. What is there already, in fp16, is not copied.

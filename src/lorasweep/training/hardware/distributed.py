@@ -103,7 +103,7 @@ class Processes:
 
         Raises:
             PeerError: it failed on another process only.
-            torch.OutOfMemoryError: likewise, for want of memory.
+            torch.OutOfMemoryError: another process ran out of memory.
             LostProcessError: another process is gone.
         """
         if self.count == 1:

@@ -1,4 +1,4 @@
-"""Which parts of the base a training does not need between one sampling and the next."""
+"""Which parts of the base a run does not need between one sampling and the next."""
 
 from __future__ import annotations
 

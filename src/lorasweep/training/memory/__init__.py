@@ -1,1 +1,1 @@
-"""How much memory a training takes, said before it starts, and what to do where it is not enough."""
+"""How much memory a run takes, said before it starts, and what to do where it is not enough."""

@@ -1,4 +1,4 @@
-"""How much of the GPU's memory a training will take at its peak.
+"""How much of the GPU's memory a run will take at its peak.
 
 `activations` says how the activations are found; everything else is counted from the shapes of the weights.
 """
@@ -29,7 +29,7 @@ FP32 = 4  # bytes
 
 @dataclass(frozen=True)
 class Memory:
-    """A training's memory at its peak, in bytes.
+    """A run's memory at its peak, in bytes.
 
     Attributes:
         weights: the frozen base on the GPU, without what rests in the CPU's memory.
@@ -73,7 +73,7 @@ def gib(count: float) -> str:
 
 
 def estimate(config: Config, base: Base) -> Memory:
-    """Return what a training of `config` on `base` will take; the base may be anywhere, adapters may be on it."""
+    """Return what a run of `config` on `base` will take; the base may be anywhere, adapters may be on it."""
     count = trained_count(config, base)
     weights = _resident(config, base)
     if config.network.type == "full":  # then what is trained is part of the base, in 32 bit

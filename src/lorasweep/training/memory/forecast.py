@@ -1,4 +1,4 @@
-"""What is said of a training's memory before it starts, and which settings would save how much of it."""
+"""What is said of a run's memory before it starts, and which settings would save how much of it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def forecast(config: Config, base: Base, available: int) -> str:
     """
     try:
         expected = estimate(config, base)
-    except Exception as error:  # a forecast must not keep a training from starting
+    except Exception as error:  # a forecast must not keep a run from starting
         return f"GPU memory: could not be estimated ({first_line(error)})"
     line = f"GPU memory: {expected.explain()}; {gib(available)} are free"
     if expected.total <= available:
@@ -69,7 +69,7 @@ def savings(config: Config, base: Base, phase: str | None = None) -> list[Saving
     Args:
         config: the whole config.
         base: loaded, packed or not.
-        phase: the peak of that phase alone, as `Memory.during` has it; None is that of the whole training.
+        phase: the peak of that phase alone, as `Memory.during` has it; None is that of the whole run.
     """
 
     def peak(of: Config) -> int:

@@ -1,4 +1,4 @@
-"""Whether the computer's memory has room for what a training keeps there, said before any of it is taken.
+"""Whether the computer's memory has room for what a run keeps there, said before any of it is taken.
 
 Memory that is not there ends a process without a word: the system kills it.
 """
@@ -19,7 +19,7 @@ CGROUP = Path("/sys/fs/cgroup")
 
 
 def check_host_memory(config: Config, base: Base) -> None:
-    """Refuse a training whose trained part alone is more than the computer's free memory.
+    """Refuse a run whose trained part alone is more than the computer's free memory.
 
     Args:
         config: the whole config.
@@ -44,7 +44,7 @@ def check_host_memory(config: Config, base: Base) -> None:
 
 
 def host_bytes(config: Config, base: Base) -> int:
-    """Return what a training takes of the computer's memory, beside the base: its trained part and a state's copy.
+    """Return what a run takes of the computer's memory, beside the base: its trained part and a state's copy.
 
     On a GPU only the copy is there, and the weights that a full fine-tune gives back at its end.
     """

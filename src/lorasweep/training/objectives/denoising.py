@@ -24,8 +24,8 @@ class NoisyBatch:
     Attributes:
         batch: B images, on the CPU.
         noised: noisy latents, timesteps and targets, on the device.
-        weights: (B,) of the images, likewise.
-        masks: (B, 1, h, w) which pixels count, likewise; None without masks.
+        weights: (B,) of the images, on the device.
+        masks: (B, 1, h, w) which pixels count, on the device; None without masks.
         step: the optimizer step.
         index: which batch of the step it is.
     """

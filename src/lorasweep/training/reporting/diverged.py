@@ -1,4 +1,4 @@
-"""What to say and to do when a training has left the numbers: a loss or a gradient that is not finite."""
+"""What to say and to do when a run has diverged: a loss or a gradient that is not finite."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def diverged(what: str, version: Version, record: Record) -> UserError:
 
 
 def _slower(config: Config) -> list[str]:
-    """Return the overrides that let a training learn at a third of its rate, or at the base's own if that is less."""
+    """Return the overrides that let a run learn at a third of its rate, or at the base's own if that is less."""
     if key := optimizer_kind(config.optimizer.name).searches_rate:
         return [f"{key}={written(value_at(config, key) / 3)}"]
     rates = {key: value_at(config, key) for key in RATES}

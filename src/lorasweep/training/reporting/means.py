@@ -1,7 +1,7 @@
 """Means of what steps measure: over the steps since the last logged row, and over the epoch.
 
 Both go on where they stood when a version is resumed, and neither looks at the other: what an epoch's loss is must not
-depend on how often it is logged, nor on where the training was interrupted.
+depend on how often it is logged, nor on where the run was interrupted.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A version that begins where another one stopped: a retried trial, or one that is to be trained for longer.
 
-Every draw of a training is a function of the seed and of where it is drawn, so what an earlier version has done up
+Every draw of a run is a function of the seed and of where it is drawn, so what an earlier version has done up
 to its last saved state is what the new one would do, but for the order in which a GPU adds
 (`training.deterministic`): it is copied under the new name instead. The earlier version may have been killed in the
 middle of anything; its folder is only read.
@@ -36,7 +36,7 @@ class Earlier:
         record: its record.
         state: its last saved state.
         step: the optimizer steps that are in it.
-        differences: between what it is a training of and what the new version is.
+        differences: between what it was begun with and what the new version is begun with.
     """
 
     record: Record
@@ -53,17 +53,17 @@ def continuable(folder: Path, subject: Subject, *, longer: bool = False) -> Iter
 
     Args:
         folder: the earlier version's folder.
-        subject: what the new version is a training of.
+        subject: what the new version learns from, and how.
         longer: whether it may be of another length.
 
     Raises:
-        Unfit: there is nothing to continue, or it was another training, or it still runs.
+        Unfit: there is nothing to continue, or it was another run, or it still runs.
     """
     record = _record(folder)
     found = differences(Subject.saved(record), subject)
     if others := found.others + ([] if longer else [f"another {key}" for key in found.longer]):
         more = f"; {len(others) - 3} more" if len(others) > 3 else ""
-        raise Unfit(f"it is another training: {'; '.join(others[:3])}{more}")
+        raise Unfit(f"it is another run: {'; '.join(others[:3])}{more}")
     with ExitStack() as stack:
         try:
             stack.enter_context(lock.standing_still(folder))

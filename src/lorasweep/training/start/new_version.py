@@ -26,7 +26,7 @@ def open_new(job: Job, subject: Subject, version: Version, resources: ExitStack)
 
     Args:
         job: what it is asked to be.
-        subject: what it is a training of.
+        subject: what it learns from, and how.
         version: gets the number.
         resources: keep other processes out, until they are closed.
 

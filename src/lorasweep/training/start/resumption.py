@@ -25,7 +25,7 @@ class Resumption:
 
     Attributes:
         record: its record.
-        differences: between what it was a training of and what is asked for now; nothing that forbids to go on.
+        differences: between what it was begun with and what is asked for now; nothing that forbids to go on.
         in_place: whether it goes on in its own folder; else a new version begins from it.
         planned: the optimizer steps that it was to take.
     """
@@ -46,7 +46,7 @@ def resumption(config: Config, subject: Subject, dataset: Dataset) -> Resumption
 
     Args:
         config: its own one, with what was asked for besides.
-        subject: what this is a training of today.
+        subject: what is asked for now.
         dataset: its images.
 
     Raises:

@@ -38,7 +38,7 @@ class Prepared:
     Attributes:
         job: what it is asked to be; of a new version, without `resume`.
         version: the trainable side, at its very beginning.
-        subject: what it is a training of.
+        subject: what it learns from, and how.
         stopwatch: where its seconds went.
         measuring: what measures it.
         disk: what it takes of the disk and what is free there, in a line.

@@ -1,4 +1,4 @@
-"""What two trainings have in common: whether one can go on where the other stopped."""
+"""What two runs have in common: whether one can go on where the other stopped."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lorasweep.text.values import written
 
 @dataclass(frozen=True)
 class Subject:
-    """What a training is of.
+    """What a run learns from, and how.
 
     Attributes:
         config: its settings, as records have them.
@@ -37,7 +37,7 @@ class Subject:
 
     @classmethod
     def of(cls, config: Config, base: families.Base, dataset: Dataset) -> Subject:
-        """Return what a version of this config would be a training of."""
+        """Return what a version of this config would learn from, and how."""
         plain = OmegaConf.to_container(OmegaConf.structured(config))
         assert isinstance(plain, dict)
         return cls(
@@ -57,7 +57,7 @@ class Subject:
 
     @classmethod
     def saved(cls, record: Record) -> Subject:
-        """Return what a version is a training of."""
+        """Return what a version learns from, and how."""
         try:
             images = json.loads(paths.manifest(record.folder).read_text())
         except (OSError, ValueError):
@@ -67,10 +67,10 @@ class Subject:
 
 @dataclass(frozen=True)
 class Differences:
-    """How a training differs from an earlier one.
+    """How a run differs from an earlier one.
 
     Attributes:
-        others: what makes it another training, a line each.
+        others: what makes it another run, a line each.
         longer: the keys by which it has another length, such as training.epochs.
         measures: beginnings of the names of what is measured in another way, such as `val/`.
     """
@@ -81,7 +81,7 @@ class Differences:
 
 
 def differences(before: Subject, now: Subject) -> Differences:
-    """Return how a training differs from the one before."""
+    """Return how a run differs from the one before."""
     old, new = _dotted(before.config), _dotted(now.config)
 
     def changed(kind: OnResume) -> list[str]:
