@@ -121,6 +121,7 @@ function moveTo(row, column) {
 const STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 
 function gridKey(event) {
+  focus = event.target.dataset.at.split(",").map(Number);
   const step = STEPS[event.key];
   if (step) moveTo(focus[0] + step[0], focus[1] + step[1]);
   else if (event.key === "Home") moveTo(focus[0], 0);

@@ -9,7 +9,7 @@ function drawGridControls() {
     chooser("columns", options, view.columns, (axis) => setAxis("columns", axis)),
     ...fixedControls(),
     chooser("scores", OVERLAYS.map((value) => ({ value, label: value })), view.overlay, (overlay) => update({ overlay })),
-    view.overlay !== "none" && chooser("of", page.metrics.map(({ name, label }) => ({ value: name, label })), view.metric, (metric) => update({ metric })),
+    view.overlay !== "none" && chooser("of", page.metrics.map(({ name, label }) => ({ value: name, label })), scored(), (metric) => update({ metric })),
     slider("size", [48, 64, 96, 128, 160, 192, 256, 384, 512].map((value) => ({ value, label: `${value} px` })), view.size, (size) => update({ size })),
   ]);
   fill(document.getElementById("grid-sliders"), [epochSlider(), ...settingSliders()]);

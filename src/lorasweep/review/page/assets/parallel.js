@@ -39,7 +39,7 @@ function drawParallel() {
 
 function axisBrush(axis, column, scale) {
   const { height, top, bottom } = PARALLEL;
-  const brush = d3.brushY().extent([[-12, top], [12, height - bottom]]).on("end", (event) => {
+  const brush = d3.brushY().extent([[-12, top - BEYOND], [12, height - bottom + BEYOND]]).on("end", (event) => {
     if (!event.sourceEvent) return;
     brushBy({ [column.id]: event.selection ? event.selection.map(scale.invert).sort(d3.ascending) : null });
   });

@@ -1,6 +1,8 @@
 "use strict";
 // What the plots share: scales and axes of columns, brushes that filter.
 
+const BEYOND = 9; // pixels that a brush may begin beyond an axis' ends, so that what stands there is easily in it
+
 /** Returns a scale from a column's positions to pixels; words stand at whole numbers. */
 function scaleOf(column, range) {
   const [low, high] = column.extent;

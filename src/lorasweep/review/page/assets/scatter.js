@@ -55,7 +55,7 @@ function better({ metric }) {
 
 function scatterBrush(group, [across, x], [up, y], width) {
   const { height, left, right, top, bottom } = SCATTER;
-  const brush = d3.brush().extent([[left, top], [width - right, height - bottom]]).on("end", (event) => {
+  const brush = d3.brush().extent([[left - BEYOND, top - BEYOND], [width - right + BEYOND, height - bottom + BEYOND]]).on("end", (event) => {
     if (!event.sourceEvent) return;
     const [from, to] = event.selection ?? [];
     const range = (scale, at) => (from ? [scale.invert(from[at]), scale.invert(to[at])].sort(d3.ascending) : null);

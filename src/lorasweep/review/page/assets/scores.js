@@ -3,16 +3,21 @@
 
 const OVERLAYS = ["none", "outline", "bars", "heat map"];
 
+/** Returns the name of the metric that the scores are of. */
+function scored() {
+  return metricInfo(view.metric)?.name ?? page.metrics[0]?.name ?? "";
+}
+
 /** Returns a metric's value of what is at a point: the picture's own, else the version's after that epoch. */
 function scoreOf(found) {
   if (found.cell === undefined) return null;
-  return page.cells.scores[view.metric]?.[found.cell] ?? valueAt(found.version, view.metric, found.epoch);
+  return page.cells.scores[scored()]?.[found.cell] ?? valueAt(found.version, scored(), found.epoch);
 }
 
 /** Returns a function from a score to 0 (the worst of these) .. 1 (the best). */
 function scoreScale(scores) {
   const [low, high] = d3.extent(scores.filter((score) => score !== null));
-  const best = metricInfo(view.metric)?.direction === "minimize" ? [high, low] : [low, high];
+  const best = metricInfo(scored())?.direction === "minimize" ? [high, low] : [low, high];
   return low === high ? () => 0.5 : d3.scaleLinear(best, [0, 1]);
 }
 

@@ -7,7 +7,8 @@ function shownColumns() {
 
 function drawTable() {
   const holder = document.getElementById("versions");
-  if (holder.contains(document.activeElement) && document.activeElement.matches("thead input")) return drawRows(holder);
+  const at = document.activeElement.closest("#versions tbody tr")?.dataset.id;
+  if (document.activeElement.matches("#versions thead input")) return drawRows(holder, at);
   const table = d3.create("table").attr("aria-labelledby", "head-versions");
   const head = table.append("thead");
   const names = head.append("tr");
@@ -25,13 +26,16 @@ function drawTable() {
     .on("input", (event, column) => filterBy(column, event.target.value));
   table.append("tbody");
   fill(holder, [table.node()]);
-  drawRows(holder);
+  drawRows(holder, at);
 }
 
-/** Writes the rows below heads that stay as they are: somebody may be typing into one of them. */
-function drawRows(holder) {
+/**
+ * Writes the rows below heads that stay as they are: somebody may be typing into one of them.
+ *
+ * The row of the version `at` gets the focus, if there is one.
+ */
+function drawRows(holder, at) {
   const body = d3.select(holder).select("tbody");
-  const at = document.activeElement.closest?.("#versions tbody tr")?.dataset.id;
   const versions = filtered();
   body.selectAll("tr").remove();
   const rows = body.selectAll("tr").data(versions).join("tr")

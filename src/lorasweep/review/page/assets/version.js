@@ -51,7 +51,7 @@ function strip(version) {
   const table = box.append("table");
   const epochs = [BASE, ...sampled[version.at]];
   table.append("thead").append("tr").selectAll("th").data([null, ...epochs]).join("th").attr("scope", "col")
-    .text((epoch) => (epoch === null ? "" : epoch === BASE ? "base" : epoch === version.selected ? `${epoch} selected` : epoch));
+    .text((epoch) => (epoch === null ? "prompt" : epoch === BASE ? "base" : epoch === version.selected ? `${epoch} selected` : epoch));
   for (const [prompt, seed] of places.values()) {
     const row = table.append("tr");
     row.append("th").attr("scope", "row").text(`${shortened(page.prompts[prompt], 70)} (seed ${seed})`);

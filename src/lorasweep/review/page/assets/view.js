@@ -12,7 +12,7 @@ const view = {
   settings: {}, // key -> value as JSON; only versions with it are in the grid
   size: 128, // of a picture, CSS pixels
   overlay: "none",
-  metric: page.metrics[0]?.name ?? "",
+  metric: "", // of the scores; "": the first that there is
   search: "",
   filters: {}, // column -> what was typed below its head
   brushes: {}, // column -> [from, to] as `position` counts
