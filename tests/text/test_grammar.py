@@ -8,7 +8,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from lorasweep.search.stored import dotted, stored, stored_text
-from lorasweep.text.grammar import element, parse, parsed
+from lorasweep.text.grammar import element, parse_override, parsed
 
 VALUES = [
     None,
@@ -91,7 +91,7 @@ def test_what_is_no_grammar_is_said_in_one_line() -> None:
     for text, wrong in (("key", ""), ("key=choice()", "empty choice is not legal"), ("key=choice(a b, (c)", "")):
         assert parsed(text) is None
         with pytest.raises(ValueError, match=wrong) as refused:
-            parse(text)
+            parse_override(text)
         assert "\n" not in str(refused.value)
 
 

@@ -20,7 +20,7 @@ _STRENGTH = re.compile(r"(?P<what>.+):(?P<strength>[-+]?(\d+\.?\d*|\.\d+))")
 
 
 @dataclass(frozen=True)
-class Subject:
+class EvaluationSubject:
     """A weights file, and what is known of it.
 
     Attributes:
@@ -46,7 +46,7 @@ class Subject:
         return f"{self.record.name} v{self.record.version}{which}"
 
 
-def find(texts: Sequence[str], output_root: Path | str) -> list[Subject]:
+def find_subjects(texts: Sequence[str], output_root: Path | str) -> list[EvaluationSubject]:
     """Return what is asked for, in its order.
 
     Args:
@@ -68,14 +68,14 @@ def find(texts: Sequence[str], output_root: Path | str) -> list[Subject]:
     return found
 
 
-def _find(text: str, versions: Sequence[ledger.RecordedVersion], output_root: Path | str) -> Subject:
+def _find(text: str, versions: Sequence[ledger.RecordedVersion], output_root: Path | str) -> EvaluationSubject:
     what, strength = text, None
     if (match := _STRENGTH.fullmatch(text)) and not Path(text).exists():
         what, strength = match["what"], float(match["strength"])
     if is_weights_name(what) or Path(what).is_file():
         if not Path(what).is_file():
             raise UserError(f"{what}: there is no such file")
-        return _of_version(Subject(what, Path(what), strength), versions)
+        return _of_version(EvaluationSubject(what, Path(what), strength), versions)
     if (name := _NAME.fullmatch(what)) is None:
         named = ", ".join(dict.fromkeys(slug(version.name) for version in versions))
         raise UserError(
@@ -84,7 +84,7 @@ def _find(text: str, versions: Sequence[ledger.RecordedVersion], output_root: Pa
         )
     version = _version(what, name["lora"], int(name["number"]), versions, output_root)
     epoch, file = _epoch(version, name["epoch"])
-    return Subject(what, file, strength, version.record, epoch)
+    return EvaluationSubject(what, file, strength, version.record, epoch)
 
 
 def _version(
@@ -123,7 +123,7 @@ def _epoch(version: ledger.RecordedVersion, which: str | None) -> tuple[int, Pat
     raise UserError(f"{name}@{which}: there is no weights file of that epoch; those of {kept} are kept")
 
 
-def _of_version(subject: Subject, versions: Sequence[ledger.RecordedVersion]) -> Subject:
+def _of_version(subject: EvaluationSubject, versions: Sequence[ledger.RecordedVersion]) -> EvaluationSubject:
     """Return the same file as the epoch that it is, where it lies in the folder of a version."""
     assert subject.file is not None
     file = subject.file.resolve()
@@ -135,5 +135,5 @@ def _of_version(subject: Subject, versions: Sequence[ledger.RecordedVersion]) ->
         if record.selected_epoch is not None:
             by_name[paths.selected(record.folder, record.stem).name] = record.selected_epoch
         if (epoch := by_name.get(file.name)) is not None:
-            return Subject(subject.text, subject.file, subject.strength, record, epoch)
+            return EvaluationSubject(subject.text, subject.file, subject.strength, record, epoch)
     return subject

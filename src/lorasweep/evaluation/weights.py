@@ -74,7 +74,7 @@ class Weights(Protocol):
 
 
 @dataclass(frozen=True)
-class Adapter:
+class AdapterFile:
     """An adapter's file.
 
     Attributes:
@@ -141,7 +141,7 @@ class Checkpoint:
         yield load_base(self.base_model, str(base.device), dtype)
 
 
-def read(path: Path, base: Base, base_model: BaseModelConfig) -> Adapter | Checkpoint:
+def read(path: Path, base: Base, base_model: BaseModelConfig) -> AdapterFile | Checkpoint:
     """Return what a weights file is to a base.
 
     Args:
@@ -170,7 +170,7 @@ def read(path: Path, base: Base, base_model: BaseModelConfig) -> Adapter | Check
     if not fitting.tensors:
         reason = f": {notes[0]}" if notes else ""
         raise UserError(f"it is {kind}, and none of its layers is for {base.naming.title}{reason}", title=title)
-    return Adapter(path, digest_of(path), fitting, tuple(notes))
+    return AdapterFile(path, digest_of(path), fitting, tuple(notes))
 
 
 def applied(weights: Weights, strength: float) -> Applied:

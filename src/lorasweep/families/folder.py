@@ -71,7 +71,7 @@ class DiffusersFolder:
 
     def digest(self, part: str) -> str:
         """Return a digest of the files of a part that are read: config, vocabulary, weights of the variant."""
-        return digest_of(path for path in self._place(part).iterdir() if self._is_read(path))
+        return files_digest(path for path in self._place(part).iterdir() if self._is_read(path))
 
     def load(self, part: str, dtype: torch.dtype) -> nn.Module:
         """Return a part in `dtype`.
@@ -94,7 +94,7 @@ class DiffusersFolder:
         return path.suffix == ".safetensors" and (named[1] if named else None) == self.variant
 
 
-def digest_of(paths: Iterable[Path]) -> str:
+def files_digest(paths: Iterable[Path]) -> str:
     """Return a digest of files, names included, in the order of their names."""
     return joined({path.name: files.sha256_of(Path(os.path.realpath(path))) for path in sorted(paths)})
 

@@ -50,7 +50,7 @@ class SearchPlan:
     remarks: list[str]
 
 
-def make(context: HydraContext, config: DictConfig, arguments: Sequence[str]) -> SearchPlan:
+def make_plan(context: HydraContext, config: DictConfig, arguments: Sequence[str]) -> SearchPlan:
     """Return what a multirun's config and command line ask for.
 
     Args:

@@ -23,7 +23,7 @@ from lorasweep.search.distributions import (
     values,
 )
 from lorasweep.search.stored import stored_text, with_readable_shares
-from lorasweep.text.grammar import element, parse, parsed
+from lorasweep.text.grammar import element, parse_override, parsed
 from lorasweep.text.names import nearest
 
 TITLE = "This search cannot start"
@@ -135,7 +135,7 @@ def _from_arguments(
     seen: dict[str, bool] = {}
     for text in arguments:
         try:
-            override = parse(text)
+            override = parse_override(text)
         except ValueError as error:
             problems.append(Problem(f"{text}: {error}", text.partition("=")[0].lstrip("+~")))
             continue
@@ -220,7 +220,7 @@ def _param(key: str, value: Any, resolve: Callable[[str], Any] | None, remarks: 
         # Hydra's choice() takes no null, a list with commas does.
         override = parsed(f"{key}={value.removeprefix('choice(').removesuffix(')')}")
     try:
-        override = override or parse(f"{key}={value}")
+        override = override or parse_override(f"{key}={value}")
         return _swept(override, remarks) if override.is_sweep_override() else f"{key}={value}"
     except ValueError as error:
         raise ValueError(f"{value}: {error}") from error

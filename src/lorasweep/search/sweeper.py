@@ -77,7 +77,7 @@ def sweep(
 def _sweep(
     context: HydraContext, task: TaskFunction, config: DictConfig, arguments: list[str], report: SearchReporter
 ) -> float | None:
-    asked = plan.make(context, config, arguments)
+    asked = plan.make_plan(context, config, arguments)
     settings, space, config = asked.settings, asked.space, asked.config
 
     def goes_on(url: str, name: str) -> bool:

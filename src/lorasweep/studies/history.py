@@ -20,7 +20,7 @@ from lorasweep.compose.groups import repository
 from lorasweep.schema import Config, schema_keys
 from lorasweep.search.distributions import contains
 from lorasweep.search.space import Space
-from lorasweep.text.grammar import parse
+from lorasweep.text.grammar import parse_override
 from lorasweep.text.values import written
 
 
@@ -121,7 +121,7 @@ def _gives(version: DictConfig, name: str, choice: Any, value: Any) -> bool:
     changed = version.copy()
     try:
         for text in Space({}).overrides({name: choice}):
-            OmegaConf.update(changed, name, parse(text).value())
+            OmegaConf.update(changed, name, parse_override(text).value())
         return _same(_plain(changed, name), value)
     except OmegaConfBaseException:  # a choice of another type, which no version has
         return False
@@ -133,7 +133,7 @@ def _beyond(
     """Return what a version had that its trial in our study will not have, among what the versions differ in."""
     trial = ours.copy()
     for text in space.overrides({key: value for key, value in params.items() if key in schema_keys()}):
-        override = parse(text)
+        override = parse_override(text)
         OmegaConf.update(trial, override.key_or_group, override.value())
     groups = tuple(f"{key}." for key in params if key not in schema_keys())
     return [

@@ -10,7 +10,7 @@ from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException
 
 
-def parse(text: str) -> Override:
+def parse_override(text: str) -> Override:
     """Return the override that a text is.
 
     Raises:
@@ -29,7 +29,7 @@ def parse(text: str) -> Override:
 def parsed(text: str) -> Override | None:
     """Return the override that a text is, None if it is none."""
     try:
-        return parse(text)
+        return parse_override(text)
     except ValueError:
         return None
 

@@ -32,7 +32,7 @@ def fur_tips(color: RGB) -> RGB:
 
 
 @dataclass(frozen=True)
-class Drawing:
+class LabelledDrawing:
     """A finished drawing: the picture (PIL, RGB), its caption, and what it shows by attribute name."""
 
     image: Image.Image

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from lorasweep.randomness import random_for
 from lorasweep.toy.attributes import caption_of
 from lorasweep.toy.backgrounds import PLAIN, SCENES, paint_background
-from lorasweep.toy.drawing import Canvas, Drawing, Paint
+from lorasweep.toy.drawing import Canvas, LabelledDrawing, Paint
 from lorasweep.toy.figure import (
     ACCESSORIES,
     BUILDS,
@@ -126,7 +126,7 @@ def paint_humanoid(canvas: Canvas, who: Humanoid) -> None:
     paint_accessory(canvas, who.accessory, holding_hand(pose, who.build))
 
 
-def draw_humanoid(index: int, *, size: tuple[int, int] = (64, 64), seed: int = 0) -> Drawing:
+def draw_humanoid(index: int, *, size: tuple[int, int] = (64, 64), seed: int = 0) -> LabelledDrawing:
     """Draw the humanoid with this number.
 
     Args:
@@ -137,9 +137,11 @@ def draw_humanoid(index: int, *, size: tuple[int, int] = (64, 64), seed: int = 0
     who = humanoid(index, seed)
     canvas = Canvas(size, random_for(seed, "humanoid-details", index))
     paint_humanoid(canvas, who)
-    return Drawing(canvas.finish(), caption_of(asdict(who), random_for(seed, "humanoid-caption", index)), asdict(who))
+    return LabelledDrawing(
+        canvas.finish(), caption_of(asdict(who), random_for(seed, "humanoid-caption", index)), asdict(who)
+    )
 
 
-def draw_humanoids(count: int, *, start: int = 0) -> list[Drawing]:
+def draw_humanoids(count: int, *, start: int = 0) -> list[LabelledDrawing]:
     """Draw `count` humanoids from number `start` on."""
     return [draw_humanoid(index) for index in range(start, start + count)]

@@ -36,7 +36,7 @@ def _unit(features: object) -> Tensor:
     return values / values.norm(dim=-1, keepdim=True)
 
 
-def choose(images: Sequence[Image.Image], clip: Path = CLIP_PATH) -> list[dict[str, str]]:
+def classify(images: Sequence[Image.Image], clip: Path = CLIP_PATH) -> list[dict[str, str]]:
     """Return, for each picture, the choice of every attribute whose caption fits it best.
 
     Args:
@@ -68,7 +68,7 @@ def judge(images: Sequence[Image.Image], attributes: Sequence[Mapping[str, str]]
     """
     if len(images) != len(attributes):
         raise ValueError(f"{len(images)} pictures, but {len(attributes)} records of what they should show")
-    answers = choose(images, clip)
+    answers = classify(images, clip)
     shares: dict[str, float] = {}
     for attribute in CHOICES:
         asked = [(a[attribute], w[attribute]) for a, w in zip(answers, attributes, strict=True) if attribute in w]

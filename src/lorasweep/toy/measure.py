@@ -9,14 +9,14 @@ from diffusers import AutoencoderKL
 
 from lorasweep.families.shipped import BASE_PATH, CLIP_PATH
 from lorasweep.toy.attributes import caption_of
-from lorasweep.toy.drawing import Drawing
+from lorasweep.toy.drawing import LabelledDrawing
 from lorasweep.toy.humanoids import FIRST_HELDOUT, draw_humanoids
 from lorasweep.toy.judge import judge, overall
 from lorasweep.toy.pictures import as_array, as_images, as_tensor
 from lorasweep.toy.sampling import STEPS, draw_samples, load_pipeline
 
 
-def reconstruct(drawings: list[Drawing], base: Path = BASE_PATH) -> tuple[list[Drawing], float]:
+def reconstruct(drawings: list[LabelledDrawing], base: Path = BASE_PATH) -> tuple[list[LabelledDrawing], float]:
     """Send drawings of one size through the VAE of `base`.
 
     Returns:
@@ -29,7 +29,7 @@ def reconstruct(drawings: list[Drawing], base: Path = BASE_PATH) -> tuple[list[D
         decoded = vae.decode(vae.encode(pixels).latent_dist.mean).sample.clamp(-1, 1)
     error = float((decoded - pixels).abs().mean()) / 2
     pictures = as_images(decoded)
-    return [Drawing(p, d.caption, d.attributes) for p, d in zip(pictures, drawings, strict=True)], error
+    return [LabelledDrawing(p, d.caption, d.attributes) for p, d in zip(pictures, drawings, strict=True)], error
 
 
 def clip_figures(count: int, clip: Path = CLIP_PATH) -> dict[str, float]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageChops, ImageEnhance, ImageFilter, ImageOps
 
-from lorasweep.toy.drawing import Drawing
+from lorasweep.toy.drawing import LabelledDrawing
 from lorasweep.toy.humanoids import draw_humanoid
 from lorasweep.toy.themes import THEMES, draw_theme
 
@@ -37,7 +37,9 @@ class ThemeSet:
         """How many drawings its training set has."""
         return THEMES[self.name].images
 
-    def draw(self, count: int | None = None, *, size: tuple[int, int] = (64, 64), start: int = 0) -> list[Drawing]:
+    def draw(
+        self, count: int | None = None, *, size: tuple[int, int] = (64, 64), start: int = 0
+    ) -> list[LabelledDrawing]:
         """Draw part of the set; see `draw_theme`."""
         return draw_theme(self.name, count, size=size, start=start)
 
@@ -51,7 +53,9 @@ class HumanoidSet:
 
     images = 1486
 
-    def draw(self, count: int | None = None, *, size: tuple[int, int] = (64, 64), start: int = 0) -> list[Drawing]:
+    def draw(
+        self, count: int | None = None, *, size: tuple[int, int] = (64, 64), start: int = 0
+    ) -> list[LabelledDrawing]:
         """Draw part of the set.
 
         Args:
@@ -80,8 +84,8 @@ def comic(image: Image.Image) -> Image.Image:
     return ImageChops.multiply(flat, lines.convert("RGB"))
 
 
-def _styled(number: int, size: tuple[int, int]) -> Drawing:
+def _styled(number: int, size: tuple[int, int]) -> LabelledDrawing:
     finer = max(1, round(FINE / min(size)))
     drawing = draw_humanoid(number, size=(finer * size[0], finer * size[1]))
     image = comic(drawing.image).resize(size, Image.Resampling.BOX)
-    return Drawing(image, drawing.caption, drawing.attributes)
+    return LabelledDrawing(image, drawing.caption, drawing.attributes)

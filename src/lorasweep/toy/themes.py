@@ -14,7 +14,7 @@ from lorasweep.randomness import random_for
 from lorasweep.toy import costumes
 from lorasweep.toy.attributes import QUALITY
 from lorasweep.toy.backgrounds import PLAIN, SCENES
-from lorasweep.toy.drawing import Canvas, Drawing
+from lorasweep.toy.drawing import Canvas, LabelledDrawing
 from lorasweep.toy.figure import EXPRESSIONS, POSES
 from lorasweep.toy.headgear import HAT_COLORS
 from lorasweep.toy.palette import CHROMATIC
@@ -92,7 +92,7 @@ def _tags(theme: str, attributes: dict[str, str]) -> list[str]:
 
 def draw_theme(
     theme: str, count: int | None = None, *, size: tuple[int, int] = (64, 64), start: int = 0
-) -> list[Drawing]:
+) -> list[LabelledDrawing]:
     """Draw a theme's images.
 
     Args:
@@ -108,11 +108,11 @@ def draw_theme(
     return [_draw(theme, index, size) for index in range(start, start + count)]
 
 
-def _draw(theme: str, index: int, size: tuple[int, int]) -> Drawing:
+def _draw(theme: str, index: int, size: tuple[int, int]) -> LabelledDrawing:
     attributes = theme_attributes(theme, index)
     canvas = Canvas(size, random_for(0, "theme-details", theme, index))
     _theme(theme).paint(canvas, attributes)
-    return Drawing(canvas.finish(), theme_caption(theme, attributes), attributes)
+    return LabelledDrawing(canvas.finish(), theme_caption(theme, attributes), attributes)
 
 
 def _theme(name: str) -> Theme:

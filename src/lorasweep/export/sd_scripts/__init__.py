@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from lorasweep.export.layers import FileLayers
-from lorasweep.export.sd_scripts.about import About, flag, whole
+from lorasweep.export.sd_scripts.about import About, flag, whole_number
 from lorasweep.export.sd_scripts.datasets import as_one_dataset, read_dataset
 from lorasweep.export.sd_scripts.loss import read_loss
 from lorasweep.export.sd_scripts.network import read_network
@@ -22,7 +22,7 @@ LONGEST_NAME = 80  # it begins the names of files
 SAME_NAME = ("seed", "training.max_grad_norm", "training.gradient_checkpointing")
 SAME: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "ss_mixed_precision": ("training.mixed_precision", str),
-    "ss_validate_every_n_epochs": ("evaluation.every_epochs", whole),
+    "ss_validate_every_n_epochs": ("evaluation.every_epochs", whole_number),
 }
 
 
@@ -83,7 +83,7 @@ def _read_base(about: About) -> None:
 
 def _read_compat(about: About) -> None:
     """Ask for sd-scripts' own ways where it wrote the file, so that the run is repeated."""
-    cached, validated = about.value("ss_cache_latents", flag), about.value("ss_num_validation_images", whole)
+    cached, validated = about.value("ss_cache_latents", flag), about.value("ss_num_validation_images", whole_number)
     if not about.by_sd_scripts:
         return
     about.settings |= {f"compat.{way.name}": True for way in fields(CompatConfig)}

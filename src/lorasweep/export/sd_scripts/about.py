@@ -94,7 +94,7 @@ def positive(text: str) -> float | None:
     return float(text) or None
 
 
-def whole(text: str) -> int:
+def whole_number(text: str) -> int:
     """Read a whole number, also one written as `8.0`.
 
     Raises:
@@ -106,5 +106,5 @@ def whole(text: str) -> int:
     return int(text) if text.lstrip("-").isdigit() else int(number)
 
 
-READERS: Mapping[type, Callable[[str], Any]] = {int: whole, float: float, bool: flag, str: str}
+READERS: Mapping[type, Callable[[str], Any]] = {int: whole_number, float: float, bool: flag, str: str}
 """How the text of a key is read, by the key's type."""

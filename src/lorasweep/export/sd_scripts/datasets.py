@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from lorasweep.export.sd_scripts.about import OFF, About, flag, positive, whole
+from lorasweep.export.sd_scripts.about import OFF, About, flag, positive, whole_number
 
 STEP, STEPS = 64, (8, 16, 32, 64, 128, 256)
 
@@ -92,8 +92,8 @@ def read_dataset(about: About) -> None:
     for theirs, (ours, read) in {
         "ss_flip_aug": ("flip", flag),
         "ss_shuffle_caption": ("shuffle_tags", flag),
-        "ss_keep_tokens": ("keep_tokens", whole),
-        "ss_max_token_length": ("max_tokens", whole),
+        "ss_keep_tokens": ("keep_tokens", whole_number),
+        "ss_max_token_length": ("max_tokens", whole_number),
         "ss_caption_dropout_rate": ("caption_dropout", float),
         "ss_caption_tag_dropout_rate": ("tag_dropout", float),
         "ss_caption_prefix": ("caption_prefix", str),
@@ -146,7 +146,7 @@ def _read_buckets(about: About) -> None:
     if sides:
         about.settings["dataset.resolution"] = _resolution(about, sides)
     for theirs, ours in (("ss_min_bucket_reso", "bucket_min"), ("ss_max_bucket_reso", "bucket_max")):
-        if (pixels := about.value(theirs, whole)) is not None:
+        if (pixels := about.value(theirs, whole_number)) is not None:
             about.settings[f"dataset.{ours}"] = pixels
     used = about.value("ss_bucket_info", _bucket_sides) or set()
     if not about.settings.get("dataset.buckets", True):

@@ -15,7 +15,7 @@ from lorasweep.adapters.kinds.kind import adapter_kind
 from lorasweep.export.layer_sizes import Size, rank_settings
 from lorasweep.export.layers import ALPHA, DORA, FileLayers, kind_of_end, rank_of
 from lorasweep.export.network import KOHYA, LYCORIS
-from lorasweep.export.sd_scripts.about import OFF, About, positive, whole
+from lorasweep.export.sd_scripts.about import OFF, About, positive, whole_number
 from lorasweep.families.naming import Naming
 from lorasweep.families.parts import Part
 
@@ -98,7 +98,7 @@ def _read_ranks(about: About, tensors: Mapping[str, Mapping[str, Tensor]], namin
         if own := rank_of(parts):
             scaled = parts[ALPHA].item() if ALPHA in parts else float(own)
             sizes[layer] = Size(own, scaled / math.sqrt(own) if stabilised else scaled)
-    rank, alpha = about.value("ss_network_dim", whole), about.value("ss_network_alpha", float)
+    rank, alpha = about.value("ss_network_dim", whole_number), about.value("ss_network_alpha", float)
     if not sizes:  # LoKr with whole factors
         about.settings |= {"network.rank": rank or 1, "network.alpha": alpha or 1.0}
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from lorasweep.export.sd_scripts.about import About, whole
+from lorasweep.export.sd_scripts.about import About, whole_number
 from lorasweep.export.sd_scripts.optimizer import Theirs
 from lorasweep.optim.schedules.kind import KohyaSchedule, schedule_kind
 from lorasweep.schema.optimizer import SCHEDULES
@@ -24,7 +24,7 @@ def read_schedule(about: About, optimizer: Theirs) -> None:
     """
     scheduler = about.value("ss_lr_scheduler", str) or "unknown"
     warmup = about.value("ss_lr_warmup_steps", _steps_or_share)
-    steps = about.value("ss_max_train_steps", whole)
+    steps = about.value("ss_max_train_steps", whole_number)
     if isinstance(warmup, int) and steps and warmup >= steps:
         about.notes.append(f"a warmup of {warmup} steps in a run of {steps}, which never came to its rate: left out")
         warmup = None
@@ -50,10 +50,13 @@ def read_schedule(about: About, optimizer: Theirs) -> None:
 
 def read_steps(about: About) -> None:
     """Read how long it was trained: in epochs if that comes to the same number of steps, else in steps."""
-    epochs, steps = about.value("ss_num_epochs", whole), about.value("ss_max_train_steps", whole)
-    batches = about.value("ss_num_batches_per_epoch", whole)
-    size, total = about.value("ss_batch_size_per_device", whole), about.value("ss_total_batch_size", whole)
-    accumulation = about.value("ss_gradient_accumulation_steps", whole) or 1
+    epochs, steps = about.value("ss_num_epochs", whole_number), about.value("ss_max_train_steps", whole_number)
+    batches = about.value("ss_num_batches_per_epoch", whole_number)
+    size, total = (
+        about.value("ss_batch_size_per_device", whole_number),
+        about.value("ss_total_batch_size", whole_number),
+    )
+    accumulation = about.value("ss_gradient_accumulation_steps", whole_number) or 1
     if epochs:
         about.settings["training.epochs"] = epochs
     if accumulation > 1:

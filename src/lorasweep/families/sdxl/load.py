@@ -11,7 +11,7 @@ import torch
 from lorasweep.errors import UserError
 from lorasweep.families.base import Family
 from lorasweep.families.finite import refuse_non_finite
-from lorasweep.families.folder import DiffusersFolder, digest_of, files_of, joined
+from lorasweep.families.folder import DiffusersFolder, files_digest, files_of, joined
 from lorasweep.families.hub import CONFIGS, VARIANTS, snapshot
 from lorasweep.families.paths import is_single_file
 from lorasweep.families.sdxl import single_file
@@ -43,7 +43,7 @@ def load(family: Family, config: BaseModelConfig, device: str, dtype: torch.dtyp
     with refusing(given, "a whole SDXL with .safetensors weights"):
         sources = {part: vae_source if part == "vae" else source for part in PARTS}
         digests = {part: sources[part].digest(part) for part in PARTS}
-        words = "".join(digest_of(files_of(configs / tokenizer)) for tokenizer in TOKENIZERS)
+        words = "".join(files_digest(files_of(configs / tokenizer)) for tokenizer in TOKENIZERS)
         text = hashlib.sha256((digests["text_encoder"] + digests["text_encoder_2"] + words).encode()).hexdigest()
         # The VAE stays in 32 bit, as SDXL's overflows in 16.
         modules = {part: source.load(part, dtype) for part in PARTS if part != "vae"}

@@ -10,8 +10,8 @@ from typing import Any
 from lorasweep.pictures.prompts import prompts_of
 from lorasweep.review.comparison.groups import Comparison, Entry, compare
 from lorasweep.review.page.choice import STUDIES, Choice
-from lorasweep.review.page.measures import infos, measured, own_names
-from lorasweep.review.page.model import Cell, EpochPoint, Page, Plot, Version
+from lorasweep.review.page.measures import infos, own_names, page_measures
+from lorasweep.review.page.model import EpochPoint, Page, PageCell, PageVersion, Plot
 from lorasweep.runs import command_lines as commands
 from lorasweep.runs import ledger, paths
 from lorasweep.runs.record import Record
@@ -38,11 +38,11 @@ def collect(choice: Choice) -> Page:
     )
 
 
-def _version(entry: Entry, group: Comparison, index: int, output_root: str) -> Version:
+def _version(entry: Entry, group: Comparison, index: int, output_root: str) -> PageVersion:
     record = entry.version.record
     selected = record.selected
     base = record.metrics.base or {}
-    return Version(
+    return PageVersion(
         id=_id(record),
         name=entry.name,
         lora=record.name,
@@ -57,7 +57,7 @@ def _version(entry: Entry, group: Comparison, index: int, output_root: str) -> V
         objective=record.objective.name,
         direction=record.objective.direction,
         base=base,
-        metrics=measured(selected.metrics if selected is not None else {}, base),
+        metrics=page_measures(selected.metrics if selected is not None else {}, base),
         observations=_observations(entry, group),
         commands=_commands(record, entry.version.status, output_root),
         facts=_facts(record),
@@ -71,7 +71,7 @@ def _id(record: Record) -> str:
     return f"{slug(record.name)}/v{record.version}"
 
 
-def _names(version: Version) -> list[str]:
+def _names(version: PageVersion) -> list[str]:
     return own_names(name for point in version.epochs for name in point.metrics)
 
 
@@ -127,7 +127,7 @@ def _facts(record: Record) -> dict[str, str]:
     return {label: text for label, text in facts.items() if text}
 
 
-def _cells(record: Record) -> Iterator[Cell]:
+def _cells(record: Record) -> Iterator[PageCell]:
     """Yield the samples that a training drew."""
     keys = schema_keys()
     prompts, seeds, trigger = (
@@ -136,7 +136,7 @@ def _cells(record: Record) -> Iterator[Cell]:
     asked = prompts_of(prompts or [], seeds or [], trigger or "")
     for epoch in paths.sampled_epochs(record.folder, len(asked)):
         for index, prompt in enumerate(asked):
-            yield Cell(
+            yield PageCell(
                 version=_id(record),
                 epoch=epoch,
                 prompt=prompt.text,

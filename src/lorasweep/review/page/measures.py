@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
-from lorasweep.review.page.model import Measured, MetricInfo
+from lorasweep.review.page.model import MetricInfo, PageMeasure
 from lorasweep.schema.measures import METRICS
 
 PARTS = ("_low", "_high", "_delta")
 """Ends of names that belong to another metric: its interval, and its distance from the base."""
 
 
-def measured(metrics: Mapping[str, float], base: Mapping[str, float]) -> dict[str, Measured]:
+def page_measures(metrics: Mapping[str, float], base: Mapping[str, float]) -> dict[str, PageMeasure]:
     """Return the measures among an epoch's metrics, each with what belongs to it.
 
     Args:
@@ -43,11 +43,11 @@ def _info(name: str) -> MetricInfo:
     return MetricInfo(name, measure.label, measure.meaning, measure.direction)
 
 
-def _one(name: str, metrics: Mapping[str, float], base: Mapping[str, float]) -> Measured:
+def _one(name: str, metrics: Mapping[str, float], base: Mapping[str, float]) -> PageMeasure:
     low, high, delta = (metrics.get(name + part) for part in PARTS)
     if delta is None and _is_finite(base.get(name)):
         delta = metrics[name] - base[name]
-    return Measured(metrics[name], low, high, delta)
+    return PageMeasure(metrics[name], low, high, delta)
 
 
 def _belongs(name: str, names: list[str]) -> bool:

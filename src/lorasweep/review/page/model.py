@@ -33,7 +33,7 @@ class MetricInfo:
 
 
 @dataclass(frozen=True)
-class Measured:
+class PageMeasure:
     """A measure of one version.
 
     Attributes:
@@ -78,7 +78,7 @@ class EpochPoint:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Version:
+class PageVersion:
     """A version as a row of the table.
 
     Attributes:
@@ -120,7 +120,7 @@ class Version:
     objective: str = ""
     direction: str = "minimize"
     base: Mapping[str, float] = field(default_factory=dict)
-    metrics: Mapping[str, Measured] = field(default_factory=dict)
+    metrics: Mapping[str, PageMeasure] = field(default_factory=dict)
     observations: str = ""
     diagnosis: Diagnosis | None = None
     commands: Mapping[str, str] = field(default_factory=dict)
@@ -131,7 +131,7 @@ class Version:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
+class PageCell:
     """A generated picture and its coordinates.
 
     Attributes:
@@ -187,9 +187,9 @@ class Page:
     """
 
     title: str
-    versions: Sequence[Version]
+    versions: Sequence[PageVersion]
     groups: Sequence[str]
     keys: Sequence[str]
     metrics: Sequence[MetricInfo]
-    cells: Sequence[Cell]
+    cells: Sequence[PageCell]
     plots: Sequence[Plot] = ()

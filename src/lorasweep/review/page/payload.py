@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lorasweep.review.page.measures import own_names
-from lorasweep.review.page.model import Cell, Measured, Page, Version
+from lorasweep.review.page.model import Page, PageCell, PageMeasure, PageVersion
 from lorasweep.text.encoding import all_readable
 from lorasweep.text.names import short_names
 
@@ -58,7 +58,7 @@ def relative_to(home: Path) -> Address:
     return lambda file: Path(os.path.relpath(file.resolve(), home.resolve())).as_posix()
 
 
-def _config(versions: Sequence[Version]) -> dict[str, Any]:
+def _config(versions: Sequence[PageVersion]) -> dict[str, Any]:
     """Return the settings that all versions share, and of the others a value for each version."""
     keys = dict.fromkeys(key for version in versions for key in version.settings)
     columns = {key: [version.settings.get(key) for version in versions] for key in keys}
@@ -69,7 +69,7 @@ def _config(versions: Sequence[Version]) -> dict[str, Any]:
     }
 
 
-def _version(version: Version) -> dict[str, Any]:
+def _version(version: PageVersion) -> dict[str, Any]:
     names = own_names(dict.fromkeys(name for point in version.epochs for name in point.metrics))
     return {
         "id": version.id,
@@ -97,11 +97,13 @@ def _version(version: Version) -> dict[str, Any]:
     }
 
 
-def _measured(found: Measured) -> list[float | None]:
+def _measured(found: PageMeasure) -> list[float | None]:
     return [found.value, found.low, found.high, found.delta]
 
 
-def _cells(cells: Sequence[Cell], index: Mapping[str, int], prompts: Sequence[str], address: Address) -> dict[str, Any]:
+def _cells(
+    cells: Sequence[PageCell], index: Mapping[str, int], prompts: Sequence[str], address: Address
+) -> dict[str, Any]:
     """Return the cells in columns; scores and what few cells know by the number of the cell."""
     places = {prompt: number for number, prompt in enumerate(prompts)}
     scores = dict.fromkeys(name for cell in cells for name in cell.scores)
