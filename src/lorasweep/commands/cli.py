@@ -7,11 +7,37 @@ import os
 import sys
 from collections.abc import Sequence
 
-from lorasweep.commands import clean, comfyui, recipe, reference, review, serve, storage, study, themes, train, versions
+from lorasweep.commands import (
+    clean,
+    comfyui,
+    recipe,
+    reference,
+    review,
+    serve,
+    storage,
+    study,
+    themes,
+    train,
+    versions,
+    vote,
+)
 from lorasweep.errors import UserError
 from lorasweep.text.encoding import escape_output
 
-VERBS = (train, recipe, versions, comfyui, clean, themes, study, storage, review, serve, reference)
+VERBS = (
+    train,
+    recipe,
+    versions,
+    vote,
+    comfyui,
+    clean,
+    themes,
+    study,
+    storage,
+    review,
+    serve,
+    reference,
+)
 """The modules of the verbs, in the order of the help.
 
 Each has `add`, which declares its arguments to argparse, and the function that runs it: it returns an exit code, or
