@@ -31,7 +31,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from lorasweep.compose.composition import composing, load_config
-from lorasweep.data.dataset import Batch
+from lorasweep.data.batch import Batch
 from lorasweep.data.plan import Plan
 from lorasweep.families.base import ImageFacts
 from lorasweep.families.conditioning import Conditioning

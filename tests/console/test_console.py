@@ -11,7 +11,8 @@ import pytest
 from rich.console import Console
 
 from lorasweep.console.closing import closing_table
-from lorasweep.console.lines import Progress, echo, echo_pairs, open_log, phase, silenced
+from lorasweep.console.lines import Progress, echo, echo_pairs, phase, silenced
+from lorasweep.console.log import open_log
 from lorasweep.runs.record import Record
 from lorasweep.text.durations import clock_time, duration
 

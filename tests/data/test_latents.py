@@ -107,6 +107,10 @@ def test_every_difference_is_encoded_anew(tmp_path, base, make_base, cached, pic
     narrow.modules["vae"].to(torch.bfloat16)
     cached(narrow).latents(path, digest, PLACED, flip=False, draws=None)
     assert narrow.encoded_images == 1
+    ImageCache(base, TensorCache(tmp_path / "cache"), pictures(), area=True).latents(
+        path, digest, PLACED, flip=False, draws=None
+    )
+    assert base.encoded_images == 5
 
 
 def test_an_image_edited_in_place_is_another_image(tmp_path, base, cached, pictures):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from diffusers import EulerDiscreteScheduler
 
-from lorasweep.data.dataset import HeldoutImage
+from lorasweep.data.batch import HeldoutImage
 from lorasweep.families.base import ImageFacts
 from lorasweep.families.load import load_base
 from lorasweep.families.sdxl.model import SDXL

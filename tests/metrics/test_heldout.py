@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from lorasweep.data.dataset import HeldoutImage
+from lorasweep.data.batch import HeldoutImage
 from lorasweep.families.base import ImageFacts
 from lorasweep.families.conditioning import Conditioning
 from lorasweep.metrics.heldout import HeldoutLoss, stratified_timesteps

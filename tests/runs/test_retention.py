@@ -11,6 +11,7 @@ import pytest
 from lorasweep import files
 from lorasweep.runs import lock, paths, retention
 from lorasweep.runs.record import Epoch, Record
+from lorasweep.schema.measures import METRICS
 
 
 def entries(*saved: int, of: int = 8) -> list[Epoch]:
@@ -101,14 +102,16 @@ def test_removing_an_epoch_leaves_the_selected_file_that_was_linked_to_it(record
     assert (folder / "Bear_v6.safetensors").read_text() == "epoch 2"
 
 
-def study(root: Path, name: str = "bear", **values: tuple[str, float | None]) -> dict[str, Path]:
+def study(
+    root: Path, name: str = "bear", *, metric: str = "val/loss_ratio", **values: tuple[str, float | None]
+) -> dict[str, Path]:
     """Trials of a study, each with a state: version -> status and objective."""
     found = {}
     for version, (status, value) in values.items():
         folder = found[version] = root / "bear" / version
         files.write_atomic(folder / "state" / "step-00000009.safetensors", "state")
         record = {"name": "Bear", "version": int(version[1:]), "status": status, "trial": {"study": name, "number": 0}}
-        objective = {"name": "val/loss_ratio", "value": value, "direction": "minimize"}
+        objective = {"name": metric, "value": value, "direction": METRICS[metric].direction}
         files.write_json(folder / "record.json", record | {"objective": objective})
     return found
 
@@ -125,3 +128,9 @@ def test_of_a_study_the_best_keeps_its_state_and_so_does_what_has_not_ended(tmp_
     retention.drop_beaten_states(tmp_path, "Bear", "bear")
     kept = {name for name, folder in (versions | other).items() if paths.states(folder)}
     assert kept == {"v2", "v4", "v5", "v6", "v9"}
+
+
+def test_the_best_is_the_highest_where_more_is_better(tmp_path: Path) -> None:
+    versions = study(tmp_path, metric="image/clip_image", v1=("complete", 0.5), v2=("complete", 0.7))
+    retention.drop_beaten_states(tmp_path, "Bear", "bear")
+    assert [name for name, folder in versions.items() if paths.states(folder)] == ["v2"]

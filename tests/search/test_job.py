@@ -58,6 +58,19 @@ def test_an_identity_survives_the_way_through_hydra(tmp_path):
         assert TrialIdentity.from_environment() == identity
 
 
+def test_of_several_objectives_nothing_is_reported(tmp_path, monkeypatch):
+    """Optuna refuses to be told of a step there: the trial would be lost."""
+    url = f"{tmp_path}/journal.log"
+    study = optuna.create_study(storage=open_storage(url), study_name="two", directions=["minimize", "maximize"])
+    asked = study.ask({"x": optuna.distributions.FloatDistribution(0, 1)})
+    identity = TrialIdentity(f"journal:///{url}", "two", asked._trial_id, asked.number, MEDIAN, 60.0)
+    monkeypatch.setenv(VARIABLE, identity.override().partition("=")[2].strip("'"))
+    with lorasweep.search.trial() as trial:
+        assert trial.report(1, 0.5) is None
+        trial.finish([0.5, 1.0])
+    assert study.trials[0].values == [0.5, 1.0] and not study.trials[0].intermediate_values
+
+
 def test_a_result_with_everything(study, job, tmp_path):
     asked = job(folder=str(tmp_path))
     (tmp_path / "grid.png").write_bytes(b"picture")

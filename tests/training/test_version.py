@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lorasweep.data.dataset import Batch, Dataset
+from lorasweep.data.batch import Batch
+from lorasweep.data.dataset import Dataset
 from lorasweep.data.providers import with_images
 from lorasweep.data.text import TextCache
 from lorasweep.errors import UserError

@@ -1,4 +1,4 @@
-"""What the user reads while a version trains: lines and progress bars; and train.log, which keeps them.
+"""What the user reads while a version trains: lines and progress bars.
 
 On a terminal long work shows a bar; elsewhere (a pipe, a file) each epoch and each phase leaves one line. Paths and
 commands are never wrapped or cut, so that they can be copied.
@@ -7,15 +7,12 @@ commands are never wrapped or cut, so that they can be copied.
 from __future__ import annotations
 
 import io
-import logging
 import statistics
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar
-from pathlib import Path
-from types import TracebackType
 from typing import TypeVar
 
 import rich
@@ -25,6 +22,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from lorasweep.console.log import keep
 from lorasweep.schema.measures import measures_of
 from lorasweep.text.durations import clock_time, duration
 from lorasweep.text.encoding import readable
@@ -37,7 +35,6 @@ NEXT_LINE = 300.0  # seconds after which they are said again
 
 T = TypeVar("T")
 
-LOGGER = logging.getLogger("lorasweep")
 # What stands in for the terminal inside `silenced`. Of the context, so that a thread beside it (the live table of a
 # study) goes on writing.
 _STAND_IN: ContextVar[Console | None] = ContextVar("console", default=None)
@@ -75,12 +72,6 @@ def echo(line: str | Text = "", *, console: Console | None = None) -> None:
     text.plain = readable(text.plain)
     keep(text.plain)
     print_line(text, console)
-
-
-def keep(lines: str) -> None:
-    """Write lines to the open train.log alone."""
-    for line in lines.splitlines() if LOGGER.handlers else ():
-        LOGGER.info(line)
 
 
 def tracked(things: Sequence[T], description: str, *, quiet: bool = False) -> Iterator[T]:
@@ -228,46 +219,6 @@ def phase(
         echo(f"{name}: {count}{duration(clock() - started)}", console=console)
 
 
-class Log:
-    """An open train.log: every line of `echo`, and every record of the loggers below `lorasweep`, with its time.
-
-    Appends, since a resumed version goes on in the same file. A context manager.
-
-    Raises:
-        OSError: the file cannot be written (on opening; a disk that is full later costs log lines, not the run).
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._handler = _FileHandler(path, encoding="utf-8")
-        self._handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%Y-%m-%d %H:%M:%S"))
-        LOGGER.addHandler(self._handler)
-        LOGGER.setLevel(logging.INFO)
-        # The terminal has the line already: other handlers (Hydra's) would print it again.
-        LOGGER.propagate = False
-
-    def close(self) -> None:
-        """Stop writing to the file and close it; a second call does nothing."""
-        LOGGER.removeHandler(self._handler)
-        with suppress(OSError):  # lines that a full disk did not take
-            self._handler.close()
-        if not LOGGER.handlers:
-            LOGGER.propagate = True
-            LOGGER.setLevel(logging.NOTSET)
-
-    def __enter__(self) -> Log:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-def open_log(path: Path) -> Log:
-    """Write what is said from now on to `path` too, until the log is closed."""
-    return Log(path)
-
-
 class _Bar:
     """One line: name, bar, count, then as many notes as there is room for, the most important first."""
 
@@ -286,11 +237,6 @@ class _Bar:
         bar = ProgressBar(total=self.total, completed=self.done, width=max(4, min(40, room - len(text) + 10)))
         line.add_row(Text(self.name, no_wrap=True), bar, Text(text, no_wrap=True))
         yield line
-
-
-class _FileHandler(logging.FileHandler):
-    def handleError(self, record: logging.LogRecord) -> None:
-        """Drop the line: a full disk must not fill the terminal with tracebacks; metrics.jsonl raises the alarm."""
 
 
 def _live(bar: _Bar, console: Console) -> Live | None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lorasweep.data.dataset import HeldoutImage
+from lorasweep.data.batch import HeldoutImage
 from lorasweep.families.base import Base
 from lorasweep.families.conditioning import Conditioning
 from lorasweep.process.losses import per_sample

@@ -12,7 +12,7 @@ from lorasweep.schema.measures import METRICS, Measure
 if TYPE_CHECKING:
     from PIL import Image
 
-    from lorasweep.data.dataset import HeldoutImage
+    from lorasweep.data.batch import HeldoutImage
     from lorasweep.families.base import Base
     from lorasweep.metrics.heldout import Embed, Predict
     from lorasweep.pictures.prompts import Prompt

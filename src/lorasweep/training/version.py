@@ -12,7 +12,8 @@ from accelerate import Accelerator
 from torch import nn
 
 from lorasweep.adapters.adapter import build_adapter
-from lorasweep.data.dataset import Batch, Dataset
+from lorasweep.data.batch import Batch
+from lorasweep.data.dataset import Dataset
 from lorasweep.data.text import TextCache
 from lorasweep.families.base import Base
 from lorasweep.families.parts import learning_rates

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -80,8 +81,12 @@ def stepping(failure: Exception | None = None, *, dies: bool = False) -> Callabl
                     raise failure
             weight = nn.Parameter(torch.zeros(3))
             weight.grad = torch.full((3,), float(1 + processes.rank))
-            processes.add_up_gradients([weight])
-            return str(weight.grad.tolist())
+            without_rows = nn.Parameter(torch.zeros(1))  # this process had none in the step, or the layer no part
+            if processes.rank == 0:
+                without_rows.grad = torch.ones(1)
+            processes.add_up_gradients([weight, without_rows])
+            assert without_rows.grad is not None
+            return str(weight.grad.tolist() + without_rows.grad.tolist())
         except Exception as error:
             return f"{type(error).__name__}: {error}, apart: {processes.apart}"
 
@@ -94,7 +99,7 @@ def test_a_step_is_done_by_all_or_fails_on_all(tmp_path: Path) -> None:
         folder.mkdir()
         return launched(actions, folder)
 
-    assert said(stepping(), stepping()) == ["[3.0, 3.0, 3.0]"] * 2
+    assert said(stepping(), stepping()) == ["[3.0, 3.0, 3.0, 1.0]"] * 2
     overflow = torch.OutOfMemoryError("CUDA out of memory")
     mine, told = said(stepping(overflow), stepping())
     assert mine == "OutOfMemoryError: CUDA out of memory, apart: False"
@@ -108,6 +113,17 @@ def test_a_step_is_done_by_all_or_fails_on_all(tmp_path: Path) -> None:
     assert [line.partition(",")[0] for line in both] == ["ValueError: one", "ValueError: other"]
     lost, gone = said(stepping(), stepping(dies=True))
     assert gone == "gone" and lost.startswith("LostProcessError") and lost.endswith("apart: True")
+
+
+def test_the_first_process_is_done_before_another_begins(tmp_path: Path) -> None:
+    def caching(processes: Processes) -> str:
+        with processes.together(), processes.main_first():
+            found = (tmp_path / "cached").exists()
+            time.sleep(0 if found else 0.2)  # another process that did not wait would find nothing either
+            (tmp_path / "cached").touch()
+        return f"{found}, {processes.total(torch.tensor(1.0 + processes.rank)).item()}"
+
+    assert launched([caching, caching], tmp_path) == ["False, 3.0", "True, 3.0"]
 
 
 def test_after_a_loss_each_process_goes_on_with_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

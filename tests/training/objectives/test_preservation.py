@@ -11,8 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from lorasweep.data.batch import Batch
 from lorasweep.data.captions import has_trigger, of_class
-from lorasweep.data.dataset import Batch, Dataset
+from lorasweep.data.dataset import Dataset
 from lorasweep.data.providers import with_images
 from lorasweep.data.text import TextCache
 from lorasweep.errors import UserError

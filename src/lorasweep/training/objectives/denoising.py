@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from lorasweep.data.dataset import Batch
+from lorasweep.data.batch import Batch
 from lorasweep.process.losses import per_sample
 from lorasweep.process.noise import Noised, noised
 from lorasweep.randomness import global_draws

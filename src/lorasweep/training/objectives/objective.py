@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from lorasweep.data.dataset import Batch
+from lorasweep.data.batch import Batch
 
 
 class Objective(Protocol):

@@ -10,8 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lorasweep.data.batch import Batch
 from lorasweep.data.captions import has_trigger, of_class
-from lorasweep.data.dataset import Batch
 from lorasweep.process.noise import Noised
 from lorasweep.training.model import Model
 from lorasweep.transfer import sent

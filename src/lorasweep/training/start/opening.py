@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from lorasweep.console.lines import Progress, echo, keep, open_log
+from lorasweep.console.lines import Progress, echo
+from lorasweep.console.log import keep, open_log
 from lorasweep.families.device import describe, gpu_memory
 from lorasweep.runs import lock, paths
 from lorasweep.runs.record import Record, now
