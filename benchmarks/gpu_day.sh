@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 day=${DAY:-build/gpu_day}
 python=${PYTHON:-.venv/bin/python}
 toy=(train.py lora=fuzzybear training.device=cuda training.max_steps=300 tracker=none sampling.every_epochs=0
-  evaluation.clip=false training.state_every_steps=50)
+  features=none training.state_every_steps=50)
 failed=0
 mkdir -p "$day"
 
@@ -100,7 +100,7 @@ for kind in int8 nf4; do step "toy-$kind" train "toy-$kind" base_model.quantizat
 step toy-low-memory train toy-low-memory preset=low_vram
 step toy-frozen-text train toy-frozen-text optimizer.text_encoder_lr=0 training.ema_decay=0.99
 step toy-compiled train toy-compiled training.compile=true
-step toy-samples train toy-samples sampling.every_epochs=1 evaluation.clip=true
+step toy-samples train toy-samples sampling.every_epochs=1 features=toy
 [ "$gpus" -gt 1 ] && step toy-several each_gpu
 
 # Is it the same each time? Without training.deterministic it need not be: that step tells how far apart.

@@ -188,7 +188,7 @@ TOGETHER = [
     ({"evaluation.bins": 9}, "evaluation.bins=9: expected at most evaluation.timesteps=8"),
     ({"objective": "val/los"}, "did you mean val/loss?"),
     ({"evaluation.select_by": "fid"}, "evaluation.select_by=fid: expected one of val/loss"),
-    ({"evaluation.select_by": "lat"}, "expected one of val/loss, val/loss_ratio, image/clip_image, image/clip_text, "),
+    ({"evaluation.select_by": "lat"}, "expected one of val/loss, val/loss_ratio, image/fidelity, image/adherence, "),
     ({"objective": "last"}, "objective=last: expected one of val/loss"),
     ({"dataset.folds": 4}, "dataset.folds=4: which one is held out? Give dataset.fold=1 to 4 too"),
     ({"dataset.fold": 2}, "dataset.fold=2: of how many? Give dataset.folds=K too"),
@@ -205,8 +205,8 @@ TOGETHER = [
     ),
     ({"evaluation.heldout_loss": False}, "would never be measured: set evaluation.heldout_loss=true, or choose"),
     (
-        {"objective": "image/clip_text", "evaluation.clip": False, "sampling.every_epochs": 0},
-        "set evaluation.clip=true and sampling.every_epochs=1",
+        {"objective": "image/adherence", "features.models": [], "sampling.every_epochs": 0},
+        "set features=toy and sampling.every_epochs=1",
     ),
     ({"training.mixed_precision": "fp16", "training.device": "cpu"}, "a CPU trains in bf16 or no"),
 ]

@@ -22,7 +22,7 @@ from lorasweep.training.cohort import run
 
 OWN = Path(__file__).parent / "own"
 NO_CONSTANTS = ["optimizer.beta1=null", "optimizer.beta2=null", "optimizer.eps=null"]
-QUICK = ["dataset.repeats=1", "training.max_steps=2", "sampling.every_epochs=0", "evaluation.clip=false"]
+QUICK = ["dataset.repeats=1", "training.max_steps=2", "sampling.every_epochs=0", "features=none"]
 SHORT = [*QUICK, "evaluation.timesteps=1", "evaluation.bins=1", "evaluation.max_images=1", "tracker=none"]
 
 

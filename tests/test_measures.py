@@ -20,13 +20,13 @@ def test_beyond_the_margin_the_direction_decides_and_within_it_nothing_is_better
 
 
 def test_what_reads_the_same_is_the_same_however_small() -> None:
-    assert verdict("image/clip_text", 0.22904, 0.22896) == "same"
+    assert verdict("image/adherence", 0.22904, 0.22896) == "same"
     assert verdict("val/loss", 0.00001, 0.00002) == "same"  # both read 0.0000
 
 
 def test_a_similarity_below_zero_has_its_margin_too() -> None:
-    assert verdict("image/clip_image", -0.5, -0.501) == "same"
-    assert verdict("image/clip_image", -0.1, -0.5) == "better"
+    assert verdict("image/fidelity", -0.5, -0.501) == "same"
+    assert verdict("image/fidelity", -0.1, -0.5) == "better"
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])

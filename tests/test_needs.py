@@ -91,8 +91,8 @@ def test_each_need(key: Key, need: Need) -> None:
 
 def test_what_is_switched_off_need_not_act() -> None:
     config = Config(name="Sage")
-    keys = {"network.dropout", "loss.noise_offset_random", "dataset.keep_tokens", "evaluation.clip", "dataset.holdout"}
-    config.network.type, config.sampling.every_epochs, config.evaluation.clip = "full", 0, False
+    keys = {"network.dropout", "loss.noise_offset_random", "dataset.keep_tokens", "dataset.holdout"}
+    config.network.type, config.sampling.every_epochs = "full", 0
     config.dataset.holdout = 0.0
     assert not [problem for problem in check(config, keys) if "changes nothing" in problem]
 

@@ -47,7 +47,7 @@ def text_of(console: Console) -> str:
 
 def record(**changes: object) -> Record:
     def entry(epoch: int, ratio: float, clip: float) -> dict[str, object]:
-        return {"epoch": epoch, "metrics": {"val/loss_ratio": ratio, "image/clip_image": clip, "train/loss": None}}
+        return {"epoch": epoch, "metrics": {"val/loss_ratio": ratio, "image/fidelity": clip, "train/loss": None}}
 
     values = {
         "name": "FuzzyBear",
@@ -56,7 +56,7 @@ def record(**changes: object) -> Record:
         "reason": None,
         "selected_epoch": 8,
         "epochs": [entry(4, 0.9, 0.65), entry(8, 0.4321, 0.75), entry(10, 1.2, 0.5)],
-        "metrics": {"base": {"image/clip_image": 0.6}},
+        "metrics": {"base": {"image/fidelity": 0.6}},
         "seconds": {"total": 161.0, "load": 0.1, "train": 140.0, "sample": 20.4},
     } | changes
     return Record.parse(values, folder=Path("v6"))
@@ -227,8 +227,8 @@ def test_the_closing_table_compares_with_the_base():
 @pytest.mark.parametrize("width", [60, 100, 160])
 def test_what_reads_the_same_is_called_the_same_and_every_measure_says_what_it_is(width):
     console = pipe(width)
-    values = record(epochs=[{"epoch": 8, "metrics": {"image/clip_text": 0.22904, "val/loss_ratio": 0.4321}}])
-    values.metrics.base = {"image/clip_text": 0.22901}
+    values = record(epochs=[{"epoch": 8, "metrics": {"image/adherence": 0.22904, "val/loss_ratio": 0.4321}}])
+    values.metrics.base = {"image/adherence": 0.22901}
     closing_table(values, {}, {}, console=console)
     rows = [" ".join(line.split()) for line in text_of(console).splitlines()]
     assert any("0.2290 same" in row for row in rows) and any("0.4321 ↓ better" in row for row in rows)

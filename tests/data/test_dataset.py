@@ -107,10 +107,10 @@ def test_the_way_of_shrinking_reaches_latents_and_held_out_images(build, folder,
     config.dataset.path, config.dataset.validation_path = str(folder.with_name("train")), str(folder.with_name("held"))
     config.training.batch_size = 1
     sharp = build()
-    assert sharp.heldout_images()[0].getextrema()[0][0] < 60
+    assert sharp.seen(heldout=True)[0].open().getextrema()[0][0] < 60
     config.compat.area_shrinking = True
     mean = build()
-    assert mean.heldout_images()[0].getextrema()[0] == (60, 200)
+    assert mean.seen(heldout=True)[0].open().getextrema()[0] == (60, 200)
     assert not torch.equal(sharp.heldout()[0][0], mean.heldout()[0][0]), "one cache, two entries"
     assert not torch.equal(sharp.batch([Row(0, 0, 0)]).latents, mean.batch([Row(0, 0, 0)]).latents)
 
@@ -264,7 +264,7 @@ def test_held_out_images_are_never_trained(build, bears, config):
     dataset = build()
     assert dataset.images == 8
     held = dataset.heldout()
-    assert len(held) == len(dataset.heldout_images()) == 2
+    assert len(held) == len(dataset.seen(heldout=True)) == 2
     assert sum(dataset.bucket_counts().values()) == 6 * 4
     config.dataset.caption_dropout = 0.0
     trained = build()
@@ -295,7 +295,7 @@ def test_held_out_latents_are_the_mean_and_the_images_what_the_model_sees(build,
     assert latents[0].std() == pytest.approx(0, abs=1e-6)
     assert caption == "held"
     assert facts == ImageFacts((100, 40), (2, 0), (96, 40))
-    (image,) = dataset.heldout_images()
+    image = dataset.seen(heldout=True)[0].open()
     assert image.size == (96, 40)
     assert image.getpixel((0, 0)) == (255, 0, 51)
     assert dataset.images == 1, "with a validation folder nothing is taken from training"

@@ -170,7 +170,7 @@ def test_latents_are_of_the_photograph(photographs, config, base):
 def test_photographs_are_split_and_shown_as_they_are_held_out(photographs, config, base):
     config.dataset.holdout = 0.3
     dataset = Dataset.build(config, base, print_line=lambda line: None)
-    held, pictures = dataset.heldout(), dataset.heldout_images()
+    held, pictures = dataset.heldout(), [each.open() for each in dataset.seen(heldout=True)]
     assert len(held) == len(pictures) == 2
     for (latents, caption, facts), picture in zip(held, pictures, strict=True):
         assert caption.startswith("photograph of ")

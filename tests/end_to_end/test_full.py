@@ -26,7 +26,7 @@ from ..warm import Warm
 
 ROOT = Path(__file__).parents[2]
 FAST = ["sampling.every_epochs=0", "tracker=none", "evaluation.timesteps=4", "evaluation.max_images=2",
-        "evaluation.clip=false"]  # fmt: skip
+        "features=none"]  # fmt: skip
 
 
 def command(root: Path, *overrides: str) -> list[str]:

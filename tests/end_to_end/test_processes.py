@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 RUN = ["lora=fuzzybear", "optimizer=adamw", "scheduler=constant", "training.batch_size=3",
        "training.gradient_accumulation=2",
        "training.max_steps=6", "dataset.repeats=2", "network.rank=2", "network.alpha=1",
-       "training.ema_decay=0.9", "evaluation.timesteps=4", "evaluation.max_images=2", "evaluation.clip=false",
+       "training.ema_decay=0.9", "evaluation.timesteps=4", "evaluation.max_images=2", "features=none",
        "sampling.every_epochs=0", "tracker=none", "tracker.every_steps=1"]  # fmt: skip
 
 

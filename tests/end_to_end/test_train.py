@@ -81,9 +81,7 @@ def test_the_folder_says_exactly_what_it_is(folder: Path, record: dict[str, Any]
     assert record["objective"]["name"] == "val/loss_ratio" and record["objective"]["direction"] == "minimize"
     assert 0 < record["objective"]["value"] < 1
     for entry in record["epochs"]:
-        assert {"val/loss_ratio", "val/loss_ratio_bin_0", "image/clip_image", "image/clip_text"} <= set(
-            entry["metrics"]
-        )
+        assert {"val/loss_ratio", "val/loss_ratio_bin_0", "image/fidelity", "image/adherence"} <= set(entry["metrics"])
     saved = OmegaConf.load(folder / ".hydra" / "config.yaml")
     assert OmegaConf.to_container(saved) == record["config"]
     assert OmegaConf.load(folder / ".hydra" / "overrides.yaml")[1] == "network.rank=8"
@@ -106,7 +104,7 @@ def test_wandb_offline_holds_config_metrics_images_and_the_artifact(folder: Path
     text = inspect()
     for word in (
         "train/loss",
-        "image/clip_image",
+        "image/fidelity",
         "time/",
         "samples/0",
         "v6",

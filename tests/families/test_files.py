@@ -10,7 +10,6 @@ import numpy
 import pytest
 from safetensors.numpy import save_file
 
-from lorasweep.families.clip import clip_problems
 from lorasweep.families.kinds import kind_of, lora_problem
 from lorasweep.families.paths import is_hub_id, is_single_file
 from lorasweep.families.sdxl.layout import native_resolution, pixels_per_latent
@@ -210,16 +209,6 @@ def test_a_damaged_file_inside_a_base_is_named(tmp_path):
     file.write_bytes(file.read_bytes()[:-4])
     [problem] = base_problems(str(folder))
     assert f"{file} is damaged" in problem
-
-
-def test_clip_folders(tmp_path):
-    save_file({"weight": numpy.ones(3)}, tmp_path / "model.safetensors")
-    assert list(clip_problems(str(tmp_path))) == []
-    (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
-    assert "pickled" in next(clip_problems(str(tmp_path)))
-    assert "pickled" in next(clip_problems(str(tmp_path / "pytorch_model.bin")))
-    assert "nothing is there" in next(clip_problems("/no/such/clip"))
-    assert list(clip_problems("openai/clip-vit-large-patch14")) == []
 
 
 def test_sizes_of_a_base(tmp_path):

@@ -36,7 +36,7 @@ class Steadiness(Measuring):
         self.name = name
 
     def begin(self, measured):
-        assert measured.base is not None and len(measured.heldout()) == len(measured.heldout_images())
+        assert measured.base is not None and len(measured.heldout()) == len(measured.references().heldout)
 
     def base(self):
         return {self.name: 1.0}

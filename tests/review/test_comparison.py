@@ -103,7 +103,7 @@ def test_a_record_of_an_older_program_has_the_defaults_of_keys_that_it_lacks(tmp
     [
         {"base": {"path": "sdxl", "sha256": "b2"}},
         {"dataset": {"path": "photos", "images": 18, "heldout": 2, "sha256": "d2", "heldout_sha256": "h2"}},
-        {"objective": {"name": "image/clip_image", "value": 0.1, "direction": "maximize"}},
+        {"objective": {"name": "image/fidelity", "value": 0.1, "direction": "maximize"}},
         {"config": {"evaluation.timesteps": 4}},
         {"config": {"evaluation.seed": 1}},
         {"config": {"dataset.resolution": 512}},
@@ -155,7 +155,7 @@ def test_best_is_said_of_measured_versions_only_and_what_is_within_the_noise_is_
 
 def test_the_highest_is_best_where_that_is_better(tmp_path: Path, make: Make) -> None:
     for number, value in ((6, 0.3), (7, 0.6)):
-        make(number, objective={"name": "image/clip_text", "value": value, "direction": "maximize"})
+        make(number, objective={"name": "image/adherence", "value": value, "direction": "maximize"})
     found = only(tmp_path)
     assert found.standing == {7: "best"} and [entry.name for entry in order(found, "value")] == ["v7", "v6"]
 

@@ -60,7 +60,7 @@ def line_of(world: Path, root: Path, *more: str) -> list[str]:
         "training.max_steps=6",
         "sampling.prompts=['{trigger}, number 3']",
         "sampling.steps=2",
-        "evaluation.clip=false",
+        "features=none",
         "evaluation.timesteps=2",
         "evaluation.bins=2",
         "tracker=none",

@@ -49,7 +49,7 @@ def test_single_trainings_within_the_margin_are_as_good_as_the_best(values: list
 
 
 def test_the_highest_is_best_where_that_is_better_and_an_unknown_measure_has_no_margin() -> None:
-    study = a_study([0.5, 0.49, 0.3], "image/clip_image", "maximize")
+    study = a_study([0.5, 0.49, 0.3], "image/fidelity", "maximize")
     assert "v7:" in results.as_good(study, rows(study))
     study = a_study([0.5, 0.5], "somebody's own")
     assert results.as_good(study, rows(study)) == ""
@@ -112,8 +112,8 @@ def test_what_a_search_will_take_is_that_of_its_largest_trials(search: DictConfi
 
 def test_what_every_trial_measures_follows_from_the_config(search: DictConfig) -> None:
     names = hooks.metrics(search)
-    assert {"train/loss", "val/loss", "val/loss_ratio", "val/loss_bin_0", "image/clip_image", "steps"} <= set(names)
-    search.evaluation.clip, search.evaluation.heldout_loss = False, False
+    assert {"train/loss", "val/loss", "val/loss_ratio", "val/loss_bin_0", "image/fidelity", "steps"} <= set(names)
+    search.features.models, search.evaluation.heldout_loss = [], False
     assert hooks.metrics(search) == ["train/loss", "steps"]
 
 

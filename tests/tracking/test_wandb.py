@@ -76,7 +76,7 @@ def test_everything_of_a_version_is_in_the_offline_run(tmp_path, capfd):
     Image.new("RGB", (64, 48), "red").save(folder / "sample.png")
     trackers = open_trackers(Tracked(config(), folder, 6, print_line=lines.append, resumed_step=None))
     trackers.metrics({"train/loss": 0.5, "train/lr_unet": 1e-4, "epoch": 1}, 20)
-    trackers.metrics({"val/loss_ratio": 0.7, "image/clip_image": 0.6, "time/seconds_per_step": 0.04}, 40)
+    trackers.metrics({"val/loss_ratio": 0.7, "image/fidelity": 0.6, "time/seconds_per_step": 0.04}, 40)
     trackers.images({"samples/0 sks bear, 100 % fuzzy": folder / "sample.png"}, 40)
     trackers.weights(folder / "FuzzyBear_v6.safetensors", ["v6", "latest", "best"], {"rank": 12, "epoch": 2})
     trackers.finish("pruned", {"val/loss_ratio": 0.65})

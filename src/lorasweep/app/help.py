@@ -17,6 +17,7 @@ GROUPS = {
     "scheduler": "the learning rate over time",
     "loss": "what is minimised",
     "evaluation": "what is measured after every epoch",
+    "features": "what sees the sample images, for the metrics of images",
     "tracker": "where metrics go",
     "compat": "an old run of another program, repeated",
     "preset": "a bundle of settings on top of the recipe",

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from lorasweep.data.captions import SPECIAL, special_token
 from lorasweep.errors import Problem
-from lorasweep.families.clip import clip_problems
+from lorasweep.features import sources
 from lorasweep.registry import is_dotted
 from lorasweep.schema import LAST, Config, value_at
-from lorasweep.schema.measures import METRICS
+from lorasweep.schema.measures import METRICS, RENAMED
 from lorasweep.text.names import did_you_mean
 from lorasweep.text.triggers import names_trigger
 
@@ -21,22 +21,34 @@ def _measures(config: Config) -> Iterator[Problem]:
     if bins > timesteps:
         expected = f"expected at most evaluation.timesteps={timesteps}"
         yield Problem(f"evaluation.bins={bins}: {expected}", "evaluation.bins", "evaluation.timesteps")
-    if evaluation.clip_path is not None:
-        given = f"evaluation.clip_path={evaluation.clip_path}"
-        problems = clip_problems(evaluation.clip_path)
-        yield from (Problem(f"{given}: {text}", "evaluation.clip_path") for text in problems)
     wanted = [(key, value_at(config, key)) for key in ("objective", "evaluation.select_by")]
     for key, metric in [*wanted, *(("further_objectives", metric) for metric in config.further_objectives)]:
         if metric is None or (metric == LAST and key == "evaluation.select_by"):
+            continue
+        if metric in RENAMED:
+            yield Problem(f"{key}={metric}: it is called {RENAMED[metric]} now", key)
             continue
         if metric not in METRICS and not is_dotted(metric):
             known = [*METRICS, *([LAST] if key == "evaluation.select_by" else [])]
             yield Problem(f"{key}={metric}: expected one of {', '.join(known)}{did_you_mean(metric, known)}", key)
             continue
+        if METRICS[metric].descriptive:
+            others = ", ".join(name for name in METRICS if not METRICS[name].descriptive)
+            yield Problem(f"{key}={metric}: it only describes and cannot choose; expected one of {others}", key)
         if needs := METRICS[metric].lacks(config):
             cure = f"set {' and '.join(needs)}, or choose another metric"
             needed = (need.partition("=")[0] for need in needs)
             yield Problem(f"{key}={metric} would never be measured: {cure}", key, *needed)
+
+
+def _features(config: Config) -> Iterator[Problem]:
+    """Check that what sees the sample images is there, and can be told apart."""
+    models = config.features.models
+    for item in models:
+        yield from (Problem(f"features.models=[{item}]: {text}", "features.models") for text in sources.problems(item))
+    for name in sources.names_twice(models):
+        listed = ",".join(models)
+        yield Problem(f"features.models=[{listed}]: several would be called {name}; take one away", "features.models")
 
 
 def measured(config: Config) -> list[str]:
@@ -66,4 +78,4 @@ def _samples(config: Config) -> Iterator[Problem]:
             yield Problem(f"sampling.{key}: has {token} in it, {SPECIAL}: take it out", f"sampling.{key}")
 
 
-RULES = (_measures, _samples)
+RULES = (_measures, _features, _samples)

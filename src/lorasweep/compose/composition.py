@@ -90,6 +90,13 @@ def first_search(path: str | None, network: str) -> str:
     return "default" if path is None else "rank_lr"
 
 
+def features_of(path: str | None) -> list[str]:
+    """Resolve `${features_of:${base_model.path}}`: what sample images are seen with where nobody says: on the toy base
+    the toy's own CLIP.
+    """
+    return ["toy"] if path is None else []
+
+
 def study_name(name: str, sweeps: str | None = None) -> str:
     """Resolve `${study_name:${name},${hydra.runtime.choices.sweeps}}`: `fuzzybear-rank_lr`."""
     return slug(name) + (f"-{sweeps}" if sweeps not in (None, "null") else "")
@@ -99,7 +106,7 @@ def register() -> None:
     """Make the schema and our resolvers known to Hydra and OmegaConf."""
     precedence.install()
     ConfigStore.instance().store(name="schema", node=Config)
-    for resolver in (native, of_lr, of_base_lr, of_rank, directions, objectives, first_search, study_name):
+    for resolver in (native, of_lr, of_base_lr, of_rank, directions, objectives, first_search, study_name, features_of):
         OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)
 
 

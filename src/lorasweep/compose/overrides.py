@@ -129,7 +129,8 @@ def _key_problem(text: str, override: Override, groups: Groups) -> Problem | Non
 def _hint(found: Meant, value: str, groups: Groups) -> str:
     """Return what to say of a key that does not exist, with the whole override that is meant where that is clear."""
     if found.instead is not None:
-        return f"; for kohya's {found.kohya}: {found.instead}"
+        what = f"for kohya's {found.kohya}" if found.kohya else "in its place"
+        return f"; {what}: {found.instead}"
     if not found.names:
         return "; docs/config-reference.md lists all keys"
     if found.kohya is not None:

@@ -138,6 +138,8 @@ def _expand_paths(config: DictConfig) -> None:
         value = OmegaConf.select(config, key, throw_on_resolution_failure=False)
         if isinstance(value, str) and (expanded := _expanded(value)) != value:
             OmegaConf.update(config, key, expanded)
+        elif OmegaConf.is_list(value) and (items := [_expanded(str(item)) for item in value]) != list(value):
+            OmegaConf.update(config, key, items)
 
 
 def _expanded(path: str) -> str:

@@ -19,6 +19,7 @@ from lorasweep.runs import command_lines as commands
 from lorasweep.runs import ledger, paths
 from lorasweep.runs.record import Record
 from lorasweep.schema import PERMISSIONS, Config, schema_keys
+from lorasweep.schema.retired import config_of_today, line_of_today
 from lorasweep.text.values import written
 
 _ERRORS = (HydraException, OmegaConfBaseException, YAMLError, OSError, ValueError)
@@ -88,7 +89,7 @@ class _Beginning:
         self.record = Record.read(folder)
         self.config, self._config_name = _saved(folder), config_name
         try:
-            self.line = [str(text) for text in OmegaConf.load(paths.overrides(folder))]
+            self.line = line_of_today([str(text) for text in OmegaConf.load(paths.overrides(folder))])
             self._composed = hydra.compose(config_name, self.line)
         except _ERRORS:
             self.line = [text for text in line if commands.key_of(text) == "lora"]
@@ -124,7 +125,10 @@ def _is_named(key: str, names: Collection[str]) -> bool:
 def _saved(folder: Path) -> DictConfig:
     file = paths.config(folder)
     try:
-        saved = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(file))
+        kept = OmegaConf.to_container(OmegaConf.load(file))
+        if not isinstance(kept, dict):
+            raise ValueError("it is no config")
+        saved = OmegaConf.merge(OmegaConf.structured(Config), config_of_today(kept))  # type: ignore[arg-type]
     except _ERRORS as error:
         raise UserError(f"resume={folder.name}: {file} cannot be read ({str(error).splitlines()[0]})") from error
     assert isinstance(saved, DictConfig)

@@ -12,6 +12,7 @@ from functools import cache
 
 from lorasweep.schema import schema_keys
 from lorasweep.schema.kohya import INSTEAD
+from lorasweep.schema.retired import RETIRED
 from lorasweep.text.names import nearest
 
 
@@ -37,6 +38,8 @@ def meant(key: str, groups: Collection[str]) -> Meant:
         key: as it was given: with its group, with another one or with none.
         groups: the config groups that there are.
     """
+    if key in RETIRED:
+        return Meant(instead=RETIRED[key])
     leaf, group = key.rpartition(".")[2], key.partition(".")[0]
     if (ours := _by_kohya().get(leaf)) is not None:
         return Meant((_chosen_by(ours, groups),), kohya=leaf)

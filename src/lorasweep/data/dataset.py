@@ -21,6 +21,7 @@ from lorasweep.data.known import KnownFacts, Pictures, cache_folder
 from lorasweep.data.latents import ImageCache
 from lorasweep.data.manifest import manifest
 from lorasweep.data.plan import Plan
+from lorasweep.data.seen import SeenImage, seen_images
 from lorasweep.data.survey import Survey, plan_of, survey
 from lorasweep.errors import UserError
 from lorasweep.families.base import ImageEncoder, ImageFacts
@@ -136,15 +137,15 @@ class Dataset:
         """Number of held-out images."""
         return len(self._heldout)
 
-    def heldout_images(self) -> list[Image.Image]:
-        """Return the held-out images as the model sees them: RGB, scaled and cropped to their buckets."""
-        return [self._seen(item) for item in self._heldout]
+    def seen(self, *, heldout: bool) -> list[SeenImage]:
+        """Return the held-out or the training images as the model sees them, not opened yet."""
+        return seen_images(self._heldout if heldout else self._training, self._pictures)
 
     def training_images(self, count: int) -> list[Image.Image]:
         """Return at most `count` training images, from all over the folder, as the model sees them."""
         known = len(self._training)
         chosen = range(known) if known <= count else [index * known // count for index in range(count)]
-        return [self._seen(self._training[index]) for index in chosen]
+        return [image.open() for image in seen_images([self._training[index] for index in chosen], self._pictures)]
 
     def captions(self) -> list[str]:
         """Return every caption that can be known before training, sorted: all full ones, those of the class with
@@ -194,9 +195,6 @@ class Dataset:
         for item in self._items:
             counts[item.placement.bucket] += item.sample.repeats
         return dict(sorted(counts.items()))
-
-    def _seen(self, item: Item) -> Image.Image:
-        return self._pictures.as_seen(item.sample.path, item.sample.facts.digest, item.placement)
 
     def _encode(self, progress: Progress) -> None:
         for item in progress(self._items + self._heldout, "encoding images"):

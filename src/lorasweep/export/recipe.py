@@ -24,6 +24,7 @@ from lorasweep.export.weights import read_weights
 from lorasweep.families.kinds import kind_of as kind_of_file
 from lorasweep.schema import BaseModelConfig, slug
 from lorasweep.schema.base_model import FAMILIES
+from lorasweep.schema.retired import config_of_today
 from lorasweep.search.wording import as_overrides
 
 NOTE_LENGTH = 300
@@ -80,7 +81,7 @@ def _own_settings(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
         config = None
     if not isinstance(config, dict):
         raise UserError("its lorasweep.config is no JSON object: the metadata was edited", title=f"{path} is damaged")
-    return _flat(config)
+    return _flat(config_of_today(config))
 
 
 def _layers(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> tuple[str, FileLayers]:

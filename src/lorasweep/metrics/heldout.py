@@ -39,7 +39,7 @@ MEASURED = LossConfig()
 
 @dataclass(frozen=True)
 class _Draw:
-    """One row of the measurement: an image (by its place in the held-out set) at a timestep of a stratum."""
+    """One row of the measurement: an image (by its index in the held-out set) at a timestep of a stratum."""
 
     image: int
     stratum: int
@@ -53,7 +53,7 @@ class HeldoutLoss:
         base: gives the process, the device, and the modules that are put in evaluation mode meanwhile.
         heldout: held-out images; more than `config.max_images` are thinned out by a fixed random choice.
         config: number of timesteps per image, of bins, of images.
-        seed: with the place of the image and the stratum, decides timestep and noise, and nothing else does.
+        seed: with the index of the image and the stratum, decides timestep and noise, and nothing else does.
 
     Raises:
         ValueError: `heldout` is empty.
@@ -155,7 +155,7 @@ def stratified_timesteps(seed: int, image: int, strata: int, process: Process) -
 
     Args:
         seed: of the measurement.
-        image: place of the image in the held-out set.
+        image: index of the image in the held-out set.
         strata: at most the process's number of timesteps.
         process: what the timesteps are of.
     """

@@ -5,16 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lorasweep.metrics.metric import Measured, Measuring, Metric
+from lorasweep.metrics.needs import HELDOUT
 from lorasweep.schema import Config
 
 if TYPE_CHECKING:
     from lorasweep.metrics.heldout import HeldoutLoss
-
-HELDOUT = {
-    # Themes come with held-out drawings of their own.
-    "dataset.holdout=0.1": "dataset.path=null or dataset.validation_path or dataset.folds or dataset.holdout"
-}
-"""What a metric needs that looks at images which were not trained on."""
 
 
 class HeldoutMeasuring(Measuring):

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from lorasweep.schema import Config
-from lorasweep.schema.measures import METRICS, Measure
+from lorasweep.schema.measures import Measure
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from lorasweep.data.batch import HeldoutImage
     from lorasweep.families.base import Base
+    from lorasweep.features.model import FeatureModel
+    from lorasweep.metrics.evidence import Evidence, References, SampleImage
+    from lorasweep.metrics.figures import Figures
     from lorasweep.metrics.heldout import Embed, Predict
-    from lorasweep.pictures.prompts import Prompt
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Measured:
         predict: the denoiser as it is at this moment, as `HeldoutLoss` takes it.
         embed: the text encoders as they are at this moment, as `HeldoutLoss` takes them.
         heldout: returns the held-out images as the model sees them, with captions; none may be held out.
-        heldout_images: returns them as pictures.
+        references: returns the data as pictures.
     """
 
     config: Config
@@ -36,20 +36,7 @@ class Measured:
     predict: Predict
     embed: Embed
     heldout: Callable[[], Sequence[HeldoutImage]]
-    heldout_images: Callable[[], Sequence[Image.Image]]
-
-
-@dataclass(frozen=True)
-class SampledImage:
-    """A sample image.
-
-    Attributes:
-        image: as it was drawn.
-        prompt: what it was drawn of.
-    """
-
-    image: Image.Image
-    prompt: Prompt
+    references: Callable[[], References]
 
 
 class Measuring:
@@ -66,8 +53,12 @@ class Measuring:
         """Measure the model as it is after an epoch."""
         return {}
 
-    def samples(self, samples: Sequence[SampledImage]) -> dict[str, float]:
-        """Measure the samples of an epoch, or of the bare base; one for each prompt and seed."""
+    def base_samples(self, samples: Sequence[SampleImage]) -> dict[str, float]:
+        """Measure the samples of the bare base, one for each prompt and seed. Called before the first `samples`."""
+        return {}
+
+    def samples(self, samples: Sequence[SampleImage]) -> dict[str, float]:
+        """Measure the samples of an epoch, of the same prompts and seeds in the same order."""
         return {}
 
 
@@ -77,25 +68,25 @@ class Metric(Measure):
 
     Attributes:
         prepare: returns what measures it (several may share one), with all loaded that could refuse the config; None
-            where the config switches it off. None of a metric that the training itself measures.
+            where the config switches it off. None of an `ImageMetric`, and of one that the training itself measures.
     """
 
     prepare: Callable[[Config], Measuring | None] | None = None
 
 
-def prepared(config: Config) -> list[Measuring]:
-    """Return what measures a version of this config: all known metrics, and those of the user's own that it names.
+@dataclass(frozen=True, kw_only=True)
+class ImageMetric(Metric):
+    """A metric of images, as feature models see them.
 
-    Args:
-        config: a checked one.
-
-    Raises:
-        UserError: something that measures cannot be loaded.
+    Attributes:
+        measure: returns what evidence shows through a feature model; None where it does not suffice, such as without
+            held-out images. Everything random in it is fixed.
+        sees: what of a feature model it needs.
     """
-    named = [config.objective, *config.further_objectives, config.evaluation.select_by or ""]
-    metrics = [METRICS[name] for name in METRICS]
-    metrics += [
-        found for name in named if name and name not in METRICS and (found := METRICS.find(name, config.allow_code))
-    ]
-    makers = dict.fromkeys(metric.prepare for metric in metrics if isinstance(metric, Metric) and metric.prepare)
-    return [measuring for prepare in makers if (measuring := prepare(config)) is not None]
+
+    measure: Callable[[Evidence, FeatureModel], Figures | None]
+    sees: Literal["images", "texts", "patches"] = "images"
+
+    def can_use(self, model: FeatureModel) -> bool:
+        """Return whether a feature model sees what this metric needs."""
+        return {"images": True, "texts": model.reads_texts, "patches": model.has_patches}[self.sees]

@@ -13,6 +13,7 @@ from lorasweep import files
 from lorasweep.runs import paths
 from lorasweep.runs.stored import Stored
 from lorasweep.schema import Key
+from lorasweep.schema.retired import config_of_today, line_of_today
 
 Status = Literal["running", "complete", "pruned", "failed", "interrupted"]
 
@@ -214,6 +215,7 @@ class Record(Stored):
         """
         try:
             found = cls.parse(json.loads(paths.record(folder).read_text()), folder=folder)
+            found.config, found.overrides = config_of_today(found.config), line_of_today(found.overrides)
         except (TypeError, AttributeError, KeyError) as error:
             raise ValueError(f"{paths.record(folder)} is no record of a version: {error}") from None
         if not (isinstance(found.name, str) and isinstance(found.version, int)):

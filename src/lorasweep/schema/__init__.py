@@ -16,6 +16,7 @@ from lorasweep.schema.base_model import BaseModelConfig
 from lorasweep.schema.compat import CompatConfig
 from lorasweep.schema.dataset import THEMES, DatasetConfig
 from lorasweep.schema.evaluation import EvaluationConfig, SamplingConfig
+from lorasweep.schema.features import FeaturesConfig
 from lorasweep.schema.keys import Key
 from lorasweep.schema.loss import LossConfig
 from lorasweep.schema.measures import METRICS
@@ -35,6 +36,7 @@ __all__ = [
     "Config",
     "DatasetConfig",
     "EvaluationConfig",
+    "FeaturesConfig",
     "Key",
     "LossConfig",
     "NetworkConfig",
@@ -87,6 +89,7 @@ class Config:
     loss: LossConfig = field(default_factory=LossConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    features: FeaturesConfig = field(default_factory=FeaturesConfig)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     compat: CompatConfig = field(default_factory=CompatConfig)

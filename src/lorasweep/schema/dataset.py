@@ -121,7 +121,7 @@ class DatasetConfig:
         "folder of held-out images; then no training image is held out",
         resume="moved",
         path=True,
-        needs=("dataset.path", "evaluation.heldout_loss or evaluation.clip"),
+        needs=("dataset.path", "evaluation.heldout_loss or features.models"),
     )
     folds: int | None = option(
         None,

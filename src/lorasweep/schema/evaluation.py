@@ -58,22 +58,6 @@ class EvaluationConfig:
         resume="measured",
         measures=("val/",),
     )
-    clip: bool = option(
-        True,
-        "CLIP similarity of samples to held-out images and to their prompts",
-        resume="free",
-        needs="sampling.every_epochs",
-        brought=True,
-        may_be_off=True,
-    )
-    clip_path: str | None = option(
-        None,
-        "transformers CLIP folder or hub id; null: the toy's on the toy base, else off",
-        resume="measured",
-        measures=("image/",),
-        path=True,
-        needs="evaluation.clip",
-    )
     select_by: str | None = option(
         None, "metric that chooses the epoch, or last; null: the objective", resume="free", registry=METRICS
     )

@@ -5,11 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from lorasweep.registry import Registry
 from lorasweep.schema.need import Need
 
 DECIMALS = 4  # of a measure, wherever a person reads it
+
+
+Cost = Literal["training", "loss", "images", "many images"]
+"""What a metric takes: nothing beyond the training; forward passes of the denoiser; sample images, each drawn and seen
+by the feature models; hundreds of such images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +26,12 @@ class Measure:
         direction: minimize or maximize.
         label: what people read instead of the metric's name.
         meaning: what it says, in a line.
-        margin: from which distance on, as a share of the larger value, one of two trainings is called better.
+        margin: from which distance on one of two trainings is called better.
+        relative: whether the margin is a share of the larger value; else it is in the metric's own unit.
+        unit: of its values, with their range.
+        cost: what measuring it takes.
+        sources: where it is from: papers and the like.
+        descriptive: whether it only describes: too noisy, or too easily misled, to choose a version by.
         needs: what must hold for it to be measured: the override that fulfils it -> the need, as `need.Need` reads it.
         binned: whether each bin of timesteps is measured besides, as `<name>_bin_<i>`.
     """
@@ -29,6 +40,11 @@ class Measure:
     label: str
     meaning: str
     margin: float
+    relative: bool = True
+    unit: str = ""
+    cost: Cost = "loss"
+    sources: tuple[str, ...] = ()
+    descriptive: bool = False
     needs: Mapping[str, str] = field(default_factory=dict)
     binned: bool = False
 
@@ -43,12 +59,15 @@ METRICS: Registry[Measure] = Registry(
     {
         "val/loss": "lorasweep.metrics.heldout_loss:LOSS",
         "val/loss_ratio": "lorasweep.metrics.heldout_loss:RATIO",
-        "image/clip_image": "lorasweep.metrics.clip_similarity:IMAGE",
-        "image/clip_text": "lorasweep.metrics.clip_similarity:TEXT",
+        "image/fidelity": "lorasweep.metrics.fidelity:FIDELITY",
+        "image/adherence": "lorasweep.metrics.adherence:ADHERENCE",
         "train/loss": "lorasweep.metrics.training_loss:LOSS",
     },
 )
 """Every metric that can be an objective. A package of a user's own adds names by entry points, `lorasweep.metrics`."""
+
+RENAMED = {"image/clip_image": "image/fidelity", "image/clip_text": "image/adherence"}
+"""What metrics were once called; records of that time still hold them."""
 
 
 def measures_of(names: Collection[str]) -> dict[str, Measure]:
@@ -89,7 +108,8 @@ def verdict(name: str, value: float, other: float) -> str:
     measure = METRICS.find(name)
     if measure is None:
         return ""
-    near = abs(value - other) <= measure.margin * max(abs(value), abs(other))
+    scale = max(abs(value), abs(other)) if measure.relative else 1.0
+    near = abs(value - other) <= measure.margin * scale
     if near or f"{value:.{DECIMALS}f}" == f"{other:.{DECIMALS}f}":
         return "same"
     return "better" if (value < other) == (measure.direction == "minimize") else "worse"

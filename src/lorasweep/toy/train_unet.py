@@ -80,7 +80,7 @@ def train_unet(base: Path, cache: Path, *, seed: int, steps: int, batch: int = 1
         "optimizer=adamw", f"optimizer.lr={lr}", f"optimizer.text_encoder_lr={lr}",
         f"scheduler.warmup_steps={min(300, steps // 4)}", "loss=debiased", "loss.noise_offset=0",
         f"training.max_steps={steps}", f"training.batch_size={batch}", "training.ema_decay=0.999",
-        "evaluation.select_by=last", "evaluation.clip=false", "sampling.every_epochs=0", "tracker=none",
+        "evaluation.select_by=last", "features=none", "sampling.every_epochs=0", "tracker=none",
     ]  # fmt: skip
     version = _latest(outputs / "humanoid")
     line = ["lora=humanoid", f"output_root={outputs}", "resume=latest"] if version else settings

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
 
-from lorasweep.metrics.metric import Measured, Measuring, SampledImage
+from lorasweep.metrics.evidence import SampleImage
+from lorasweep.metrics.metric import Measured, Measuring
+from lorasweep.metrics.references import references_of
 from lorasweep.runs.stopwatch import Stopwatch
 from lorasweep.schema import Config
 from lorasweep.training.samples import MAX_TRAINING_IMAGES, Samples
@@ -21,7 +24,7 @@ class Evaluator:
         config: the whole config.
         version: what is measured.
         folder: where samples go.
-        measuring: what measures it (`metrics.metric.prepared`).
+        measuring: what measures it (`metrics.prepared.prepared`).
         stopwatch: gets the seconds of sampling and evaluating.
     """
 
@@ -34,7 +37,8 @@ class Evaluator:
             count = max(MAX_TRAINING_IMAGES, len(self.samples.prompts))
             self.samples.keep_training_images(version.dataset.training_images(count))
         model, dataset = version.model, version.dataset
-        measured = Measured(config, version.base, model.predict, model.embed, dataset.heldout, dataset.heldout_images)
+        references = partial(references_of, dataset, config.dataset.trigger)
+        measured = Measured(config, version.base, model.predict, model.embed, dataset.heldout, references)
         for each in measuring:
             each.begin(measured)
 
@@ -69,5 +73,5 @@ class Evaluator:
             return {}
         with self.stopwatch("sample"), self.version.accelerator.autocast():
             images = self.samples.draw(epoch) if draw else self.samples.load(epoch)
-        samples = [SampledImage(image, prompt) for image, prompt in zip(images, prompts, strict=True)]
-        return self._measure(lambda measuring: measuring.samples(samples))
+        samples = [SampleImage.of(image, prompt) for image, prompt in zip(images, prompts, strict=True)]
+        return self._measure(lambda each: each.samples(samples) if epoch else each.base_samples(samples))

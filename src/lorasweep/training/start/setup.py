@@ -16,7 +16,8 @@ from lorasweep.data.text import TextCache
 from lorasweep.families.base import Base
 from lorasweep.families.device import open_accelerator
 from lorasweep.families.parts import learning_rates
-from lorasweep.metrics.metric import Measuring, prepared
+from lorasweep.metrics.metric import Measuring
+from lorasweep.metrics.prepared import prepared
 from lorasweep.runs import command_lines as commands
 from lorasweep.runs import state
 from lorasweep.runs.stopwatch import Stopwatch

@@ -2,7 +2,7 @@
 // Any two columns against each other; a drag over the dots filters by both.
 
 const SCATTER = { width: 640, height: 380, left: 64, right: 20, top: 16, bottom: 46 };
-const FIRST = [["image/drift", "image/fidelity"], ["image/clip_text", "image/clip_image"]]; // the pairs that say most
+const FIRST = [["image/drift", "image/fidelity"], ["image/adherence", "image/fidelity"]]; // the pairs that say most
 
 function scatterColumns() {
   const there = plottable();

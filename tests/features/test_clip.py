@@ -8,7 +8,7 @@ from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from lorasweep.errors import UserError
-from lorasweep.metrics.clip import Clip
+from lorasweep.features import clip as kind
 
 WORDS = ["a", "red", "green", "bear", "cube"]
 
@@ -54,7 +54,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def clip(folder):
-    return Clip.load(str(folder))
+    return kind.load(str(folder))
 
 
 def plain(*colours: str) -> list[Image.Image]:
@@ -62,19 +62,19 @@ def plain(*colours: str) -> list[Image.Image]:
 
 
 def test_features_have_unit_length_and_keep_the_order(clip):
-    features = clip.image_features(plain("red", "green", "blue"))
+    features = clip.images(plain("red", "green", "blue"))
     assert features.shape == (3, 8)
     torch.testing.assert_close(features.norm(dim=-1), torch.ones(3))
-    torch.testing.assert_close(features[1:2], clip.image_features(plain("green")))
-    texts = clip.text_features(["a red bear", "a green cube"])
+    torch.testing.assert_close(features[1:2], clip.images(plain("green")))
+    texts = clip.texts(["a red bear", "a green cube"])
     assert texts.shape == (2, 8)
     torch.testing.assert_close(texts.norm(dim=-1), torch.ones(2))
 
 
 def test_batches_change_nothing(clip):
     pictures = [Image.new("RGB", (16, 16), (i * 10, 255 - i * 10, 60)) for i in range(20)]
-    alone = torch.cat([clip.image_features([picture]) for picture in pictures])
-    torch.testing.assert_close(clip.image_features(pictures), alone, rtol=1e-4, atol=1e-5)
+    alone = torch.cat([clip.images([picture]) for picture in pictures])
+    torch.testing.assert_close(clip.images(pictures), alone, rtol=1e-4, atol=1e-5)
 
 
 def test_pixels_are_normalised_as_clip_was_trained(folder, clip):
@@ -86,61 +86,41 @@ def test_pixels_are_normalised_as_clip_was_trained(folder, clip):
     )
     pixels = ((1 - mean) / std).view(1, 3, 1, 1).expand(1, 3, 16, 16)
     expected = model.get_image_features(pixel_values=pixels).pooler_output[0]
-    torch.testing.assert_close(clip.image_features(plain("white"))[0], expected / expected.norm(), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(clip.images(plain("white"))[0], expected / expected.norm(), rtol=1e-3, atol=1e-4)
 
 
 def test_any_image_mode_is_read(clip):
     red = plain("red")[0]
-    expected = clip.image_features([red])
+    expected = clip.images([red])
     for mode in ("RGBA", "P"):
-        torch.testing.assert_close(clip.image_features([red.convert(mode)]), expected, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(clip.images([red.convert(mode)]), expected, rtol=1e-3, atol=1e-4)
 
 
 def test_padding_does_not_change_a_text(clip):
-    short = clip.text_features(["a red bear"])
-    padded = clip.text_features(["a red bear", "a green bear a red cube"])[:1]
+    short = clip.texts(["a red bear"])
+    padded = clip.texts(["a red bear", "a green bear a red cube"])[:1]
     torch.testing.assert_close(padded, short)
 
 
 def test_long_text_is_cut(clip):
     words = " ".join(["red"] * 10)  # with start and end, 12 tokens: all that fits
-    torch.testing.assert_close(clip.text_features([words + " bear cube"]), clip.text_features([words]))
-
-
-def test_image_similarity_is_the_mean_over_all_pairs(clip):
-    a, b = clip.image_features(plain("red", "green"))
-    # pairs (red, red), (red, green): (1 + cos) / 2
-    expected = (1 + (a @ b).item()) / 2
-    assert clip.image_similarity(plain("red"), plain("red", "green")) == pytest.approx(expected, abs=1e-5)
-    features = clip.image_features(plain("red", "green"))
-    assert clip.image_similarity(plain("red"), features) == pytest.approx(expected, abs=1e-5)
-    assert clip.image_similarity(plain("red"), plain("red")) == pytest.approx(1, abs=1e-5)
-
-
-def test_text_similarity_pairs_each_image_with_its_prompt(clip):
-    images, prompts = plain("red", "green"), ["a red bear", "a green cube"]
-    pairs = clip.image_features(images) @ clip.text_features(prompts).T
-    expected = (pairs[0, 0] + pairs[1, 1]).item() / 2
-    assert clip.text_similarity(images, prompts) == pytest.approx(expected, abs=1e-5)
-    assert clip.text_similarity(images, prompts[::-1]) != pytest.approx(expected, abs=1e-3)
-    with pytest.raises(ValueError, match="2 images and 1 prompts"):
-        clip.text_similarity(images, prompts[:1])
+    torch.testing.assert_close(clip.texts([words + " bear cube"]), clip.texts([words]))
 
 
 def test_a_folder_without_clip_is_refused_in_words(tmp_path):
-    with pytest.raises(UserError, match=r"evaluation\.clip_path=.*no transformers CLIP"):
-        Clip.load(str(tmp_path))
+    with pytest.raises(UserError, match=r"features\.models=\[.*no transformers CLIP"):
+        kind.load(str(tmp_path))
     (tmp_path / "config.json").write_text('{"model_type": "clip"}')
     with pytest.raises(UserError, match="safetensors"):
-        Clip.load(str(tmp_path))
+        kind.load(str(tmp_path))
 
 
 def test_damaged_weights_are_refused_in_words(folder, tmp_path):
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     weights = (tmp_path / "model.safetensors").read_bytes()
     (tmp_path / "model.safetensors").write_bytes(weights[: len(weights) // 2])
-    with pytest.raises(UserError, match=r"evaluation\.clip_path="):
-        Clip.load(str(tmp_path))
+    with pytest.raises(UserError, match=r"features\.models=\["):
+        kind.load(str(tmp_path))
 
 
 def test_weights_that_are_no_numbers_are_refused(folder, tmp_path):
@@ -149,4 +129,4 @@ def test_weights_that_are_no_numbers_are_refused(folder, tmp_path):
     weights["logit_scale"].fill_(float("nan"))
     save_file(weights, tmp_path / "clip" / "model.safetensors", {"format": "pt"})
     with pytest.raises(UserError, match="tensors of its CLIP hold NaN or infinity, the first is logit_scale"):
-        Clip.load(str(tmp_path / "clip"))
+        kind.load(str(tmp_path / "clip"))

@@ -1,0 +1,37 @@
+"""What sample images are seen with: the feature models behind every metric of images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from lorasweep.registry import Registry
+from lorasweep.schema.option import option
+
+FEATURES: Registry[Any] = Registry(
+    "feature model",
+    "lorasweep.features",
+    {
+        "toy": "lorasweep.features.clip:TOY",
+        "clip_l": "lorasweep.features.clip:CLIP_L",
+    },
+)
+"""Feature models by their names, each a `features.kind.FeatureKind`. A package of a user's own adds names by entry
+points, `lorasweep.features`."""
+
+
+@dataclass
+class FeaturesConfig:
+    """What sample images are seen with."""
+
+    models: list[str] = option(
+        [],
+        "feature models of the image metrics, each a name, a transformers folder or a hub id; the first gives the "
+        "figures that versions are compared by; [] measures no images",
+        resume="measured",
+        measures=("image/",),
+        path=True,
+        registry=FEATURES,
+        needs="sampling.every_epochs",
+        brought=True,
+    )
