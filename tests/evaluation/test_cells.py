@@ -11,14 +11,14 @@ import pytest
 import torch
 from PIL import Image
 
+from lorasweep.evaluation.cell_keys import Applied, CellKey, Request, requests_of
 from lorasweep.evaluation.cells import Cells, distance
 from lorasweep.evaluation.drawing import Drawer, batches, changed_nothing
-from lorasweep.evaluation.drawings import Applied, Drawing, Request, requests_of
 from lorasweep.pictures.prompts import Prompt, prompts_of
 from lorasweep.schema import Config
 from lorasweep.training.samples import Samples
 
-DRAWING = Drawing("base", ("euler",), "no", 225, (), "a bear", 0, "", 64, 64, 30, 5.0)
+KEY = CellKey("base", ("euler",), "no", 225, (), "a bear", 0, "", 64, 64, 30, 5.0)
 
 
 def test_everything_that_decides_an_image_is_in_its_name() -> None:
@@ -36,25 +36,25 @@ def test_everything_that_decides_an_image_is_in_its_name() -> None:
         "steps": 31,
         "guidance": 5.5,
     }
-    assert changes.keys() == vars(DRAWING).keys()
-    names = {DRAWING.digest, *(replace(DRAWING, **{key: value}).digest for key, value in changes.items())}  # type: ignore[arg-type]
-    names.add(replace(DRAWING, applied=(Applied("x", 0.5),)).digest)
+    assert changes.keys() == vars(KEY).keys()
+    names = {KEY.digest, *(replace(KEY, **{key: value}).digest for key, value in changes.items())}  # type: ignore[arg-type]
+    names.add(replace(KEY, applied=(Applied("x", 0.5),)).digest)
     assert len(names) == len(changes) + 2
-    assert replace(DRAWING, guidance=5).digest == DRAWING.digest and Drawing.parse(DRAWING.plain()) == DRAWING
+    assert replace(KEY, guidance=5).digest == KEY.digest and CellKey.parse(KEY.plain()) == KEY
 
 
 def test_a_cell_knows_how_far_it_is_from_the_bases_picture(tmp_path: Path) -> None:
     cells, grey = Cells(tmp_path), Image.new("RGB", (64, 64), (100, 100, 100))
-    assert cells.find(DRAWING) is None
-    assert cells.add(DRAWING, grey).distance is None
-    with_lora = replace(DRAWING, applied=(Applied("x"),))
+    assert cells.find(KEY) is None
+    assert cells.add(KEY, grey).distance is None
+    with_lora = replace(KEY, applied=(Applied("x"),))
     assert cells.add(with_lora, Image.new("RGB", (64, 64), (100, 100, 151))).distance == pytest.approx(51 / 255 / 3)
     found = cells.find(with_lora)
     assert found is not None and found == cells.get(found.digest) and found.image().getpixel((0, 0)) == (100, 100, 151)
-    assert sorted(cell.digest for cell in cells) == sorted([DRAWING.digest, with_lora.digest])
-    found.path.with_suffix(".json").write_text('{"drawing": 3}')
+    assert sorted(cell.digest for cell in cells) == sorted([KEY.digest, with_lora.digest])
+    found.path.with_suffix(".json").write_text('{"key": 3}')
     assert cells.find(with_lora) is None, "no whole cell"
-    assert changed_nothing([cells.add(with_lora, grey)]) and not changed_nothing([cells.find(DRAWING)])  # type: ignore[list-item]
+    assert changed_nothing([cells.add(with_lora, grey)]) and not changed_nothing([cells.find(KEY)])  # type: ignore[list-item]
     assert distance(grey, Image.new("RGB", (8, 8))) == 1
 
 
@@ -99,7 +99,7 @@ def test_nothing_is_drawn_twice_and_a_kill_costs_one_batch(tmp_path: Path) -> No
     told: list[int] = []
     cells = second.draw(requests, advance=lambda: told.append(1))
     assert second.base.drawn == [4, 2] and len(told) == 6  # type: ignore[attr-defined]
-    assert [(c.drawing.prompt, c.drawing.seed) for c in cells] == [(p.text, p.seed) for p in prompts]
+    assert [(c.key.prompt, c.key.seed) for c in cells] == [(p.text, p.seed) for p in prompts]
     third = drawer(tmp_path)
     assert third.draw(requests) == cells and not third.base.drawn  # type: ignore[attr-defined]
 

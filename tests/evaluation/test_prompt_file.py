@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lorasweep.errors import UserError
-from lorasweep.evaluation.drawings import Request
+from lorasweep.evaluation.cell_keys import Request
 from lorasweep.evaluation.prompt_file import read_prompts
 from lorasweep.pictures.prompts import Prompt
 

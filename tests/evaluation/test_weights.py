@@ -1,4 +1,4 @@
-"""Weights files put on a base compute what was trained, whatever program wrote them; what is left out is said."""
+"""WeightsFile files put on a base compute what was trained, whatever program wrote them; what is left out is said."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from lorasweep.errors import UserError
-from lorasweep.evaluation.weights import all_on, digest_of, modules_of, read
+from lorasweep.evaluation.weights import all_on, modules_of, read, weights_digest
 from lorasweep.export.changes import change
-from lorasweep.export.importing import import_tensors
 from lorasweep.export.weights import export_tensors
 from lorasweep.schema import BaseModelConfig
 
 from ..adapters.tiny_sdxl import text_output, tiny_base, unet_output
+from ..export.reading import state_in
 from ..export.test_loaders import NETWORKS, loaded, trained
 from ..export.test_loaders import modules_of as layers_in
 
@@ -39,7 +39,7 @@ def written(base: SimpleNamespace, kind: str, path: Path) -> tuple[Tensor, Tenso
     """Write a trained adapter's file and return what the base computes with the adapter on it."""
     adapter, network = trained(base, kind)
     tensors = export_tensors(adapter.state(), network, base.naming)
-    adapter.load(import_tensors(tensors, network, base.naming))  # as fp16 rounded them
+    adapter.load(state_in(tensors, network, base.naming))  # as fp16 rounded them
     expected = outputs(base)
     adapter.remove()
     save_file(tensors, path)
@@ -126,7 +126,7 @@ def test_copies_with_another_title_are_the_same_weights(tmp_path: Path) -> None:
     save_file(tensors, tmp_path / "a.safetensors", {"ss_output_name": "A"})
     save_file(tensors, tmp_path / "b.safetensors", {"ss_output_name": "another", "modelspec.date": "2026"})
     save_file({"lora_unet_x.alpha": torch.tensor(2.0)}, tmp_path / "c.safetensors")
-    first, second, third = (digest_of(tmp_path / f"{name}.safetensors") for name in "abc")
+    first, second, third = (weights_digest(tmp_path / f"{name}.safetensors") for name in "abc")
     assert first == second != third
     with pytest.raises(UserError, match="cannot be read"):
-        digest_of(tmp_path / "none.safetensors")
+        weights_digest(tmp_path / "none.safetensors")

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from lorasweep.commands import (
     clean,
     comfyui,
+    evaluate,
     recipe,
     reference,
     review,
@@ -28,6 +29,7 @@ VERBS = (
     train,
     recipe,
     versions,
+    evaluate,
     vote,
     comfyui,
     clean,

@@ -17,7 +17,7 @@ from PIL import Image
 
 from lorasweep import files
 from lorasweep.data.images import pixel_digest
-from lorasweep.evaluation.drawings import Drawing
+from lorasweep.evaluation.cell_keys import CellKey
 
 FOLDER = ".cells"
 """Below the output root."""
@@ -29,14 +29,14 @@ class Cell:
 
     Attributes:
         path: of its PNG.
-        drawing: all that decided it.
+        key: all that decided it.
         pixels: SHA-256 of its pixels: equal for equal pictures.
         distance: how far it is from what the bare base draws (`distance`); None of the base's own.
         seconds: that it took to draw.
     """
 
     path: Path
-    drawing: Drawing
+    key: CellKey
     pixels: str
     distance: float | None
     seconds: float
@@ -64,8 +64,8 @@ class Cell:
         """
         about = json.loads(path.with_suffix(".json").read_text())
         try:
-            drawing = Drawing.parse(about["drawing"])
-            return cls(path, drawing, about["pixels"], about["distance"], about["seconds"])
+            key = CellKey.parse(about["key"])
+            return cls(path, key, about["pixels"], about["distance"], about["seconds"])
         except (KeyError, TypeError) as error:
             raise ValueError(f"{path.with_suffix('.json')} describes no cell: {error}") from None
 
@@ -90,23 +90,23 @@ class Cells:
         """Return where the PNG of a cell is, whether there or not.
 
         Args:
-            digest: `Drawing.digest`.
+            digest: `CellKey.digest`.
         """
         return self.folder / digest[:2] / f"{digest}.png"
 
-    def find(self, drawing: Drawing) -> Cell | None:
-        """Return the image of a drawing, if it was drawn."""
-        return self._read(self.path(drawing.digest))
+    def find(self, key: CellKey) -> Cell | None:
+        """Return the image of a key, if it was drawn."""
+        return self._read(self.path(key.digest))
 
     def get(self, digest: str) -> Cell | None:
         """Return a cell by what names it, such as records keep it."""
         return self._read(self.path(digest))
 
-    def add(self, drawing: Drawing, image: Image.Image, seconds: float = 0.0) -> Cell:
+    def add(self, key: CellKey, image: Image.Image, seconds: float = 0.0) -> Cell:
         """Keep an image that was drawn, atomically.
 
         Args:
-            drawing: all that decided it. With weights on the base, the base's own must have been drawn before: the
+            key: all that decided it. With weights on the base, the base's own must have been drawn before: the
                 distance is to that.
             image: RGB.
             seconds: that it took.
@@ -114,13 +114,13 @@ class Cells:
         Raises:
             OSError: the disk is full or the like.
         """
-        path = self.path(drawing.digest)
+        path = self.path(key.digest)
         apart = None
-        if drawing.applied and (bare := self.find(drawing.bare)) is not None:
+        if key.applied and (bare := self.find(key.bare)) is not None:
             apart = distance(image, bare.image())
-        cell = Cell(path, drawing, pixel_digest(image), apart, round(seconds, 3))
+        cell = Cell(path, key, pixel_digest(image), apart, round(seconds, 3))
         about: dict[str, Any] = {
-            "drawing": drawing.plain(),
+            "key": key.plain(),
             "pixels": cell.pixels,
             "distance": apart,
             "seconds": cell.seconds,

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from itertools import groupby
 
 import torch
 from accelerate import Accelerator
 from PIL import Image
 
+from lorasweep.evaluation.cell_keys import CellKey, Place, Request
 from lorasweep.evaluation.cells import Cell, Cells
-from lorasweep.evaluation.drawings import Drawing, Place, Request
-from lorasweep.evaluation.weights import Weights, all_on, applied
+from lorasweep.evaluation.weights import WeightsFile, all_on, applied
 from lorasweep.families.base import Base, Sampler
 from lorasweep.families.device import open_accelerator
 from lorasweep.families.opened import base_of
@@ -70,9 +71,9 @@ class Drawer:
         max_tokens: that are read of a prompt.
 
     Attributes:
-        base: the base that is drawn on.
-        cells: where images are kept.
-        place: what the base is to a drawing.
+        base: likewise.
+        cells: likewise.
+        place: what the base is to a key.
     """
 
     def __init__(self, base: Base, cells: Cells, accelerator: Accelerator, max_tokens: int) -> None:
@@ -93,7 +94,12 @@ class Drawer:
         accelerator = open_accelerator(config.training)
         return cls(base_of(config), Cells(config.output_root), accelerator, config.dataset.max_tokens)
 
-    def drawings(self, requests: Sequence[Request], weights: Sequence[tuple[Weights, float]] = ()) -> list[Drawing]:
+    def autocast(self) -> AbstractContextManager[None]:
+        """Return a context that computes in the drawer's precision."""
+        found: AbstractContextManager[None] = self._accelerator.autocast()
+        return found
+
+    def keys(self, requests: Sequence[Request], weights: Sequence[tuple[WeightsFile, float]] = ()) -> list[CellKey]:
         """Return all that decides the images of some requests.
 
         Args:
@@ -101,17 +107,17 @@ class Drawer:
             weights: files on the base, with their strengths.
         """
         named = [applied(each, strength) for each, strength in weights]
-        return [self.place.drawing(request, named) for request in requests]
+        return [self.place.key(request, named) for request in requests]
 
-    def missing(self, requests: Sequence[Request], weights: Sequence[tuple[Weights, float]] = ()) -> int:
+    def missing(self, requests: Sequence[Request], weights: Sequence[tuple[WeightsFile, float]] = ()) -> int:
         """Return how many images `draw` would draw of these, the bare base's among them."""
-        wanted = {each.digest: each for drawing in self.drawings(requests, weights) for each in (drawing, drawing.bare)}
-        return sum(self.cells.find(drawing) is None for drawing in wanted.values())
+        wanted = {each.digest: each for key in self.keys(requests, weights) for each in (key, key.bare)}
+        return sum(self.cells.find(key) is None for key in wanted.values())
 
     def draw(
         self,
         requests: Sequence[Request],
-        weights: Sequence[tuple[Weights, float]] = (),
+        weights: Sequence[tuple[WeightsFile, float]] = (),
         advance: Advance = lambda: None,
     ) -> list[Cell]:
         """Return the cells of some requests, in their order; what was never drawn is drawn now.
@@ -131,8 +137,8 @@ class Drawer:
         used = [(each, strength) for each, strength in weights if strength]
         if used:
             self.draw(requests, (), advance)
-        by_request = dict(zip(requests, self.drawings(requests, used), strict=True))
-        missing = [request for request, drawing in by_request.items() if self.cells.find(drawing) is None]
+        by_request = dict(zip(requests, self.keys(requests, used), strict=True))
+        missing = [request for request, key in by_request.items() if self.cells.find(key) is None]
         if missing:
             with all_on(self.base, used) as base:
                 for batch in batches(missing):
@@ -140,16 +146,16 @@ class Drawer:
         found = [self.cells.find(by_request[request]) for request in requests]
         return [cell for cell in found if cell is not None]
 
-    def _draw(self, base: Sampler, batch: list[Request], drawings: dict[Request, Drawing], advance: Advance) -> None:
+    def _draw(self, base: Sampler, batch: list[Request], keys: dict[Request, CellKey], advance: Advance) -> None:
         started = time.perf_counter()
-        with self._accelerator.autocast():
+        with self.autocast():
             images = denoise(base, batch, self.place.max_tokens)
         seconds = (time.perf_counter() - started) / len(batch)
         for request, image in zip(batch, images, strict=True):
-            self.cells.add(drawings[request], image, seconds)
+            self.cells.add(keys[request], image, seconds)
             advance()
 
 
 def changed_nothing(cells: Sequence[Cell]) -> bool:
     """Return whether weights were on the base, and every picture is the base's all the same."""
-    return bool(cells) and all(cell.drawing.applied and cell.distance == 0 for cell in cells)
+    return bool(cells) and all(cell.key.applied and cell.distance == 0 for cell in cells)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lorasweep.errors import UserError
-from lorasweep.evaluation.drawings import Request
+from lorasweep.evaluation.cell_keys import Request
 from lorasweep.pictures.prompts import prompts_of
 
 _OPTION = re.compile(r"\s--(?=[A-Za-z]+(?:\s|$))")
@@ -95,7 +95,7 @@ def read_prompts(path: Path, step: int = 8) -> tuple[list[PromptLine], list[str]
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
-        prompt, wrong, unused = parse(line, step)
+        prompt, wrong, unused = parse_prompt(line, step)
         problems += [f"{path}, line {number}: {reason}" for reason in wrong]
         ignored |= dict.fromkeys(unused)
         found.append(prompt)
@@ -106,7 +106,7 @@ def read_prompts(path: Path, step: int = 8) -> tuple[list[PromptLine], list[str]
     return found, [f"{path}: {reason}" for reason in ignored]
 
 
-def parse(line: str, step: int = 8) -> tuple[PromptLine, list[str], list[str]]:
+def parse_prompt(line: str, step: int = 8) -> tuple[PromptLine, list[str], list[str]]:
     """Return what a line asks for, what is wrong with it, and what in it has no effect.
 
     Args:

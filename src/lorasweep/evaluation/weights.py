@@ -1,4 +1,4 @@
-"""Weights files from anywhere, put on a base while it draws: an adapter at any strength, or a whole checkpoint.
+"""WeightsFile files from anywhere, put on a base while it draws: an adapter at any strength, or a whole checkpoint.
 
 An adapter's change is added to what its layers compute, not to their weights: nothing is rounded to the base's
 precision, quantised bases take it too, several add up, and the base stays as it was.
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, linear
 
 from lorasweep.errors import UserError
-from lorasweep.evaluation.drawings import Applied
+from lorasweep.evaluation.cell_keys import Applied
 from lorasweep.export.changes import MID, change, problem, scale
 from lorasweep.export.layers import DORA, DOWN, PEFT_DORA, UP, FileLayers, peft_settings, read_layers
 from lorasweep.export.weights import read_weights
@@ -31,7 +31,7 @@ from lorasweep.families.weights_files import read_header, shapes_in
 from lorasweep.schema import BaseModelConfig
 
 
-def digest_of(path: Path) -> str:
+def weights_digest(path: Path) -> str:
     """Return the SHA-256 of what a weights file computes: its tensors, and alphas that it has in metadata only.
 
     Copies that differ in title or date have the same one.
@@ -56,18 +56,21 @@ def digest_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-class Weights(Protocol):
+class WeightsFile(Protocol):
     """What a file is to a base.
 
     Attributes:
         path: of the file.
-        sha256: `digest_of` it.
+        sha256: `weights_digest` it.
         notes: what of it is not applied, and why; a line each.
     """
 
-    path: Path
-    sha256: str
-    notes: Sequence[str]
+    @property
+    def path(self) -> Path: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def notes(self) -> Sequence[str]: ...
 
     def on(self, base: Base, strength: float) -> Any:
         """Return a context that gives the base to draw with."""
@@ -79,7 +82,7 @@ class AdapterFile:
 
     Attributes:
         path: of the file.
-        sha256: `digest_of` it.
+        sha256: `weights_digest` it.
         layers: that it changes.
         notes: what of it is not applied, and why; a line each.
     """
@@ -106,12 +109,12 @@ class AdapterFile:
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class CheckpointFile:
     """A whole model of the base's family, such as a full fine-tune.
 
     Attributes:
         path: of the file.
-        sha256: `digest_of` it.
+        sha256: `weights_digest` it.
         base_model: what loads it.
         notes: nothing.
     """
@@ -141,7 +144,7 @@ class Checkpoint:
         yield load_base(self.base_model, str(base.device), dtype)
 
 
-def read(path: Path, base: Base, base_model: BaseModelConfig) -> AdapterFile | Checkpoint:
+def read(path: Path, base: Base, base_model: BaseModelConfig) -> AdapterFile | CheckpointFile:
     """Return what a weights file is to a base.
 
     Args:
@@ -158,7 +161,7 @@ def read(path: Path, base: Base, base_model: BaseModelConfig) -> AdapterFile | C
     if family_of_kind(kind) == base.family.name:
         source = base.family.files.config_source(base_model)
         found = replace(base_model, path=str(path), vae_path=None, variant=None, config_path=source)
-        return Checkpoint(path, digest_of(path), found)
+        return CheckpointFile(path, weights_digest(path), found)
     tensors, metadata = read_weights(path)
     if bad := [name for name, tensor in tensors.items() if not is_finite(tensor)]:
         raise UserError(
@@ -170,16 +173,16 @@ def read(path: Path, base: Base, base_model: BaseModelConfig) -> AdapterFile | C
     if not fitting.tensors:
         reason = f": {notes[0]}" if notes else ""
         raise UserError(f"it is {kind}, and none of its layers is for {base.naming.title}{reason}", title=title)
-    return AdapterFile(path, digest_of(path), fitting, tuple(notes))
+    return AdapterFile(path, weights_digest(path), fitting, tuple(notes))
 
 
-def applied(weights: Weights, strength: float) -> Applied:
-    """Return how a drawing names a file at a strength."""
+def applied(weights: WeightsFile, strength: float) -> Applied:
+    """Return how a cell's key names a file at a strength."""
     return Applied(weights.sha256, float(strength))
 
 
 @contextmanager
-def all_on(base: Base, weights: Sequence[tuple[Weights, float]]) -> Iterator[Base]:
+def all_on(base: Base, weights: Sequence[tuple[WeightsFile, float]]) -> Iterator[Base]:
     """Give a base with several files on it, or the bare base.
 
     Args:

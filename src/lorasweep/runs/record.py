@@ -152,6 +152,38 @@ class MetricsRecord(Stored):
 
 
 @dataclass
+class Evaluation(Stored):
+    """What was measured of a weights file of the version after its training (`lorasweep evaluate`).
+
+    Attributes:
+        epoch: that the file is of.
+        weights: SHA-256 of its tensors.
+        strength: that it was put on the base with.
+        settings: all that decided the measuring: prompts, seeds, sizes, sampler, base, feature models, data. Figures of
+            equal settings can be compared.
+        metrics: what was measured, by name.
+        base: the same of the bare base, on the same prompts and seeds.
+        distance: mean distance of its pictures from the base's, in [0, 1]; 0: the weights changed nothing.
+        cells: names of its pictures, in the order of the settings' requests; they lie in `<output_root>/.cells`.
+        base_cells: of the base's.
+        seconds: that it took.
+        finished: when, ISO 8601.
+    """
+
+    epoch: int | None = None
+    weights: str = ""
+    strength: float = 1.0
+    settings: dict[str, Any] = field(default_factory=dict)
+    metrics: Metrics = field(default_factory=dict)
+    base: Metrics = field(default_factory=dict)
+    distance: float = 0.0
+    cells: list[str] = field(default_factory=list)
+    base_cells: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    finished: str = ""
+
+
+@dataclass
 class Record(Stored):
     """The record of one version; on the disk it is always whole.
 
@@ -177,6 +209,7 @@ class Record(Stored):
         continued_from: the version that it goes on from, if any.
         environment: versions of packages, device, git commit.
         seconds: where the time went; None of a program that did not keep it.
+        evaluations: what was measured after the training, in its order.
         started: when, ISO 8601.
         finished: when it ended, ISO 8601.
     """
@@ -202,6 +235,7 @@ class Record(Stored):
     continued_from: Origin | None = None
     environment: dict[str, str | None] = field(default_factory=dict)
     seconds: Seconds | None = None
+    evaluations: list[Evaluation] = field(default_factory=list)
     started: str = ""
     finished: str | None = None
 

@@ -110,6 +110,28 @@ def open_trackers(tracked: Tracked) -> Trackers:
     return Trackers(rows, others, tracked.print_line)
 
 
+def log_evaluation(tracked: Tracked, metrics: Mapping[str, float], images: Mapping[str, Path], step: int) -> None:
+    """Log what was measured of a finished version, as a run of its own; a tracker that fails is reported.
+
+    Args:
+        tracked: the version, with `job_type` evaluate.
+        metrics: by name.
+        images: as `Tracker.images` takes them.
+        step: optimizer steps of the epoch that was measured.
+    """
+    wanted = tracked.config.tracker
+    for name, kind in kinds(wanted.others).items():
+        if not kind.takes_evaluations or not (kind.is_on(wanted) or name in wanted.others):
+            continue
+        try:
+            if (tracker := kind.open(tracked)) is not None:
+                tracker.metrics(metrics, step)
+                tracker.images(images, step)
+                tracker.finish("complete", metrics)
+        except Exception as error:
+            tracked.print_line(f"{kind.title} has not logged the evaluation: {first_line(error)}")
+
+
 def mark_best(folder: Path, others: Sequence[str], print_line: PrintLine) -> None:
     """Let every tracker that knows a best version of a study take it to be this one.
 

@@ -82,12 +82,14 @@ class TrackerKind:
         is_on: whether keys of its own switch it on; `tracker.others` does so for any.
         mark_best: marks a version, whose folder it is given and which has ended, as the best of its study, in the place
             of another. It does not raise.
+        takes_evaluations: whether what is measured after a training is logged there too, as a run of its own.
     """
 
     title: str
     open: Callable[[Tracked], Tracker | None]
     is_on: Callable[[TrackerConfig], bool] = lambda config: False
     mark_best: Callable[[Path, PrintLine], None] = nothing_to_mark
+    takes_evaluations: bool = False
 
 
 def kinds(others: Iterable[str] = ()) -> dict[str, TrackerKind]:

@@ -315,5 +315,9 @@ def _first_line(error: Exception) -> str:
 
 
 TRACKER = TrackerKind(
-    title="W&B", open=open_wandb, is_on=lambda config: config.wandb.mode != "disabled", mark_best=mark_best
+    title="W&B",
+    open=open_wandb,
+    is_on=lambda config: config.wandb.mode != "disabled",
+    mark_best=mark_best,
+    takes_evaluations=True,
 )

@@ -59,7 +59,7 @@ class Applied:
     """A weights file on a base.
 
     Attributes:
-        sha256: of its tensors (`weights.digest_of`).
+        sha256: of its tensors (`weights.weights_digest`).
         strength: what its change is multiplied by; loaders' `strength_model` and `strength_clip`.
     """
 
@@ -68,7 +68,7 @@ class Applied:
 
 
 @dataclass(frozen=True)
-class Drawing:
+class CellKey:
     """All that decides one image; equal ones are drawn once.
 
     Attributes:
@@ -79,11 +79,11 @@ class Drawing:
         applied: the weights files on the base, in order; none for the bare base.
         prompt: the text.
         seed: of the noise that it begins with.
-        negative_prompt: what the image is guided away from.
-        width: of the image, in pixels.
-        height: of the image, in pixels.
-        steps: of the sampler.
-        guidance: scale of classifier-free guidance.
+        negative_prompt: as `Request` has it.
+        width: likewise.
+        height: likewise.
+        steps: likewise.
+        guidance: likewise.
     """
 
     base: str
@@ -106,7 +106,7 @@ class Drawing:
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     @property
-    def bare(self) -> Drawing:
+    def bare(self) -> CellKey:
         """The same of the base alone."""
         return replace(self, applied=())
 
@@ -130,10 +130,10 @@ class Place:
     """Where images are drawn: a base, in a precision.
 
     Attributes:
-        base: SHA-256 of the base's weights.
-        sampler: what else of the base decides how it samples (`Sampler.sample_key`).
-        precision: it computes in: no, fp16 or bf16.
-        max_tokens: that are read of a prompt.
+        base: as `CellKey` has it.
+        sampler: likewise.
+        precision: likewise.
+        max_tokens: likewise.
     """
 
     base: str
@@ -152,14 +152,14 @@ class Place:
         """
         return cls(base.sha256, tuple(base.sample_key), precision, max_tokens)
 
-    def drawing(self, request: Request, applied: Sequence[Applied] = ()) -> Drawing:
+    def key(self, request: Request, applied: Sequence[Applied] = ()) -> CellKey:
         """Return all that decides the image of a request; weights of strength 0 are none.
 
         Args:
             request: what is asked for.
             applied: the weights files on the base.
         """
-        return Drawing(
+        return CellKey(
             self.base,
             self.sampler,
             self.precision,

@@ -20,7 +20,7 @@ _STRENGTH = re.compile(r"(?P<what>.+):(?P<strength>[-+]?(\d+\.?\d*|\.\d+))")
 
 
 @dataclass(frozen=True)
-class EvaluationSubject:
+class Candidate:
     """A weights file, and what is known of it.
 
     Attributes:
@@ -46,7 +46,7 @@ class EvaluationSubject:
         return f"{self.record.name} v{self.record.version}{which}"
 
 
-def find_subjects(texts: Sequence[str], output_root: Path | str) -> list[EvaluationSubject]:
+def find_candidates(texts: Sequence[str], output_root: Path | str) -> list[Candidate]:
     """Return what is asked for, in its order.
 
     Args:
@@ -68,14 +68,14 @@ def find_subjects(texts: Sequence[str], output_root: Path | str) -> list[Evaluat
     return found
 
 
-def _find(text: str, versions: Sequence[ledger.RecordedVersion], output_root: Path | str) -> EvaluationSubject:
+def _find(text: str, versions: Sequence[ledger.RecordedVersion], output_root: Path | str) -> Candidate:
     what, strength = text, None
     if (match := _STRENGTH.fullmatch(text)) and not Path(text).exists():
         what, strength = match["what"], float(match["strength"])
     if is_weights_name(what) or Path(what).is_file():
         if not Path(what).is_file():
             raise UserError(f"{what}: there is no such file")
-        return _of_version(EvaluationSubject(what, Path(what), strength), versions)
+        return _of_version(Candidate(what, Path(what), strength), versions)
     if (name := _NAME.fullmatch(what)) is None:
         named = ", ".join(dict.fromkeys(slug(version.name) for version in versions))
         raise UserError(
@@ -84,7 +84,7 @@ def _find(text: str, versions: Sequence[ledger.RecordedVersion], output_root: Pa
         )
     version = _version(what, name["lora"], int(name["number"]), versions, output_root)
     epoch, file = _epoch(version, name["epoch"])
-    return EvaluationSubject(what, file, strength, version.record, epoch)
+    return Candidate(what, file, strength, version.record, epoch)
 
 
 def _version(
@@ -123,10 +123,10 @@ def _epoch(version: ledger.RecordedVersion, which: str | None) -> tuple[int, Pat
     raise UserError(f"{name}@{which}: there is no weights file of that epoch; those of {kept} are kept")
 
 
-def _of_version(subject: EvaluationSubject, versions: Sequence[ledger.RecordedVersion]) -> EvaluationSubject:
+def _of_version(candidate: Candidate, versions: Sequence[ledger.RecordedVersion]) -> Candidate:
     """Return the same file as the epoch that it is, where it lies in the folder of a version."""
-    assert subject.file is not None
-    file = subject.file.resolve()
+    assert candidate.file is not None
+    file = candidate.file.resolve()
     for version in versions:
         if version.folder.resolve() != file.parent or version.status == "running":
             continue
@@ -135,5 +135,5 @@ def _of_version(subject: EvaluationSubject, versions: Sequence[ledger.RecordedVe
         if record.selected_epoch is not None:
             by_name[paths.selected(record.folder, record.stem).name] = record.selected_epoch
         if (epoch := by_name.get(file.name)) is not None:
-            return EvaluationSubject(subject.text, subject.file, subject.strength, record, epoch)
-    return subject
+            return Candidate(candidate.text, candidate.file, candidate.strength, record, epoch)
+    return candidate

@@ -1,0 +1,167 @@
+"""`lorasweep evaluate` without its command line: candidates are drawn and measured; their records keep the results."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+
+from lorasweep.console.lines import echo, phase
+from lorasweep.evaluation import results
+from lorasweep.evaluation.asking import EvaluationOptions
+from lorasweep.evaluation.bench import Bench
+from lorasweep.evaluation.candidates import Candidate
+from lorasweep.evaluation.cell_keys import Request
+from lorasweep.evaluation.drawing import Advance, Drawer
+from lorasweep.evaluation.weights import WeightsFile, read
+from lorasweep.families.device import check_device
+from lorasweep.runs.record import Evaluation
+from lorasweep.schema import Config
+from lorasweep.text.lines import WARNING
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What is known of a candidate at one strength.
+
+    Attributes:
+        candidate: what was measured.
+        config: under which.
+        evaluation: what came of it.
+        anew: whether it was measured now; else its record had it.
+    """
+
+    candidate: Candidate
+    config: Config
+    evaluation: Evaluation
+    anew: bool
+
+
+def evaluate(
+    candidates: Sequence[Candidate], asked: EvaluationOptions, done: Callable[[Evaluated], None] = lambda each: None
+) -> list[Evaluated]:
+    """Measure candidates at their strengths; what was measured before, under the same settings, is in the record.
+
+    Args:
+        candidates: what is measured.
+        asked: how.
+        done: called after each measurement, once its record has it.
+
+    Raises:
+        UserError: a candidate cannot be measured; what was measured before it is kept.
+        OSError: the disk is full or the like.
+    """
+    configs = [asked.config(candidate, candidates) for candidate in candidates]
+    requests = [asked.requests(config, configs[0]) for config in configs]
+    for note in asked.notes:
+        echo(note)
+    found: list[Evaluated] = []
+    opened = Opened()
+    for candidate, config, wanted in zip(candidates, configs, requests, strict=True):
+        bench, weights = opened.bench(config, wanted), opened.weights(candidate, config)
+        settings = results.evaluation_settings(config, wanted, bench)
+        for strength in asked.strengths_of(candidate):
+            known = results.earlier(candidate.record, weights.sha256, strength, settings) if candidate.record else None
+            evaluation = known or _measure(candidate, weights, strength, settings, bench)
+            found.append(Evaluated(candidate, config, evaluation, known is None))
+            _warn(candidate, evaluation)
+            done(found[-1])
+    return found
+
+
+class Opened:
+    """Bases, benches and weights that are open, for candidates that share them."""
+
+    def __init__(self) -> None:
+        self._drawers: dict[str, Drawer] = {}
+        self._benches: dict[str, Bench] = {}
+
+    def drawer(self, config: Config) -> Drawer:
+        """Return what draws on the base of a config; one base is loaded at a time.
+
+        Args:
+            config: checked.
+
+        Raises:
+            UserError: the base cannot be had, or is not meant for this machine.
+        """
+        key = json.dumps([asdict(config.base_model), config.training.mixed_precision, config.dataset.max_tokens])
+        if key not in self._drawers:
+            check_device(config)
+            self._drawers, self._benches = {key: Drawer.open(config)}, {}
+        return self._drawers[key]
+
+    def bench(self, config: Config, requests: Sequence[Request]) -> Bench:
+        """Return what measures under a config.
+
+        Args:
+            config: checked.
+            requests: what is drawn.
+
+        Raises:
+            UserError: the base or a feature model cannot be had.
+        """
+        drawer = self.drawer(config)
+        measured = {name: value for name, value in asdict(config).items() if name in _MEASURED}
+        key = json.dumps([measured, [repr(request) for request in requests]], sort_keys=True)
+        if key not in self._benches:
+            with progress_of_drawing("the base", drawer.missing(requests)) as advance:
+                self._benches[key] = Bench(config, drawer, requests, advance)
+            if problem := self._benches[key].data.problem:
+                echo(f"{WARNING}without the data, what compares with it is not measured: {problem}")
+        return self._benches[key]
+
+    def weights(self, candidate: Candidate, config: Config) -> WeightsFile:
+        """Return the weights of a candidate, read for the base of a config; say what of them is not applied.
+
+        Args:
+            candidate: not the bare base.
+            config: of it.
+
+        Raises:
+            UserError: they cannot be read, or are not for this base.
+        """
+        assert candidate.file is not None
+        weights = read(candidate.file, self.drawer(config).base, config.base_model)
+        for note in weights.notes:
+            echo(f"{WARNING}{candidate.label}: {note}")
+        return weights
+
+
+_MEASURED = ("dataset", "evaluation", "features", "compat", "objective", "further_objectives", "base_model")
+
+
+@contextmanager
+def progress_of_drawing(what: str, missing: int) -> Iterator[Advance]:
+    """Show a bar while images are drawn; nothing where there are none to draw.
+
+    Args:
+        what: is drawn.
+        missing: how many images.
+    """
+    if not missing:
+        yield lambda: None
+        return
+    with phase(f"drawing {what}", missing) as advance:
+        yield advance
+
+
+def _measure(
+    candidate: Candidate, weights: WeightsFile, strength: float, settings: dict[str, object], bench: Bench
+) -> Evaluation:
+    """Measure a candidate at a strength; its record keeps the result."""
+    with progress_of_drawing(f"{candidate.label} at {strength:g}", bench.missing([(weights, strength)])) as advance:
+        found = bench.measure([(weights, strength)], advance)
+    evaluation = results.evaluation_of(candidate, weights.sha256, strength, settings, bench, found)
+    if candidate.record is not None:
+        results.add(candidate.record, evaluation)
+    return evaluation
+
+
+def _warn(candidate: Candidate, evaluation: Evaluation) -> None:
+    if evaluation.strength and evaluation.cells and evaluation.distance == 0:
+        echo(
+            f"{WARNING}{candidate.label} CHANGED NOTHING: every picture at strength {evaluation.strength:g} is the "
+            "base's own, pixel for pixel. It is for another base, or it was never trained"
+        )
