@@ -19,6 +19,8 @@ from lorasweep.families.load import load_base
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.schema import BaseModelConfig, Config
 
+from .warm import Warm
+
 # Tests interrupt processes; a shell that runs the tests in the background has them, and their children, ignore SIGINT.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -28,6 +30,14 @@ def toy_base() -> SDXL:
     """The toy base in 32 bit on the CPU; tests leave it as they found it."""
     torch.set_num_threads(1)
     return load_base(BaseModelConfig(resolution=64), "cpu", torch.float32)
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Warm]:
+    """Runs commands of this checkout, each in a fork: ten seconds of CPU sooner than in a process of its own."""
+    process = Warm(Path(__file__).resolve().parents[1])
+    yield process
+    process.close()
 
 
 @pytest.fixture(scope="module")

@@ -13,90 +13,145 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NoReturn
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class Warm:
-    """A process that forks a child for each command, one after the other."""
+    """A process that forks a child for each command.
+
+    Args:
+        checkout: the folder that train.py, conf/ and src/ are taken from.
+    """
 
     def __init__(self, checkout: Path) -> None:
-        """Start the process.
-
-        Args:
-            checkout: the folder that train.py, conf/ and src/ are taken from.
-        """
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
+        more = {"PYTHONPATH": str(checkout / "src"), "OMP_NUM_THREADS": "1", "NO_COLOR": "1", "WANDB_MODE": "offline"}
         self._process = subprocess.Popen(
             [sys.executable, __file__],
             cwd=checkout,
-            env=os.environ | {"PYTHONPATH": str(checkout / "src"), "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline"},
+            env=clean | more,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
 
-    def run(self, command: Sequence[str], folder: Path, interrupted_at: str = "") -> subprocess.CompletedProcess[str]:
+    def run(
+        self,
+        command: Sequence[str],
+        folder: Path,
+        environment: Mapping[str, str] = NOTHING,
+        interrupted_at: str = "",
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command and return how it ended and what it printed.
 
         Args:
             command: `python train.py ...`, `python -m MODULE ...` or `lorasweep ...`, split into words.
             folder: its working directory.
+            environment: variables that it has besides.
             interrupted_at: it gets Ctrl-C as soon as a file of this pattern is there, below the folder.
         """
-        self._tell({"command": list(command), "folder": str(folder), "interrupted_at": interrupted_at})
-        ended = self._hear()
-        return subprocess.CompletedProcess(list(command), ended["code"], ended["stdout"], ended["stderr"])
+        child = self.start(command, folder, environment)
+        while interrupted_at and child.poll() is None:
+            if any(folder.glob(interrupted_at)):
+                child.send_signal(signal.SIGINT)
+                break
+            time.sleep(0.02)
+        return child.wait()
+
+    def start(self, command: Sequence[str], folder: Path, environment: Mapping[str, str] = NOTHING) -> Child:
+        """Start a command; the arguments are those of `run`."""
+        request = {"command": list(command), "folder": str(folder), "environment": dict(environment)}
+        return Child(self, list(command), self.ask(request)["pid"])
+
+    def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the process's answer to a request."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
+        return answer
 
     def close(self) -> None:
         """End the process."""
         self._process.communicate()
 
-    def _send(self, request: dict[str, Any]) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
 
-    def _receive(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
-        return answer
+class Child:
+    """A command that runs.
+
+    Args:
+        warm: whose child it is.
+        command: as it was given.
+        pid: of its process.
+    """
+
+    def __init__(self, warm: Warm, command: list[str], pid: int) -> None:
+        self._warm, self._command, self.pid = warm, command, pid
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """Return the exit code, or minus the signal that ended it; None while it runs."""
+        return self.returncode if self.returncode is not None else self._warm.ask({"poll": self.pid})["code"]
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal; nothing if it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def wait(self) -> subprocess.CompletedProcess[str]:
+        """Wait for its end; return how it ended and what it printed."""
+        ended = self._warm.ask({"wait": self.pid})
+        self.returncode = ended["code"]
+        return subprocess.CompletedProcess(self._command, ended["code"], ended["stdout"], ended["stderr"])
 
 
 def _serve() -> None:
     """Answer one request a line on standard input, until it is closed."""
+    import hydra
+
+    import lorasweep.commands.cli
     import lorasweep.search.sweeper
     import lorasweep.toy.sets
     import lorasweep.training.cohort  # noqa: F401
 
+    assert hydra  # the apps of some tests import it
+    printed: dict[int, dict[str, int]] = {}
     for line in sys.stdin:
         request = json.loads(line)
-        files = {name: os.memfd_create(name) for name in ("stdout", "stderr")}
-        child = os.fork()
-        if not child:
-            for number, name in enumerate(files, start=1):
-                os.dup2(files[name], number)
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            os.chdir(request["folder"])
-            sys.exit(_run(request["command"]))
-        if request["interrupted_at"]:
-            _interrupt(child, Path(request["folder"]), request["interrupted_at"])
-        _, status = os.waitpid(child, 0)
-        ended: dict[str, Any] = {"code": os.waitstatus_to_exitcode(status)}
-        for name, descriptor in files.items():
-            with os.fdopen(descriptor, "rb") as stream:
-                stream.seek(0)
-                ended[name] = stream.read().decode(errors="replace")
-        print(json.dumps(ended), flush=True)
+        if "command" in request:
+            files = {name: os.memfd_create(name) for name in ("stdout", "stderr")}
+            child = os.fork()
+            if not child:
+                _become(request, files)
+            printed[child] = files
+            answer: dict[str, Any] = {"pid": child}
+        elif "poll" in request:
+            over = os.waitid(os.P_PID, request["poll"], os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            answer = {"code": over and (over.si_status if over.si_code == os.CLD_EXITED else -over.si_status)}
+        else:
+            _, status = os.waitpid(request["wait"], 0)
+            answer = {"code": os.waitstatus_to_exitcode(status)}
+            for name, descriptor in printed.pop(request["wait"]).items():
+                with os.fdopen(descriptor, "rb") as stream:
+                    stream.seek(0)
+                    answer[name] = stream.read().decode(errors="replace")
+        print(json.dumps(answer), flush=True)
 
 
-def _interrupt(child: int, folder: Path, pattern: str) -> None:
-    """Send Ctrl-C to a process once a file is there, or do nothing if it ends before."""
-    while not os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-        if any(folder.glob(pattern)):
-            os.kill(child, signal.SIGINT)
-            return
-        time.sleep(0.02)
+def _become(request: dict[str, Any], files: dict[str, int]) -> NoReturn:
+    """Be the process of a command, from here to its end."""
+    for number, name in enumerate(files, start=1):
+        os.dup2(files[name], number)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.environ.update(request["environment"])
+    sys.path[1:1] = filter(None, request["environment"].get("PYTHONPATH", "").split(os.pathsep))
+    os.chdir(request["folder"])
+    sys.exit(_run(request["command"]))
 
 
 def _run(command: list[str]) -> int:
@@ -108,6 +163,7 @@ def _run(command: list[str]) -> int:
                 runpy.run_module(module, run_name="__main__", alter_sys=True)
             case ["python", script, *arguments]:
                 sys.argv = [script, *arguments]
+                sys.path[0] = str(Path(script).resolve().parent)
                 runpy.run_path(script, run_name="__main__")
             case ["lorasweep", *arguments]:
                 from lorasweep.commands import cli

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +15,8 @@ import pytest
 from optuna.trial import TrialState
 
 from lorasweep.search.storage import open_storage
+
+from ..warm import Child, Warm
 
 APP = """
 import json, os, time
@@ -42,19 +42,12 @@ LANES = ["hydra/launcher=lanes", "hydra.sweeper.n_jobs=2"]
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
+def start(tmp_path: Path, warm: Warm) -> Callable[..., Child]:
     """Start a search of the app in `tmp_path`."""
     (tmp_path / "app.py").write_text(APP)
 
-    def begin(*line: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "app.py", "-m", *LINE, *line],
-            cwd=tmp_path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-        )
+    def begin(*line: str) -> Child:
+        return warm.start(["python", "app.py", "-m", *LINE, *line], tmp_path)
 
     return begin
 
@@ -70,18 +63,18 @@ def steps(folder: Path) -> list[tuple[int, int]]:
     return [tuple(json.loads(line)) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def until(condition: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
+def until(condition: Callable[[], bool], process: Child | None = None) -> None:
     deadline = time.monotonic() + 120
     while not condition():
-        assert process is None or process.poll() is None, process.communicate()[0]
+        assert process is None or process.poll() is None, process.wait().stdout
         assert time.monotonic() < deadline, "it never came to pass"
         time.sleep(0.05)
 
 
-def ends_well(process: subprocess.Popen[str]) -> str:
-    output, _ = process.communicate()
-    assert process.returncode == 0, output
-    return output
+def ends_well(process: Child) -> str:
+    done = process.wait()
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
 
 
 def test_lanes_outlive_their_sweeper_and_what_they_finish_counts(start, tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import signal
 import subprocess
@@ -22,6 +21,8 @@ from lorasweep.checks.measures import measured
 from lorasweep.schema import Config
 from lorasweep.search.storage import open_storage
 
+from ..warm import Child, Warm
+
 ROOT = Path(__file__).resolve().parents[2]
 BINARIES = Path(sys.executable).parent
 SHORT = [
@@ -35,23 +36,20 @@ SHORT = [
 ]
 FEW_SAMPLES = ["sampling.steps=2", "sampling.every_epochs=1000"]
 NO_SAMPLES = "sampling.every_epochs=0"
+REPEATED = ["hydra.sweeper.n_trials=4", "tracker.wandb.mode=offline", "hydra.sweeper.repeats=2",
+            "hydra.sweeper.finalists=1"]  # fmt: skip
 SPACE = ["optimizer.lr=tag(log,interval(1e-4,1e-2))", "network.rank=2,4", "hydra.sweeper.sampler.seed=5"]
-
-
-def environment() -> dict[str, str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
-    return clean | {"OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
 
 
 def command(root: Path, *line: str) -> list[str]:
     short = SHORT if NO_SAMPLES in line else [*SHORT, *FEW_SAMPLES]
-    return [sys.executable, "train.py", "-m", "hydra/sweeper=optuna", f"output_root={root}", *short, *line]
+    return ["python", "train.py", "-m", "hydra/sweeper=optuna", f"output_root={root}", *short, *line]
 
 
-def search(root: Path, *line: str, code: int = 0) -> str:
-    """Run a search from the command line; its exit code must be `code`. Return what it prints."""
-    done = subprocess.run(command(root, *line), cwd=ROOT, env=environment(), capture_output=True, text=True)
-    assert done.returncode == code, done.stdout + done.stderr
+def search(warm: Warm, root: Path, *line: str) -> str:
+    """Run a search from the command line, which must end well. Return what it prints."""
+    done = warm.run(command(root, *line), ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout
 
@@ -72,9 +70,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def output(root: Path) -> str:
-    return search(root, *SPACE, "hydra.sweeper.n_trials=4", "tracker.wandb.mode=offline", "hydra.sweeper.repeats=2",
-                  "hydra.sweeper.finalists=1")  # fmt: skip
+def output(root: Path, warm: Warm) -> str:
+    return search(warm, root, *SPACE, *REPEATED)
 
 
 def test_every_trial_is_a_version(root: Path, output: str) -> None:
@@ -107,17 +104,14 @@ def test_the_finalist_is_trained_again_under_another_seed(root: Path, output: st
     assert record["config"]["seed"] == 43 and again.value != winner.value
 
 
-def test_what_the_user_reads(root: Path, output: str) -> None:
+def test_what_the_user_reads(root: Path, output: str, warm: Warm) -> None:
     assert "4/4 done" in output and "every trial trains FuzzyBear for 9 steps" in output
     best = output[output.index("best  ") :]
     folder = Path(best.splitlines()[0].rpartition(" in ")[2])
     assert (folder / "record.json").exists() and str(folder).startswith(str(root))
     assert "again     python train.py" in best and "continue  python train.py lora=fuzzybear resume=v" in best
-    shown = subprocess.run(
-        [str(BINARIES / "lorasweep"), "study", "fuzzybear", "--json", "--output-root", str(root)],
-        capture_output=True, text=True, check=True, cwd=ROOT,
-    )  # fmt: skip
-    told = json.loads(shown.stdout)
+    done = warm.run(["lorasweep", "study", "fuzzybear", "--json", "--output-root", str(root)], ROOT)
+    told = json.loads(done.stdout)
     assert told["study"] == "fuzzybear" and told["directions"] == ["minimize"]
     assert {row["version"] for row in told["trials"]} == {f"FuzzyBear v{n}" for n in range(6, 10)}
     assert set(told["trials"][0]) == {"number", "version", "state", "values", "params", "seconds", "reason"}
@@ -129,13 +123,10 @@ def test_what_is_said_to_be_measured_is(root: Path, output: str) -> None:
     assert set(known) == {*measured(OmegaConf.to_object(config)), "steps"}  # type: ignore[arg-type]
 
 
-def test_the_command_printed_for_the_best_trains_it_again(root: Path, output: str, tmp_path: Path) -> None:
+def test_the_command_printed_for_the_best_trains_it_again(root: Path, output: str, tmp_path: Path, warm: Warm) -> None:
     line = next(line for line in output.splitlines() if line.startswith("again"))
     words = shlex.split(line.partition("train.py")[2])
-    done = subprocess.run(
-        [sys.executable, "train.py", *words, "tracker=none", f"output_root={tmp_path}"],
-        cwd=ROOT, env=environment(), capture_output=True, text=True,
-    )  # fmt: skip
+    done = warm.run(["python", "train.py", *words, "tracker=none", f"output_root={tmp_path}"], ROOT)
     assert done.returncode == 0, done.stderr
     best = min((t for t in study_in(root).trials if t.state is TrialState.COMPLETE), key=lambda t: t.value)
     assert json.loads((tmp_path / "fuzzybear" / "v6" / "record.json").read_text())["objective"]["value"] == best.value
@@ -164,14 +155,13 @@ def test_wandb_has_every_trial_and_best_is_the_best(root: Path, output: str) -> 
     assert "fuzzybear" in groups
 
 
-def test_the_command_that_trains_the_best_for_longer_leaves_the_studys_best_as_it_is(root: Path, output: str) -> None:
+def test_the_command_that_trains_the_best_for_longer_leaves_the_studys_best_as_it_is(
+    root: Path, output: str, warm: Warm
+) -> None:
     line = next(line for line in output.splitlines() if line.startswith("continue"))
     best = Path(next(line for line in output.splitlines() if line.startswith("best  ")).rpartition(" in ")[2])
     before = {path: path.read_bytes() for path in best.rglob("*") if path.suffix in (".json", ".safetensors", ".png")}
-    done = subprocess.run(
-        [sys.executable, *shlex.split(line.partition("python ")[2])],
-        cwd=ROOT, env=environment(), capture_output=True, text=True,
-    )  # fmt: skip
+    done = warm.run(["python", *shlex.split(line.partition("python ")[2])], ROOT)
     assert done.returncode == 0, done.stderr
     assert len(before) > 2 and {path: path.read_bytes() for path in before} == before
     newest = max((root / "fuzzybear").glob("v*"), key=lambda folder: int(folder.name[1:]))
@@ -180,15 +170,14 @@ def test_the_command_that_trains_the_best_for_longer_leaves_the_studys_best_as_i
     assert record["epochs"][-1]["step"] == 18
 
 
-def test_the_same_command_again_trains_nothing(root: Path, output: str) -> None:
+def test_the_same_command_again_trains_nothing(root: Path, output: str, warm: Warm) -> None:
     before = sorted(root.glob("fuzzybear/v*"))
-    search(root, *SPACE, "hydra.sweeper.n_trials=4", "tracker.wandb.mode=offline", "hydra.sweeper.repeats=2",
-           "hydra.sweeper.finalists=1")  # fmt: skip
+    search(warm, root, *SPACE, *REPEATED)
     assert sorted(root.glob("fuzzybear/v*")) == before
 
 
-def test_a_version_that_falls_behind_is_stopped_and_recorded(tmp_path: Path) -> None:
-    search(tmp_path, "network.rank=choice(2)", "tracker=none", NO_SAMPLES, "hydra.sweeper.n_trials=1",
+def test_a_version_that_falls_behind_is_stopped_and_recorded(tmp_path: Path, warm: Warm) -> None:
+    search(warm, tmp_path, "network.rank=choice(2)", "tracker=none", NO_SAMPLES, "hydra.sweeper.n_trials=1",
            "hydra/sweeper/pruner=threshold", "hydra.sweeper.pruner.upper=0.1")  # fmt: skip
     (trial,) = study_in(tmp_path).trials
     record = record_of(tmp_path, 6)
@@ -198,7 +187,7 @@ def test_a_version_that_falls_behind_is_stopped_and_recorded(tmp_path: Path) -> 
     assert (tmp_path / "fuzzybear" / "v6" / "FuzzyBear_v6.safetensors").exists()
 
 
-def wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+def wait_for(condition: Callable[[], bool], process: Child) -> None:
     """Wait until `condition` holds; fail if the process ends before."""
     while not condition():
         assert process.poll() is None, "the search ended before it could be killed"
@@ -217,15 +206,13 @@ KILLED = [
 ]
 
 
-def test_a_killed_search_goes_on_where_it_was(tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        command(tmp_path, *KILLED), cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+def test_a_killed_search_goes_on_where_it_was(tmp_path: Path, warm: Warm) -> None:
+    process = warm.start(command(tmp_path, *KILLED), ROOT)
     wait_for(lambda: (tmp_path / "fuzzybear" / "v6" / "FuzzyBear_v6-000003.safetensors").exists(), process)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert record_of(tmp_path, 6)["status"] == "running"
-    output = search(tmp_path, *KILLED)
+    output = search(warm, tmp_path, *KILLED)
     assert "goes on as trial 1" in output
     trials = study_in(tmp_path, "killed").trials
     assert [t.state.name for t in trials] == ["FAIL", "COMPLETE", "COMPLETE"]
@@ -236,19 +223,17 @@ def test_a_killed_search_goes_on_where_it_was(tmp_path: Path) -> None:
     assert [entry["step"] for entry in again["epochs"]] == list(range(4, 37, 4))
 
 
-def test_an_interrupted_search_goes_on_where_it_was(tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        command(tmp_path, *KILLED, "hydra/launcher=lanes", "hydra.sweeper.n_jobs=2"), cwd=ROOT, env=environment(),
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
+def test_an_interrupted_search_goes_on_where_it_was(tmp_path: Path, warm: Warm) -> None:
+    process = warm.start(command(tmp_path, *KILLED, "hydra/launcher=lanes", "hydra.sweeper.n_jobs=2"), ROOT)
     metrics = [tmp_path / "fuzzybear" / f"v{n}" / "metrics.jsonl" for n in (6, 7)]
     wait_for(lambda: all(m.exists() and "val/loss_ratio" in m.read_text() for m in metrics), process)  # type: ignore[arg-type]
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate()
-    assert process.returncode == 130, output
+    done = process.wait()
+    output = done.stdout + done.stderr
+    assert done.returncode == 130, output
     assert "the same command goes on" in output and "Traceback" not in output
     assert {record_of(tmp_path, n)["status"] for n in (6, 7)} == {"interrupted"}
-    search(tmp_path, *KILLED)
+    search(warm, tmp_path, *KILLED)
     trials = study_in(tmp_path, "killed").trials
     assert [t.state.name for t in trials] == ["FAIL", "FAIL", "COMPLETE", "COMPLETE"]
     assert {record_of(tmp_path, n)["continued_from"]["version"] for n in (8, 9)} == {6, 7}

@@ -152,7 +152,9 @@ def test_diffusers_loads_the_file_and_samples_the_same_images(folder: Path, toy_
     assert max(ours_before) > 0.5, ours_before
 
 
-def test_the_file_alone_says_how_to_train_it_again(folder: Path, record: dict[str, Any], tmp_path: Path) -> None:
+def test_the_file_alone_says_how_to_train_it_again(
+    folder: Path, record: dict[str, Any], tmp_path: Path, warm: Warm
+) -> None:
     file = folder / "FuzzyBear_v6.safetensors"
     with safe_open(file, "pt") as stream:
         about = stream.metadata()
@@ -161,22 +163,20 @@ def test_the_file_alone_says_how_to_train_it_again(folder: Path, record: dict[st
     assert about["lorasweep.dataset_sha256"] == record["dataset"]["sha256"]
     assert about["modelspec.architecture"] == "lorasweep-toy/lora"  # nothing that a user interface takes for SDXL
     recipe = tmp_path / "again.yaml"
-    command = [str(BINARIES / "lorasweep"), "recipe", str(file), "-o", str(recipe)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    assert warm.run(["lorasweep", "recipe", str(file), "-o", str(recipe)], ROOT).returncode == 0
     written = OmegaConf.load(recipe)
     assert written.network.rank == 8 and written.network.alpha == 3
     assert written.training.epochs == 2 and written.dataset.repeats == 3
 
 
-def test_versions_lists_it(folder: Path, root: Path) -> None:
-    command = [str(BINARIES / "lorasweep"), "versions", "fuzzybear", "--output-root", str(root)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+def test_versions_lists_it(folder: Path, root: Path, warm: Warm) -> None:
+    done = warm.run(["lorasweep", "versions", "fuzzybear", "--output-root", str(root)], ROOT)
     assert "v6" in done.stdout and "complete" in done.stdout
 
 
 def test_ctrl_c_prints_the_command_that_continues(tmp_path: Path, warm: Warm) -> None:
     command = [
-        sys.executable,
+        "python",
         "train.py",
         f"output_root={tmp_path}",
         "sampling.every_epochs=0",
@@ -184,15 +184,15 @@ def test_ctrl_c_prints_the_command_that_continues(tmp_path: Path, warm: Warm) ->
         "dataset.repeats=1",
         "training.max_steps=60",
     ]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+    process = warm.start(command, ROOT)
     metrics = tmp_path / "fuzzybear" / "v6" / "metrics.jsonl"
     deadline = time.time() + 120
     while time.time() < deadline and not (metrics.exists() and '"train/loss"' in metrics.read_text()):
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == 130
+    done = process.wait()
+    output = done.stdout
+    assert done.returncode == 130
     record = json.loads((metrics.parent / "record.json").read_text())
     assert record["status"] == "interrupted"
     (resume,) = [line for line in output.splitlines() if "resume=v6" in line]

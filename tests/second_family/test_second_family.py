@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,8 @@ from lorasweep.schema import BaseModelConfig
 from lorasweep.search.storage import open_storage
 from lorasweep.training.cohort import run
 from lorasweep.training.memory.estimate import estimate
+
+from ..warm import Warm
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -165,17 +165,15 @@ def test_its_memory_is_forecast(world: Path, tmp_path: Path) -> None:
     assert found.weights == 4 * counted and found.activations > 0 and found.trained > 0
 
 
-def test_it_is_searched(world: Path, tmp_path: Path) -> None:
+def test_it_is_searched(world: Path, tmp_path: Path, warm: Warm) -> None:
     line = line_of(world, tmp_path / "outputs", "training.max_steps=2")
     search = ["hydra/sweeper=optuna", "hydra.sweeper.n_trials=2", "optimizer.lr=tag(log,interval(1e-4,1e-2))"]
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "train.py"), "-m", *search, *(part for part in line if "optimizer.lr" not in part),
-         "hydra.sweeper.plots=false"],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(HERE), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-    )  # fmt: skip
+    fixed = [part for part in line if "optimizer.lr" not in part]
+    done = warm.run(
+        ["python", str(ROOT / "train.py"), "-m", *search, *fixed, "hydra.sweeper.plots=false"],
+        tmp_path,
+        {"PYTHONPATH": str(HERE)},
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     storage = open_storage(f"{tmp_path}/outputs/studies/sage/journal.log")
     trials = optuna.load_study(study_name="sage", storage=storage).trials
