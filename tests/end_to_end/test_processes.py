@@ -14,6 +14,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from ..warm import Warm
+
 ROOT = Path(__file__).parents[2]
 RUN = ["lora=fuzzybear", "optimizer=adamw", "scheduler=constant", "training.batch_size=3",
        "training.gradient_accumulation=2",
@@ -28,17 +30,28 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def train(
-    folder: Path, *overrides: str, processes: int, program: Path = ROOT / "train.py", **variables: str
-) -> subprocess.CompletedProcess[str]:
-    python = [sys.executable]
-    if processes > 1:
-        python += ["-m", "accelerate.commands.launch", "--multi_gpu", f"--num_processes={processes}",
-                    "--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no",
-                    f"--main_process_port={free_port()}"]  # fmt: skip
-    command = [*python, str(program), f"output_root={folder}", *RUN, *overrides]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_CONFIG_FILE": "", **variables}
+def launch(folder: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
+    """Train with two processes as documented."""
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes=2",
+                "--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no",
+                f"--main_process_port={free_port()}"]  # fmt: skip
+    command = [*launcher, str(ROOT / "train.py"), f"output_root={folder}", *RUN, *overrides]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_CONFIG_FILE": ""}
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+
+
+def train(
+    warm: Warm, folder: Path, *overrides: str, processes: int, program: Path = ROOT / "train.py", **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Train with so many processes, in the environment that a launcher gives each; return what all of them printed."""
+    command = ["python", str(program), f"output_root={folder}", *RUN, *overrides]
+    shared = {"WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    environments = [shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(processes)]
+    children = [warm.start(command, ROOT, (one if processes > 1 else {}) | variables) for one in environments]
+    ended = [child.wait() for child in children]
+    stdout, stderr = ("".join(getattr(one, name) for one in ended) for name in ("stdout", "stderr"))
+    code = next((one.returncode for one in ended if one.returncode), 0)
+    return subprocess.CompletedProcess(command, code, stdout, stderr)
 
 
 def rows(version: Path) -> list[dict[str, Any]]:
@@ -46,13 +59,16 @@ def rows(version: Path) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[int, tuple[Path, subprocess.CompletedProcess[str]]]:
+def runs(
+    tmp_path_factory: pytest.TempPathFactory, warm: Warm
+) -> dict[int, tuple[Path, subprocess.CompletedProcess[str]]]:
     """The same version by one process and by two."""
-    done = {}
-    for processes in (1, 2):
-        folder = tmp_path_factory.mktemp(f"by{processes}")
-        done[processes] = (folder / "fuzzybear" / "v6", train(folder, processes=processes))
-        assert done[processes][1].returncode == 0, done[processes][1].stderr
+    alone, together = (tmp_path_factory.mktemp(name) for name in ("alone", "together"))
+    done = {
+        1: (alone / "fuzzybear" / "v6", train(warm, alone, processes=1)),
+        2: (together / "fuzzybear" / "v6", launch(together)),
+    }
+    assert all(process.returncode == 0 for _, process in done.values()), done[1][1].stderr + done[2][1].stderr
     return done
 
 
@@ -79,14 +95,14 @@ def test_steps_and_epochs_are_counted_once_and_one_process_writes(runs: dict[int
     assert steps == [1, 2, 3, 4, 5, 6]
 
 
-def test_two_processes_go_on_where_one_stopped(runs: dict[int, Any], tmp_path: Path) -> None:
+def test_two_processes_go_on_where_one_stopped(runs: dict[int, Any], tmp_path: Path, warm: Warm) -> None:
     program = tmp_path / "interrupted.py"
     # Once: a step has two batches, and a second Ctrl-C stops without a state.
     ctrl_c = "hasattr(self, 'stopped') or (setattr(self, 'stopped', True), os.kill(os.getpid(), 2))"
     program.write_text(FAULTY.replace("{}", ctrl_c))
-    begun = train(tmp_path, processes=1, program=program, FAULTY="0")
+    begun = train(warm, tmp_path, processes=1, program=program, FAULTY="0")
     assert begun.returncode == 130, begun.stderr
-    done = train(tmp_path, "resume=v6", processes=2)
+    done = train(warm, tmp_path, "resume=v6", processes=2)
     assert done.returncode == 0, done.stderr
     assert "resumed after step 4 of 6" in done.stdout
     assert done.stdout.count("on the toy base") == 1, "of two processes, one tells"
@@ -124,24 +140,24 @@ runpy.run_path(sys.argv[0], run_name="__main__")
     ],
     ids=["the first overflows", "the second dies"],
 )
-def test_a_launch_that_fails_ends_at_once_and_says_why(rank: str, fault: str, told: str, tmp_path: Path) -> None:
+def test_a_launch_that_fails_ends_at_once_and_says_why(
+    rank: str, fault: str, told: str, tmp_path: Path, warm: Warm
+) -> None:
     program = tmp_path / "faulty.py"
     program.write_text(FAULTY.replace("{}", fault))
-    done = train(tmp_path, processes=2, program=program, FAULTY=rank)
+    done = train(warm, tmp_path, processes=2, program=program, FAULTY=rank)
     assert done.returncode != 0 and done.stderr.count(told) == 1, done.stderr
     assert "OutOfMemoryError(" not in done.stderr, "no traceback of what is told in words"
     record = json.loads((tmp_path / "fuzzybear" / "v6" / "record.json").read_text())
     assert record["status"] == "failed" and told in record["reason"]
 
 
-def test_what_cannot_be_shared_is_refused_once_and_in_words(tmp_path: Path) -> None:
-    done = train(tmp_path, "training.batch_size=1", processes=2)
+def test_what_cannot_be_shared_is_refused_once_and_in_words(tmp_path: Path, warm: Warm) -> None:
+    done = train(warm, tmp_path, "training.batch_size=1", processes=2)
     assert done.returncode != 0 and done.stderr.count("training.batch_size=1 on 2 processes") == 1
     assert not (tmp_path / "fuzzybear").exists()
 
 
-def test_a_search_is_not_started_through_a_launch() -> None:
-    environment = {**os.environ, "RANK": "0", "WORLD_SIZE": "2"}
-    command = [sys.executable, str(ROOT / "train.py"), "-m", "network.rank=4,8"]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
+def test_a_search_is_not_started_through_a_launch(warm: Warm) -> None:
+    done = warm.run(["python", "train.py", "-m", "network.rank=4,8"], ROOT, {"RANK": "0", "WORLD_SIZE": "2"})
     assert done.returncode == 2 and "hydra/launcher=lanes" in done.stderr
