@@ -10,6 +10,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: several test proc
 os.environ["LORASWEEP_COMMAND"] = "python train.py"  # what printed commands begin with, wherever a test works
 
 import signal
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from lorasweep.compose.composition import composing
 from lorasweep.families.load import load_base
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.schema import BaseModelConfig, Config
+from lorasweep.training.reporting import reporter
 
 from .warm import Warm
 
@@ -74,3 +76,16 @@ def short_config(tmp_path: Path) -> Config:
     config.tracker.tensorboard = False
     config.tracker.wandb.mode = "disabled"
     return config
+
+
+@pytest.fixture
+def curves() -> None:
+    """Whoever asks for it has `curves.png` drawn."""
+
+
+@pytest.fixture(autouse=True)
+def no_curves(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty file stands in for `curves.png`, which takes a fifth of a short run."""
+    if "curves" not in request.fixturenames:
+        stand_in = SimpleNamespace(write_curves=lambda rows, path, **options: path.touch())
+        monkeypatch.setattr(reporter, "curves", stand_in)

@@ -49,7 +49,7 @@ def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
     return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
 
 
-def test_a_whole_run_leaves_what_the_contract_says(short_config: Config, toy_base: SDXL) -> None:
+def test_a_whole_run_leaves_what_the_contract_says(short_config: Config, toy_base: SDXL, curves: None) -> None:
     value = run(short_config, overrides=["network.rank=4"], base=toy_base)
     folder, record = folder_of(short_config), record_of(short_config)
     assert record["status"] == "complete" and record["version"] == 6 and record["name"] == "FuzzyBear"
