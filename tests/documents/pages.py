@@ -1,4 +1,4 @@
-"""Every command in README and docs/ is run, in the order of its page, in a checkout of its own.
+"""What runs the commands of README and docs/, in the order of their page.
 
 Trainings and searches are shortened, nothing else is changed. What needs hardware, a network, or more than a minute is
 marked behind the fence (```sh gpu) and says so in words; it is composed, checked and not run.
@@ -17,18 +17,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-import pytest
-import torch
 from accelerate.commands.launch import launch_command_parser
-from safetensors.torch import save_file
 
-from lorasweep.data.providers import write_set
 from lorasweep.toy import build
 
-from .warm import Warm
+from ..warm import Warm
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FIRST_PAGES = [page for page in PAGES if page.name in ("README.md", "first-lora.md", "your-images.md")]
+SEARCH_PAGES = [page for page in PAGES if page.name in ("search.md", "review-a-study.md", "many-machines.md")]
+OTHER_PAGES = [page for page in PAGES if page not in FIRST_PAGES + SEARCH_PAGES]
 MARKS = {  # what stands behind a fence: what the page says in words, in the block or just above it
     "gpu": "GPU|12, 24 or 80 GB",
     "minutes": "minutes|hour",
@@ -90,47 +89,8 @@ def inline(page: Path) -> list[list[str]]:
     return [shlex.split(text) for text in whole if not PLACEHOLDER.search(text)]
 
 
-@pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of what a checkout has, with the photographs that the pages speak of."""
-    folder = tmp_path_factory.mktemp("documents") / "lorasweep"
-    for name in ("conf", "src", "sweeps"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    for name in ("train.py", "Makefile", "pyproject.toml", "constraints.txt"):
-        shutil.copy(ROOT / name, folder)
-    for theme, place in (("fuzzybear", "sage"), ("food", "food"), ("humanoid", "humanoids")):
-        write_set(theme, folder / "photos" / place, count=5)
-    for caption in (folder / "photos" / "sage").glob("*.txt"):
-        caption.write_text(f"sage_character, {caption.read_text()}")
-    (folder.parent / "ComfyUI" / "models" / "loras").mkdir(parents=True)
-    (folder.parent / "ComfyUI" / "models" / "loras" / "nice_hands.safetensors").touch()
-    (folder / "old").mkdir()
-    layer = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q"
-    weights = {"lora_down.weight": torch.ones(8, 640), "lora_up.weight": torch.ones(640, 8), "alpha": torch.tensor(4.0)}
-    told = {"ss_network_dim": "8", "ss_network_alpha": "4", "ss_network_module": "networks.lora", "ss_unet_lr": "1e-4"}
-    save_file({f"{layer}.{key}": tensor for key, tensor in weights.items()}, folder / "old" / "Sage.safetensors", told)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def warm(checkout: Path) -> Iterator[Warm]:
-    process = Warm(checkout)
-    yield process
-    process.close()
-
-
-@pytest.fixture
-def place(checkout: Path) -> Iterator[Path]:
-    """The checkout as it was before any command."""
-    recipes = set((checkout / "conf").rglob("*.yaml"))
-    yield checkout
-    shutil.rmtree(checkout / "outputs", ignore_errors=True)
-    for added in set((checkout / "conf").rglob("*.yaml")) - recipes:
-        added.unlink()
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_commands_of_a_page_run(page: Path, place: Path, warm: Warm) -> None:
+def run_all(page: Path, place: Path, warm: Warm) -> None:
+    """Run or check every command of a page."""
     if page.name in SUPPOSED:
         run(shlex.split(SUPPOSED[page.name]), place, warm)
     found = [(block, words) for block in blocks(page) if block.language == "sh" for words in block.commands]
@@ -145,30 +105,6 @@ def test_the_commands_of_a_page_run(page: Path, place: Path, warm: Warm) -> None
             run(words, place, warm)
     for words in inline(page):
         check(words, place, warm)
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_what_is_not_run_says_why(page: Path) -> None:
-    for block in blocks(page):
-        assert block.language in ("sh", "text", "python", "yaml"), (
-            f"{page.name}: a block without a language\n{block.text}"
-        )
-        if block.language != "sh":
-            assert not re.search(r"^(python|lorasweep) ", block.text, re.MULTILINE), (
-                f"a command is not collected: {block}"
-            )
-        for mark in block.marks:
-            said = re.search(MARKS[mark], block.before + block.text, re.IGNORECASE)
-            assert said, f"{page.name} does not say {mark}:\n{block.text}"
-
-
-def test_a_wrong_command_is_found(place: Path, warm: Warm) -> None:
-    for wrong in ("python train.py lora=fuzzybear network.rnk=8", "lorasweep version", "make tset", "pip install x[y]"):
-        with pytest.raises((AssertionError, SystemExit)):
-            run(wrong.split(), place, warm)
-    for wrong in ("python train.py lora=fuzzybear network.rank=0", "accelerate launch --mlti_gpu train.py"):
-        with pytest.raises((AssertionError, SystemExit)):
-            check(wrong.split(), place, warm)
 
 
 def run(words: list[str], place: Path, warm: Warm) -> None:
