@@ -16,7 +16,7 @@ from ..warm import Warm
 from .pages import ROOT
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of what a checkout has, with the photographs that the pages speak of."""
     folder = tmp_path_factory.mktemp("documents") / "lorasweep"
@@ -38,7 +38,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def warm(checkout: Path) -> Iterator[Warm]:
     process = Warm(checkout)
     yield process
