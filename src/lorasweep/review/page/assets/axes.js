@@ -37,10 +37,12 @@ function nameOf(key) {
 
 /** Returns what pictures of the grid's versions have for a coordinate, ascending. */
 function cellValues(name) {
-  const shown = new Set(gridVersions().map((version) => version.at));
-  const found = new Set();
-  page.cells[name].forEach((value, cell) => { if (shown.has(page.cells.version[cell])) found.add(value); });
-  return [...found].sort(d3.ascending);
+  return once(`cells ${name}`, () => {
+    const shown = new Set(gridVersions().map((version) => version.at));
+    const values = new Set();
+    page.cells[name].forEach((value, cell) => { if (shown.has(page.cells.version[cell])) values.add(value); });
+    return [...values].sort(d3.ascending);
+  });
 }
 
 /** Returns the grid's versions that have all these settings. */

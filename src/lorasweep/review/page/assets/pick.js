@@ -1,14 +1,30 @@
 "use strict";
 // Which versions are shown, and in which order: search, filters below the heads, brushes, sorting.
 
+let remembered = new Map(); // what was worked out since the view last changed
+
+/** Returns what a function works out, once for each view. */
+function once(name, work) {
+  if (!remembered.has(name)) remembered.set(name, work());
+  return remembered.get(name);
+}
+
+function forget() {
+  remembered = new Map();
+}
+
 /** Returns the versions that all filters leave, sorted. */
 function filtered() {
+  return once("filtered", filterAndSort);
+}
+
+function filterAndSort() {
   const words = view.search.toLowerCase().split(/\s+/).filter(Boolean);
   const kept = page.versions.filter((version) => matches(version, words));
   const column = columnById.get(view.sort);
   if (!column) return kept;
   const sign = view.down ? -1 : 1;
-  return kept.sort((one, other) => {
+  return kept.toSorted((one, other) => {
     const [a, b] = [position(column, one), position(column, other)];
     if (a === null || b === null) return (a === null) - (b === null); // what lacks the value comes last
     return sign * (a - b) || one.at - other.at;
@@ -17,9 +33,11 @@ function filtered() {
 
 /** Returns the versions that the grid is about. */
 function gridVersions() {
-  const kept = filtered();
-  const picked = kept.filter((version) => view.picked.includes(version.id));
-  return (picked.length ? picked : kept).filter((version) => sampled[version.at].length);
+  return once("grid", () => {
+    const kept = filtered();
+    const picked = kept.filter((version) => view.picked.includes(version.id));
+    return (picked.length ? picked : kept).filter((version) => sampled[version.at].length);
+  });
 }
 
 function matches(version, words) {

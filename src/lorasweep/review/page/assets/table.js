@@ -38,13 +38,14 @@ function drawRows(holder, at) {
   const body = d3.select(holder).select("tbody");
   const versions = filtered();
   body.selectAll("tr").remove();
+  const point = fixedPoint();
   const rows = body.selectAll("tr").data(versions).join("tr")
     .attr("data-id", (version) => version.id).attr("tabindex", (_, index) => (index ? -1 : 0))
     .attr("class", (version) => [version.standing, version.status].join(" "));
   rows.append("td").append("input").attr("type", "checkbox").attr("tabindex", -1)
     .attr("aria-label", (version) => `${version.name} in the grid`)
     .property("checked", (version) => view.picked.includes(version.id)).on("change", (_, version) => pick(version));
-  rows.append("td").each(function (version) { smallPicture(this, version); });
+  rows.append("td").each(function (version) { smallPicture(this, version, point); });
   for (const column of shownColumns()) rows.append("td").attr("class", column.numeric ? "number" : column.id === "observations" ? "long" : "word").each(function (version) { writeCell(this, column, version); });
   const again = at && holder.querySelector(`tr[data-id="${CSS.escape(at)}"]`);
   if (again) toRow(again);
@@ -70,8 +71,7 @@ function writeCell(element, column, version) {
   if (low !== null && high !== null) add("interval", `${number(low)} to ${number(high)}`);
 }
 
-function smallPicture(element, version) {
-  const point = fixedPoint();
+function smallPicture(element, version, point) {
   const epoch = epochFor(version, "selected", point);
   const cell = byPlace.get(place(version.at, epoch, point.prompt, point.seed, point.strength));
   if (cell !== undefined) show(element.appendChild(picture()), cell);

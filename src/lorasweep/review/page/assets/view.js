@@ -41,6 +41,7 @@ function update(changes) {
 }
 
 function drawAll(names) {
+  forget();
   for (const { names: wanted, draw } of listeners) if (wanted.some((name) => names.includes(name))) draw();
 }
 
