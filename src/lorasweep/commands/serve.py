@@ -34,9 +34,9 @@ def run(args: argparse.Namespace) -> None:
         UserError: there is nothing to show, or the port cannot be listened on.
     """
     from lorasweep.review.page.choice import choose
-    from lorasweep.review.page.server import serve
+    from lorasweep.review.page.server import serve_page
 
     if not 0 <= args.port <= 65535:
         raise UserError(f"--port {args.port}: expected 0 to 65535", title="The page cannot be served")
     choice = choose(args.target, args.output_root)
-    serve(choice, args.port, lambda address: print(f"the page is at {address} (Ctrl-C ends it)", flush=True))
+    serve_page(choice, args.port, lambda address: print(f"the page is at {address} (Ctrl-C ends it)", flush=True))

@@ -85,7 +85,7 @@ def _application(choice: Choice, seconds: float, ending: Callable[[], bool]) -> 
     return Starlette(routes=routes, middleware=[trusted])
 
 
-def serve(choice: Choice, port: int, ready: Callable[[str], None]) -> None:
+def serve_page(choice: Choice, port: int, ready: Callable[[str], None]) -> None:
     """Serve the page until Ctrl-C.
 
     Args:
