@@ -2,9 +2,9 @@
 
     .venv/bin/python benchmarks/review_page.py [--side 1024]
 
-Versions are made up (four pictures after every epoch); the pictures are the toy's drawings under noise, which compresses
-no better than photographs do. Opening is measured in a headless Chromium, to the moment in which everything is drawn;
-without one it is left out. Goals for 200 versions at 64 pixels: 40 MB, open within 2 s.
+Versions are made up (four pictures after every epoch); the pictures are the toy's drawings under noise, which
+compresses no better than photographs do. Opening is measured in a headless Chromium, to the moment in which everything
+is drawn; without one it is left out. Goals for 200 versions at 64 pixels: 40 MB, open within 2 s.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 "use strict";
 // Parallel coordinates: a line per version through its settings and measures; a drag along an axis filters.
 
-const PARALLEL = { height: 300, top: 34, bottom: 16, gap: 124, left: 60 };
+const PARALLEL = { height: 300, top: 34, bottom: 16, gap: 124, left: 60, right: 64 };
 
 function parallelColumns() {
   const objective = page.versions[0]?.objective;
@@ -10,14 +10,14 @@ function parallelColumns() {
 }
 
 function drawParallel() {
-  const { height, top, bottom, gap, left } = PARALLEL;
+  const { height, top, bottom, gap, left, right } = PARALLEL;
   const holder = document.getElementById("parallel");
   const chosen = parallelColumns();
   if (chosen.length < 2) return holder.replaceChildren();
-  const step = Math.max(gap, (holder.clientWidth - left - 40) / Math.max(1, chosen.length - 1));
+  const step = Math.max(gap, (holder.clientWidth - left - right) / Math.max(1, chosen.length - 1));
   const x = (index) => left + index * step;
   const scales = chosen.map((column) => scaleOf(column, [height - bottom, top]));
-  const svg = drawing(x(chosen.length - 1) + 40, height, `${page.versions.length} versions as lines through ${chosen.map(({ label }) => label).join(", ")}`);
+  const svg = drawing(x(chosen.length - 1) + right, height, `${page.versions.length} versions as lines through ${chosen.map(({ label }) => label).join(", ")}`);
   const kept = new Set(filtered());
   const line = d3.line().defined(([, y]) => y !== null);
   const points = (version) => chosen.map((column, index) => {

@@ -46,9 +46,14 @@ function drawRows(holder, at) {
     .attr("aria-label", (version) => `${version.name} in the grid`)
     .property("checked", (version) => view.picked.includes(version.id)).on("change", (_, version) => pick(version));
   rows.append("td").each(function (version) { smallPicture(this, version, point); });
-  for (const column of shownColumns()) rows.append("td").attr("class", column.numeric ? "number" : column.id === "observations" ? "long" : "word").each(function (version) { writeCell(this, column, version); });
+  for (const column of shownColumns()) rows.append("td").attr("class", classOf(column)).each(function (version) { writeCell(this, column, version); });
   const again = at && holder.querySelector(`tr[data-id="${CSS.escape(at)}"]`);
   if (again) toRow(again);
+}
+
+function classOf({ id, numeric }) {
+  if (id === "observations") return "long";
+  return numeric && id !== "version" ? "number" : "word";
 }
 
 function writeCell(element, column, version) {
