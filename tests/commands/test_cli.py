@@ -220,7 +220,7 @@ def test_a_storage_is_served(capsys, monkeypatch):
         where[-1]()
         served.append(where[:-1])
 
-    monkeypatch.setattr(storage, "serve", serve)
+    monkeypatch.setattr(storage, "serve_storage", serve)
     assert main(["storage", "postgresql://me:secret@db/studies", "--host", "0.0.0.0", "--port", "7"]) == 0
     assert served == [("postgresql://me:secret@db/studies", "0.0.0.0", 7)]
     assert capsys.readouterr().out == ("serving postgresql://me:***@db/studies as grpc://0.0.0.0:7 (Ctrl-C ends it)\n")

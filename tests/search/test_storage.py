@@ -16,7 +16,7 @@ import pytest
 from optuna.storages import BaseStorage
 
 from lorasweep.errors import UserError
-from lorasweep.search.storage import journal_url, open_storage, redacted, resolved, serve
+from lorasweep.search.storage import journal_url, open_storage, redacted, resolved, serve_storage
 
 
 @pytest.fixture(autouse=True)
@@ -207,11 +207,11 @@ def test_a_proxys_address_needs_host_and_port(address: str) -> None:
 
 def test_grpc_that_is_not_installed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "grpc", None)
-    for act in (lambda: open_storage("grpc://localhost:1"), lambda: serve("journal:///s.log")):
+    for act in (lambda: open_storage("grpc://localhost:1"), lambda: serve_storage("journal:///s.log")):
         with pytest.raises(UserError, match="pip install grpcio protobuf"):
             act()
 
 
 def test_a_proxy_in_front_of_a_proxy_is_refused() -> None:
     with pytest.raises(UserError, match="a proxy in front of a proxy"):
-        serve("grpc://localhost:1")
+        serve_storage("grpc://localhost:1")

@@ -37,4 +37,4 @@ def run(args: argparse.Namespace) -> None:
     def ready() -> None:
         print(f"serving {storage.redacted(args.url)} as grpc://{args.host}:{args.port} (Ctrl-C ends it)", flush=True)
 
-    storage.serve(args.url, args.host, args.port, ready)
+    storage.serve_storage(args.url, args.host, args.port, ready)

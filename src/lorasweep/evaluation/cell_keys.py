@@ -80,10 +80,10 @@ class CellKey:
         prompt: the text.
         seed: of the noise that it begins with.
         negative_prompt: as `Request` has it.
-        width: likewise.
-        height: likewise.
-        steps: likewise.
-        guidance: likewise.
+        width: of the image, in pixels.
+        height: of the image, in pixels.
+        steps: of the sampler.
+        guidance: scale of classifier-free guidance.
     """
 
     base: str
@@ -131,9 +131,9 @@ class Place:
 
     Attributes:
         base: as `CellKey` has it.
-        sampler: likewise.
-        precision: likewise.
-        max_tokens: likewise.
+        sampler: what else of the base decides how it samples (`Sampler.sample_key`).
+        precision: it computes in: no, fp16 or bf16.
+        max_tokens: that are read of a prompt.
     """
 
     base: str

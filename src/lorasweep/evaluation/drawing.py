@@ -71,8 +71,8 @@ class Drawer:
         max_tokens: that are read of a prompt.
 
     Attributes:
-        base: likewise.
-        cells: likewise.
+        base: the base that is drawn on.
+        cells: where images are kept.
         place: what the base is to a key.
     """
 

@@ -130,7 +130,9 @@ def is_outage(error: BaseException) -> bool:
     )
 
 
-def serve(url: str, host: str = "localhost", port: int = PORT, ready: Callable[[], None] = lambda: None) -> None:
+def serve_storage(
+    url: str, host: str = "localhost", port: int = PORT, ready: Callable[[], None] = lambda: None
+) -> None:
     """Serve the storage at `url` to other machines as grpc://host:port; blocks until interrupted.
 
     The proxy asks nobody who they are: it belongs on a network where all may write to the study.
