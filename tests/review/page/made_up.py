@@ -67,7 +67,7 @@ def write_version(
         "config": config,
         "overrides": [f"{key}={value}" for key, value in (settings or {}).items()],
         "objective": {"name": "val/loss_ratio", "value": best.get("val/loss_ratio"), "direction": "minimize"},
-        "metrics": {"base": {"val/loss_ratio": 1.0, "image/clip_image": 0.4, "image/clip_text": 0.5}, "selected": best},
+        "metrics": {"base": {"val/loss_ratio": 1.0, "image/fidelity": 0.4, "image/adherence": 0.5}, "selected": best},
         "selected_epoch": epochs or None,
         "epochs": [
             {"epoch": epoch, "step": 100 * epoch, "file": None, "metrics": each}
@@ -97,10 +97,10 @@ def _metrics(number: int, epoch: int, epochs: int) -> dict[str, float]:
     fidelity = 0.4 + 0.4 * learnt
     return {
         "val/loss_ratio": 1 - 0.6 * learnt,
-        "image/clip_image": fidelity,
-        "image/clip_image_low": fidelity - 0.05,
-        "image/clip_image_high": fidelity + 0.05,
-        "image/clip_text": 0.5 - 0.1 * learnt,
+        "image/fidelity": fidelity,
+        "image/fidelity_low": fidelity - 0.05,
+        "image/fidelity_high": fidelity + 0.05,
+        "image/adherence": 0.5 - 0.1 * learnt,
     }
 
 

@@ -11,12 +11,16 @@ import pytest
 from PIL import Image
 
 from lorasweep.commands.cli import main
+from lorasweep.evaluation.cell_keys import Applied, Place, Request
+from lorasweep.evaluation.cells import Cells
+from lorasweep.pictures.prompts import Prompt
 from lorasweep.review.page import thumbnails
 from lorasweep.review.page.choice import Choice, choose
 from lorasweep.review.page.collect import collect
-from lorasweep.review.page.measures import infos, measured
+from lorasweep.review.page.measures import infos, page_measures
 from lorasweep.review.page.payload import payload, relative_to
 from lorasweep.review.page.render import inline_json
+from lorasweep.schema.measures import METRICS
 
 from .made_up import write_version
 
@@ -83,23 +87,74 @@ def test_a_study_brings_its_plots_and_versions_that_do_not_compare_stay_apart(ro
 
 def test_a_measure_has_its_interval_and_its_distance_from_the_base() -> None:
     metrics = {
-        "image/clip_image": 0.7,
-        "image/clip_image_low": 0.6,
-        "image/clip_image_high": 0.8,
-        "image/clip_text": 0.3,
-        "image/clip_text_delta": -0.05,
+        "image/fidelity": 0.7,
+        "image/fidelity_low": 0.6,
+        "image/fidelity_high": 0.8,
+        "image/fidelity_n": 4.0,
+        "image/fidelity-dinov2": 0.9,
+        "image/fidelity_delta-dinov2": 0.3,
+        "image/fidelity_delta_low-dinov2": 0.1,
+        "image/fidelity_delta_high-dinov2": 0.5,
+        "image/adherence": 0.3,
+        "image/adherence_delta": -0.05,
+        "image/adherence_worst": 0.1,
         "val/loss": float("nan"),
+        "val/loss_ratio": 0.8,
         "val/loss_ratio_bin_0": 0.9,
         "mine/mood": 4.0,
     }
-    found = measured(metrics, {"image/clip_image": 0.5, "image/clip_text": 0.4})
-    assert list(found) == ["image/clip_image", "image/clip_text", "mine/mood"]
-    image, text = found["image/clip_image"], found["image/clip_text"]
+    found = page_measures(metrics, {"image/fidelity": 0.5, "image/adherence": 0.4})
+    other = "image/fidelity-dinov2"
+    names = ["image/fidelity", other, "image/adherence", "image/adherence_worst", "val/loss_ratio", "mine/mood"]
+    assert list(found) == names
+    image, text = found["image/fidelity"], found["image/adherence"]
     assert (image.low, image.high, image.delta) == (0.6, 0.8, pytest.approx(0.2))
     assert text.delta == -0.05, "measured at the same prompts and seeds: better than a difference of means"
-    labels = {info.name: (info.label, info.direction) for info in infos(found)}
-    assert labels["image/clip_image"] == ("CLIP image similarity", "maximize")
-    assert labels["mine/mood"] == ("mine/mood", "")
+    assert (found[other].delta_low, found[other].delta, found[other].delta_high) == (0.1, 0.3, 0.5)
+    label = METRICS["image/fidelity"].label
+    labels = {info.name: (info.label, info.direction) for info in infos([*found, "evaluated image/fidelity"])}
+    assert labels["image/fidelity"] == (label, "maximize")
+    assert labels[other] == (f"{label}, dinov2", "maximize")
+    assert labels["evaluated image/fidelity"] == (f"{label}, evaluated", "maximize")
+    assert labels["image/adherence_worst"][1] == "" and labels["mine/mood"] == ("mine/mood", "")
+    assert next(iter(labels)) == "val/loss_ratio" and list(labels)[-1] == "mine/mood", "in the registry's order"
+
+
+def test_evaluations_bring_strengths_hashes_and_figures_that_compare(root: Path) -> None:
+    cells = Cells(root)
+    place = Place(base="b1", sampler=(), precision="no", max_tokens=75)
+    request = Request(Prompt("a bear in snow", 5, True), "", 16, 16, 10, 3.0)
+    bare = cells.add(place.key(request), Image.new("RGB", (16, 16), (0, 0, 0)))
+    asked = [{"prompt": "a bear in snow", "seed": 5}]
+    for number, others in ((1, [0.5]), (2, [])):
+        entries = []
+        for strength in (*others, 1.0):
+            shade = round(100 * strength)
+            drawn = cells.add(
+                place.key(request, [Applied(f"sha{number}", strength)]), Image.new("RGB", (16, 16), (shade,) * 3)
+            )
+            entry = {"epoch": 1, "weights": f"sha{number}", "strength": strength, "settings": {"requests": asked}}
+            figures = {"metrics": {"image/fidelity": strength}, "base": {"image/fidelity": 0.2}, "distance": 0.1}
+            entries.append(entry | figures | {"cells": [drawn.digest, "gone"], "base_cells": [bare.digest]})
+        # Under other settings, and of another epoch: neither is what the others can be compared with.
+        entries.append(entries[0] | {"strength": 1.0, "settings": {"requests": asked, "loss": 9}, "cells": []})
+        entries.append(entries[0] | {"strength": 1.0, "epoch": 7, "metrics": {"image/fidelity": 9.0}, "cells": []})
+        write_version(root, number, epochs=1, evaluations=entries)
+    page = collect(Choice(root, lora="fuzzybear"))
+    for version in page.versions:
+        measure = version.metrics["evaluated image/fidelity"]
+        assert (measure.value, measure.delta) == (1.0, 0.8) and version.metrics["image/fidelity"].value != 1.0
+    drawn = [cell for cell in page.cells if cell.prompt == "a bear in snow"]
+    found = {(cell.version, cell.epoch, cell.strength): cell for cell in drawn}
+    assert {key for key in found if key[1]} == {
+        ("fuzzybear/v1", 1, 0.5),
+        ("fuzzybear/v1", 1, 1.0),
+        ("fuzzybear/v2", 1, 1.0),
+    }
+    half = found["fuzzybear/v1", 1, 0.5]
+    assert half.weights == "sha1" and half.changed == pytest.approx(50 / 255)
+    assert half.scores == {"evaluated image/fidelity": 0.5} and half.file.exists()
+    assert found["fuzzybear/v1", 0, 1.0].file == bare.path and found["fuzzybear/v1", 0, 1.0].weights is None
 
 
 def test_what_the_script_reads_is_finite_and_cannot_end_its_element(root: Path) -> None:

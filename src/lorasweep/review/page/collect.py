@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lorasweep.pictures.prompts import prompts_of
 from lorasweep.review.comparison.groups import Comparison, Entry, compare
+from lorasweep.review.page.cells import page_cells
 from lorasweep.review.page.choice import STUDIES, Choice
-from lorasweep.review.page.measures import infos, own_names, page_measures
-from lorasweep.review.page.model import EpochPoint, Page, PageCell, PageVersion, Plot
+from lorasweep.review.page.measures import comparable, evaluated, infos, own_names, page_measures, selected_evaluation
+from lorasweep.review.page.model import EpochPoint, Page, PageVersion, Plot
 from lorasweep.runs import command_lines as commands
 from lorasweep.runs import ledger, paths
 from lorasweep.runs.record import Record
-from lorasweep.schema import schema_keys, slug
+from lorasweep.schema import slug
 from lorasweep.text.shell import shell_quoted
 
 
@@ -23,8 +23,11 @@ def collect(choice: Choice) -> Page:
     """Return the page of a choice of versions: what their folders hold at this moment."""
     versions, output_root = choice.versions(), choice.root
     groups = compare(versions)
+    settings = comparable(version.record for version in versions)
     rows = [
-        _version(entry, group, index, str(output_root)) for index, group in enumerate(groups) for entry in group.entries
+        _version(entry, group, index, str(output_root), settings)
+        for index, group in enumerate(groups)
+        for entry in group.entries
     ]
     names = dict.fromkeys(name for row in rows for name in [*row.metrics, *_names(row)])
     return Page(
@@ -33,15 +36,18 @@ def collect(choice: Choice) -> Page:
         groups=[group.title for group in groups],
         keys=_differing(groups),
         metrics=infos(names),
-        cells=[cell for version in versions for cell in _cells(version.record)],
+        cells=[cell for v in versions for cell in page_cells(v.record, _id(v.record), output_root)],
         plots=_plots(versions, output_root),
     )
 
 
-def _version(entry: Entry, group: Comparison, index: int, output_root: str) -> PageVersion:
+def _version(entry: Entry, group: Comparison, index: int, output_root: str, settings: str) -> PageVersion:
     record = entry.version.record
     selected = record.selected
     base = record.metrics.base or {}
+    metrics = page_measures(selected.metrics if selected is not None else {}, base)
+    if (evaluation := selected_evaluation(record, settings)) is not None:
+        metrics |= evaluated(evaluation)
     return PageVersion(
         id=_id(record),
         name=entry.name,
@@ -57,7 +63,7 @@ def _version(entry: Entry, group: Comparison, index: int, output_root: str) -> P
         objective=record.objective.name,
         direction=record.objective.direction,
         base=base,
-        metrics=page_measures(selected.metrics if selected is not None else {}, base),
+        metrics=metrics,
         observations=_observations(entry, group),
         commands=_commands(record, entry.version.status, output_root),
         facts=_facts(record),
@@ -125,24 +131,6 @@ def _facts(record: Record) -> dict[str, str]:
         "device": record.environment.get("device") or "",
     }
     return {label: text for label, text in facts.items() if text}
-
-
-def _cells(record: Record) -> Iterator[PageCell]:
-    """Yield the samples that a training drew."""
-    keys = schema_keys()
-    prompts, seeds, trigger = (
-        record.setting(keys[key]) for key in ("sampling.prompts", "sampling.seeds", "dataset.trigger")
-    )
-    asked = prompts_of(prompts or [], seeds or [], trigger or "")
-    for epoch in paths.sampled_epochs(record.folder, len(asked)):
-        for index, prompt in enumerate(asked):
-            yield PageCell(
-                version=_id(record),
-                epoch=epoch,
-                prompt=prompt.text,
-                seed=prompt.seed,
-                file=paths.sample(record.folder, epoch, index),
-            )
 
 
 def _plots(versions: Sequence[ledger.RecordedVersion], output_root: Path) -> list[Plot]:

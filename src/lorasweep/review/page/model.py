@@ -24,12 +24,14 @@ class MetricInfo:
         label: what people read.
         meaning: what it says, in a line; "" of one that is not registered.
         direction: minimize or maximize; "" where neither is known to be better.
+        evaluated: whether an evaluation measured it, not the training.
     """
 
     name: str
     label: str
     meaning: str = ""
     direction: str = ""
+    evaluated: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,16 @@ class PageMeasure:
         low: lower end of its interval, where it has one.
         high: upper end.
         delta: its distance from the base at the same prompts and seeds, where the base was measured.
+        delta_low: lower end of the distance's interval.
+        delta_high: upper end.
     """
 
     value: float
     low: float | None = None
     high: float | None = None
     delta: float | None = None
+    delta_low: float | None = None
+    delta_high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -143,7 +149,7 @@ class PageCell:
         file: the picture.
         weights: SHA-256 of the weights file that drew it, where that is known.
         changed: how far it is from the base's picture of the same prompt and seed, where that was measured.
-        scores: measures of this one picture, by name.
+        scores: what was measured on the pictures that it is of, by the metrics' names on the page.
     """
 
     version: str

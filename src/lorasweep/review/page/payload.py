@@ -98,7 +98,7 @@ def _version(version: PageVersion) -> dict[str, Any]:
 
 
 def _measured(found: PageMeasure) -> list[float | None]:
-    return [found.value, found.low, found.high, found.delta]
+    return [found.value, found.low, found.high, found.delta, found.delta_low, found.delta_high]
 
 
 def _cells(

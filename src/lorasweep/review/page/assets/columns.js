@@ -15,6 +15,7 @@ let columnById = new Map();
 
 function makeColumns() {
   const own = (id, label, value, more = {}) => ({ id, label, value, written: (v) => text(value(v)), shown: true, ...more });
+  const telling = tellingMetrics();
   const several = new Set(page.versions.map((v) => v.lora)).size > 1;
   columns = [
     ...(several ? [own("lora", "LoRA", (v) => v.lora)] : []),
@@ -26,8 +27,8 @@ function makeColumns() {
     ...page.keys.filter(({ key }) => !SEEDS.some(([known]) => known === key))
       .map(({ key, name }) => own(key, name, (v) => setting(v, key), { title: key })),
     own("selected", "selected epoch", (v) => v.selected),
-    ...page.metrics.map((metric, at) => own(metric.name, metric.label, (v) => v.metrics[metric.name]?.[0] ?? null, {
-      metric, title: metric.meaning, written: (v) => measureText(v.metrics[metric.name]), shown: at < 4,
+    ...page.metrics.map((metric) => own(metric.name, metric.label, (v) => v.metrics[metric.name]?.[0] ?? null, {
+      metric, title: metric.meaning, written: (v) => measureText(v.metrics[metric.name]), shown: telling.has(metric.name),
     })),
     ...(page.versions.some((v) => v.diagnosis) ? [own("diagnosis", "diagnosis", (v) => v.diagnosis?.label ?? "", {})] : []),
     own("trial", "trial", (v) => v.trial?.[1] ?? null, { shown: false }),
@@ -36,6 +37,13 @@ function makeColumns() {
   ];
   for (const column of columns) describe(column);
   columnById = new Map(columns.map((column) => [column.id, column]));
+}
+
+/** Returns the metrics that have a column at first: the objectives, and the images' as evaluations measured them, if any did. */
+function tellingMetrics() {
+  const some = page.metrics.some((metric) => metric.evaluated);
+  const images = page.metrics.filter(({ name, evaluated, direction }) => direction && (some ? evaluated : name.startsWith("image/")));
+  return new Set([...page.versions.map((version) => version.objective), ...images.slice(0, 5).map(({ name }) => name)]);
 }
 
 /** Adds whether a column is of numbers, where its values lie, and whether they ask for a logarithmic scale. */

@@ -2,7 +2,9 @@
 // Any two columns against each other; a drag over the dots filters by both.
 
 const SCATTER = { width: 640, height: 380, left: 64, right: 20, top: 16, bottom: 46 };
-const FIRST = [["image/drift", "image/fidelity"], ["image/adherence", "image/fidelity"]]; // the pairs that say most
+const FIRST = ["evaluated ", ""].flatMap((from) => [ // the pairs that say most
+  [`${from}image/drift`, `${from}image/fidelity`], [`${from}image/adherence`, `${from}image/fidelity`],
+]);
 
 function scatterColumns() {
   const there = plottable();

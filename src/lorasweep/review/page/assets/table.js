@@ -69,11 +69,14 @@ function writeCell(element, column, version) {
   }
   const measured = version.metrics[column.id];
   if (!measured) return;
-  const [value, low, high, delta] = measured;
-  const add = (name, words) => element.append(d3.create("span").attr("class", name).text(words).node());
-  if (delta !== null) add("delta", signed(delta));
-  add("value", number(value));
-  if (low !== null && high !== null) add("interval", `${number(low)} to ${number(high)}`);
+  const [value, low, high, delta, deltaLow, deltaHigh] = measured;
+  const add = (name, words, from, to) => {
+    const line = d3.create("span").attr("class", name).text(words);
+    if (from !== null && to !== null) line.append("span").attr("class", "interval").text(` ${number(from)} to ${number(to)}`);
+    element.append(line.node());
+  };
+  if (delta !== null) add("delta", signed(delta), deltaLow, deltaHigh);
+  add("value", number(value), low, high);
 }
 
 function smallPicture(element, version, point) {
