@@ -18,7 +18,8 @@ from lorasweep.export.recipe import recipe_from_file
 from lorasweep.export.weights import read_weights
 from lorasweep.tracking.group import mark_best
 from lorasweep.tracking.jsonl import read_rows
-from lorasweep.training.cohort import run
+
+from .training_on import run
 
 OWN = Path(__file__).parent / "own"
 NO_CONSTANTS = ["optimizer.beta1=null", "optimizer.beta2=null", "optimizer.eps=null"]

@@ -32,7 +32,13 @@ def train_py(folder: Path, *line: str, **environment: str) -> subprocess.Complet
 STAND_IN = """
 import os, sys, types
 stand_in = types.ModuleType("lorasweep.training")
-def run(config, *, overrides, choices, seen, began):
+def Job(config, overrides, choices, *, seen, began):
+    return types.SimpleNamespace(**locals())
+bases = set()
+def run(job, opened):
+    bases.add(opened)
+    assert len(bases) == 1, "the base that one version loads is there for the next one of its process"
+    config, overrides, choices, began = job.config, job.overrides, job.choices, job.began
     if config.seed != 7:  # those lanes run in processes of their own
         assert (began is None) == ("-m" in sys.argv), "several versions share a start"
     print(config.name, config.network.rank, overrides, choices["lora"], choices.get("preset"), sorted(choices)[0])
@@ -50,7 +56,7 @@ def run(config, *, overrides, choices, seen, began):
             "overrides": list(overrides), "objective": objective, "multirun": os.environ.get(ledger.MULTIRUN),
         })
     return 0.5
-stand_in.run = run
+stand_in.run, stand_in.Job = run, Job
 sys.modules["lorasweep.training"] = stand_in
 import lorasweep
 lorasweep.training = stand_in
@@ -168,7 +174,7 @@ def job(tmp_path, monkeypatch):
         )
         monkeypatch.setattr(HydraConfig, "get", staticmethod(lambda: state))
         monkeypatch.setattr(compose, "settle", settle)
-        launch.train_version(config)
+        launch.TrainVersion()(config)
 
     def settle(*_: object) -> Config:
         raise UserError("the disk is full: free some space")

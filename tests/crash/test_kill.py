@@ -30,10 +30,11 @@ from lorasweep.randomness import random_for
 from lorasweep.runs.state import latest
 from lorasweep.schema import Config
 from lorasweep.training import loop
-from lorasweep.training.cohort import run
 from lorasweep.training.member import Member
 from lorasweep.training.train_state import StepReport
 from lorasweep.training.version import Version
+
+from ..training_on import run
 
 
 def forked(action: Callable[[], object]) -> int:

@@ -9,7 +9,8 @@ import pytest
 
 from lorasweep.compose.composition import composing, load_config
 from lorasweep.families.sdxl.model import SDXL
-from lorasweep.training.cohort import run
+
+from ..training_on import run
 
 
 def test_the_demo_learns_the_bear(tmp_path: Path, toy_base: SDXL) -> None:

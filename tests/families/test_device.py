@@ -20,7 +20,8 @@ from lorasweep.families import device
 from lorasweep.families.device import check_device, choice, describe, open_accelerator, runs_on, set_determinism
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.schema import BaseModelConfig, Config, TrainingConfig
-from lorasweep.training.cohort import run
+
+from ..training_on import run
 
 GIB = 2**30
 KERNELS = ["sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120", "compute_120"]

@@ -24,9 +24,9 @@ from lorasweep.families.quantization import Int8Linear, NF4Linear, packed_bytes,
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.families.sdxl.parts import PARTS
 from lorasweep.schema import BaseModelConfig, Config, NetworkConfig
-from lorasweep.training.cohort import run
 
 from ..adapters.parts import parameters_of
+from ..training_on import run
 
 KINDS = ("int8", "nf4")
 

@@ -20,8 +20,8 @@ from lorasweep.families.sdxl.checkpoint import sgm_tensors
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.families.shipped import BASE_PATH
 from lorasweep.schema import BaseModelConfig, Config
-from lorasweep.training.cohort import run
 
+from ..training_on import run
 from .small_sdxl import same_weights, small_sdxl
 
 

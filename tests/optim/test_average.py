@@ -12,10 +12,11 @@ from lorasweep.families.device import open_accelerator
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.optim.average import WeightsAverage
 from lorasweep.schema import Config
-from lorasweep.training.cohort import run
 from lorasweep.training.loop import train_step
 from lorasweep.training.start.setup import read_data
 from lorasweep.training.version import Version
+
+from ..training_on import run
 
 
 def test_the_average_follows_its_formula() -> None:

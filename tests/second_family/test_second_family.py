@@ -19,9 +19,9 @@ from lorasweep.compose.composition import composing, load_config
 from lorasweep.errors import UserError
 from lorasweep.schema import BaseModelConfig
 from lorasweep.search.storage import open_storage
-from lorasweep.training.cohort import run
 from lorasweep.training.memory.estimate import estimate
 
+from ..training_on import run
 from ..warm import Warm
 
 HERE = Path(__file__).parent

@@ -18,7 +18,6 @@ from lorasweep.families.sdxl.model import SDXL
 from lorasweep.schema import Config
 from lorasweep.tracking.group import Trackers
 from lorasweep.training import loop
-from lorasweep.training.cohort import run, run_cohort
 from lorasweep.training.job import Job
 from lorasweep.training.member import Member
 from lorasweep.training.objectives.denoising import Denoising
@@ -26,6 +25,7 @@ from lorasweep.training.start import setup
 from lorasweep.training.version import Version
 
 from ..export.reading import state_in
+from ..training_on import run, run_cohort
 
 
 class Killed(BaseException):

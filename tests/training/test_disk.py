@@ -20,10 +20,11 @@ from lorasweep.families.sdxl.model import SDXL
 from lorasweep.schema import Config
 from lorasweep.tracking.group import Trackers
 from lorasweep.training import disk, loop
-from lorasweep.training.cohort import run, run_cohort
 from lorasweep.training.job import Job
 from lorasweep.training.member import Member
 from lorasweep.training.session import Session
+
+from ..training_on import run, run_cohort
 
 
 class Usage(NamedTuple):

@@ -13,7 +13,8 @@ from lorasweep.data.providers import write_set
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.runs import ledger
 from lorasweep.schema import Config
-from lorasweep.training import run
+
+from ..training_on import run
 
 
 def test_a_folder_of_any_name_is_trained_resumed_and_told(

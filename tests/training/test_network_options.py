@@ -17,11 +17,11 @@ from lorasweep.errors import UserError
 from lorasweep.export.weights import read_weights
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.schema import Config
-from lorasweep.training.cohort import run, run_cohort
 from lorasweep.training.job import Job
 from lorasweep.training.start import starting_point
 
 from ..export.reading import state_in
+from ..training_on import run, run_cohort
 
 
 @pytest.fixture

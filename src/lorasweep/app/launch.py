@@ -17,8 +17,8 @@ import hydra
 
 from lorasweep import program
 from lorasweep.app import help
+from lorasweep.app.train import TrainVersion, report_error
 from lorasweep.app.train import override_remarks as remarks_of
-from lorasweep.app.train import report_error, train_version
 from lorasweep.compose import arguments, overrides, searches
 from lorasweep.compose import composition as compose
 from lorasweep.compose.arguments import Arguments
@@ -55,7 +55,7 @@ def main(argv: Sequence[str], command: str) -> int:
             echo(f"dataset.path without a recipe: {' '.join(given.supplied)}")
         # Hydra reads the command line from there. Of an option that is given twice the last one counts.
         sys.argv[1:] = [*given.argv, *([f"--config-path={conf}"] if args.config_path else [])]
-        app = hydra.main(version_base=compose.VERSION_BASE, config_path=str(conf), config_name="config")(train_version)
+        app = hydra.main(version_base=compose.VERSION_BASE, config_path=str(conf), config_name="config")(TrainVersion())
         if configs and given.several:
             from lorasweep.app import preview
 

@@ -18,11 +18,34 @@ from lorasweep.compose import composition as compose
 from lorasweep.compose import precedence, searches
 from lorasweep.console.lines import echo, silenced
 from lorasweep.errors import USER_ERROR, UserError
+from lorasweep.families.opened import OpenedBase
 from lorasweep.schema import Config
 
 
-def train_version(config: DictConfig) -> float | None:
-    """Train the version of a composed config and return its objective; hydra.main calls this per job."""
+class TrainVersion:
+    """What hydra.main calls per job: trains the version of a composed config and returns its objective.
+
+    The base that a job loads stays loaded for the next job of its process; in a copy that is sent to another process
+    none is.
+    """
+
+    def __init__(self) -> None:
+        self._opened = OpenedBase()
+
+    def __call__(self, config: DictConfig) -> float | None:
+        """Train the version of a composed config; return its objective.
+
+        Args:
+            config: of Hydra, which must be initialized.
+
+        Raises:
+            SystemExit: what the user did wrong is printed.
+            CompactHydraException: the same in a multirun.
+        """
+        return _train(config, self._opened)
+
+
+def _train(config: DictConfig, opened: OpenedBase) -> float | None:
     job = HydraConfig.get()
     search_path = [
         text for text in job.overrides.hydra if text.startswith("hydra.searchpath=")
@@ -40,7 +63,7 @@ def train_version(config: DictConfig) -> float | None:
                 *override_remarks(config, settled, line, name),
             ]:
                 echo(text)
-        return _run(settled, line, choices, quiet=job.mode is RunMode.MULTIRUN)
+        return _run(settled, line, choices, opened, quiet=job.mode is RunMode.MULTIRUN)
     except UserError as error:
         if job.mode is RunMode.MULTIRUN:  # the other jobs go on; Hydra repeats the message at the end
             raise CompactHydraException(error.render()) from error
@@ -71,7 +94,7 @@ def override_remarks(composed: DictConfig, config: Config, line: Sequence[str], 
     ]
 
 
-def _run(config: Config, line: list[str], choices: dict[str, str], *, quiet: bool = False) -> float | None:
+def _run(config: Config, line: list[str], choices: dict[str, str], opened: OpenedBase, *, quiet: bool) -> float | None:
     """Train, as a trial of a study if this job is one; `quiet` where the data of all jobs was shown before."""
     from lorasweep import search
     from lorasweep.app import preview
@@ -82,13 +105,13 @@ def _run(config: Config, line: list[str], choices: dict[str, str], *, quiet: boo
         return None
     with search.trial() as trial:
         if trial is not None:
-            return trials.train_trial(trial, config, line, choices)
+            return trials.train_trial(trial, config, line, choices, opened)
     with silenced() if quiet else nullcontext():
         seen = preview.show_data(config) if is_first() else None  # of several processes, one tells
     from lorasweep import training  # torch and all the rest: only now that config and data are good
 
     began = None if quiet else lorasweep.BEGAN  # several versions share a start
-    return training.run(config, overrides=line, choices=choices, seen=seen, began=began)
+    return training.run(training.Job(config, line, choices, seen=seen, began=began), opened)
 
 
 def report_error(error: UserError) -> int:

@@ -16,7 +16,7 @@ from lorasweep.evaluation.cells import Cell, Cells
 from lorasweep.evaluation.weights import WeightsFile, all_on, applied
 from lorasweep.families.base import Base, Sampler
 from lorasweep.families.device import open_accelerator
-from lorasweep.families.opened import base_of
+from lorasweep.families.opened import OpenedBase
 from lorasweep.randomness import generator
 from lorasweep.schema import Config
 
@@ -82,17 +82,18 @@ class Drawer:
         self.place = Place.of(base, accelerator.mixed_precision, max_tokens)
 
     @classmethod
-    def open(cls, config: Config) -> Drawer:
-        """Load the base of a config, to draw into the cells of its output root.
+    def open(cls, config: Config, opened: OpenedBase) -> Drawer:
+        """Have the base of a config loaded, to draw into the cells of its output root.
 
         Args:
             config: checked.
+            opened: gives the base, and keeps it.
 
         Raises:
             UserError: the base cannot be had.
         """
         accelerator = open_accelerator(config.training)
-        return cls(base_of(config), Cells(config.output_root), accelerator, config.dataset.max_tokens)
+        return cls(opened.of(config), Cells(config.output_root), accelerator, config.dataset.max_tokens)
 
     def autocast(self) -> AbstractContextManager[None]:
         """Return a context that computes in the drawer's precision."""

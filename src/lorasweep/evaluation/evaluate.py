@@ -16,6 +16,7 @@ from lorasweep.evaluation.cell_keys import Request
 from lorasweep.evaluation.drawing import Advance, Drawer
 from lorasweep.evaluation.weights import WeightsFile, read
 from lorasweep.families.device import check_device
+from lorasweep.families.opened import OpenedBase
 from lorasweep.runs.record import Evaluation
 from lorasweep.schema import Config
 from lorasweep.text.lines import WARNING
@@ -74,6 +75,7 @@ class Opened:
     """Bases, benches and weights that are open, for candidates that share them."""
 
     def __init__(self) -> None:
+        self._base = OpenedBase()
         self._drawers: dict[str, Drawer] = {}
         self._benches: dict[str, Bench] = {}
 
@@ -89,7 +91,8 @@ class Opened:
         key = json.dumps([asdict(config.base_model), config.training.mixed_precision, config.dataset.max_tokens])
         if key not in self._drawers:
             check_device(config)
-            self._drawers, self._benches = {key: Drawer.open(config)}, {}
+            self._drawers, self._benches = {}, {}  # which hold the base before
+            self._drawers[key] = Drawer.open(config, self._base)
         return self._drawers[key]
 
     def bench(self, config: Config, requests: Sequence[Request]) -> Bench:

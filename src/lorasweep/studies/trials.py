@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lorasweep.console.lines import silenced
+from lorasweep.families.opened import OpenedBase
 from lorasweep.runs import command_lines as commands
 from lorasweep.runs import ledger, paths, retention
 from lorasweep.runs.record import TrialRecord as TrialMark
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from lorasweep.search.job import Trial
 
 
-def train_trial(trial: Trial, config: Config, line: Sequence[str], choices: Mapping[str, str]) -> float | None:
+def train_trial(
+    trial: Trial, config: Config, line: Sequence[str], choices: Mapping[str, str], opened: OpenedBase
+) -> float | None:
     """Train the version that a trial asks for; tell the trial all there is to tell; return the objective.
 
     Args:
@@ -25,6 +28,7 @@ def train_trial(trial: Trial, config: Config, line: Sequence[str], choices: Mapp
         config: checked.
         line: the overrides.
         choices: config group -> choice.
+        opened: gives the base, and keeps it for the next trial of this process.
 
     Raises:
         UserError: as `lorasweep.training.run`; the trial has then failed, with the reason.
@@ -52,7 +56,7 @@ def train_trial(trial: Trial, config: Config, line: Sequence[str], choices: Mapp
     job = Job(thrifty(config, line), list(line), dict(choices), mark | {"params": trial.params}, report, before)
     try:
         with silenced():
-            outcome = run_cohort([job])[0]
+            outcome = run_cohort([job], opened)[0]
     except BaseException:  # before its first step, or interrupted: its folder may be there
         introduce()
         raise

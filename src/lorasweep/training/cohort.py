@@ -7,19 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from pathlib import Path
 
 from lorasweep.console.lines import silenced
-from lorasweep.data.survey import Survey
 from lorasweep.errors import UserError
 from lorasweep.families.base import Base
 from lorasweep.families.device import check_device, open_accelerator, set_determinism
-from lorasweep.families.opened import base_of
+from lorasweep.families.opened import OpenedBase
 from lorasweep.interruption import Interruption
 from lorasweep.runs.stopwatch import Stopwatch
-from lorasweep.schema import Config
 from lorasweep.training.hardware.distributed import LostProcessError, PeerError, Processes
-from lorasweep.training.job import Job, Outcome, Report
+from lorasweep.training.job import Job, Outcome
 from lorasweep.training.loop import train
 from lorasweep.training.member import Member
 from lorasweep.training.memory import shortage
@@ -29,51 +26,30 @@ from lorasweep.training.start.setup import Prepared, prepare_version
 from lorasweep.training.train_state import NonFiniteError
 
 
-def run(
-    config: Config,
-    *,
-    overrides: Sequence[str] = (),
-    choices: dict[str, str] | None = None,
-    trial: dict[str, object] | None = None,
-    report: Report | None = None,
-    start_from: Path | None = None,
-    seen: Survey | None = None,
-    began: float | None = None,
-    base: Base | None = None,
-) -> float | None:
+def run(job: Job, opened: OpenedBase) -> float | None:
     """Train one version; return the objective's value, or None if it was not measured.
 
     Args:
-        config: the checked config.
-        overrides: the command line's, for the record.
-        choices: config group -> choice, for the record.
-        trial: {"study", "number"} of a search; None outside of one.
-        report: asked after each evaluation whether to stop.
-        start_from: version folder whose last saved state the new version begins with; None begins at step 0.
-        seen: the survey of its data; None: it is still to be made.
-        began: when the program was started for it (`time.monotonic`); None: it starts now.
-        base: an already loaded base; None loads it.
+        job: what the version is asked to be.
+        opened: gives the base, and keeps it for the next version.
 
     Raises:
         UserError: it could not start or had to stop, and what to do; the record says so too.
         SystemExit: 128 plus a signal's number (`lorasweep.interruption`), with the state saved.
     """
-    outcomes = run_cohort(
-        [Job(config, list(overrides), choices or {}, trial, report, start_from, seen, began)], base=base
-    )
-    for outcome in outcomes:
+    for outcome in run_cohort([job], opened):
         if outcome.error is not None:
             raise outcome.error
         return outcome.value
     return None  # a process that only helped
 
 
-def run_cohort(jobs: Sequence[Job], *, base: Base | None = None) -> list[Outcome]:
+def run_cohort(jobs: Sequence[Job], opened: OpenedBase) -> list[Outcome]:
     """Train several versions on one base, stepped in turn; of several processes, the first one returns outcomes.
 
     Args:
         jobs: versions that agree on base model, device and precision.
-        base: an already loaded base of that kind, left as it was; None loads one.
+        opened: gives the base, which is left as it was, and keeps it for the next cohort.
 
     Raises:
         UserError: a version could not be set up; nothing is trained then.
@@ -86,7 +62,7 @@ def run_cohort(jobs: Sequence[Job], *, base: Base | None = None) -> list[Outcome
     _check_launch(processes.count, jobs)
     with Interruption() as interruption, nullcontext() if processes.main else silenced():
         try:
-            _set_up(jobs, base, processes, members)
+            _set_up(jobs, opened, processes, members)
             train(members, processes, interruption)
         except KeyboardInterrupt:
             if interruption.signal is None:  # nobody asked to stop: it is the caller's to know
@@ -113,19 +89,20 @@ def run_cohort(jobs: Sequence[Job], *, base: Base | None = None) -> list[Outcome
     return [_outcome(member, member.session) for member in members if member.session is not None]
 
 
-def _set_up(jobs: Sequence[Job], base: Base | None, processes: Processes, members: list[Member]) -> None:
-    """Load the base unless it is there, and add every version to `members`, ready for its first step.
+def _set_up(jobs: Sequence[Job], opened: OpenedBase, processes: Processes, members: list[Member]) -> None:
+    """Have the base loaded unless it is there, and add every version to `members`, ready for its first step.
 
     Only when none of them refuses to start does the first take a number. The first process reads the data before the
     others, which then find it in the cache.
     """
     prepared: list[Prepared] = []
+    base: Base | None = None
     job, stopwatch = jobs[0], Stopwatch(jobs[0].began)
     try:
         for job in jobs:
             if base is None:
                 with processes.together(), stopwatch("load"):
-                    base = base_of(job.config)
+                    base = opened.of(job.config)
             with processes.together(), processes.main_first():
                 prepared.append(prepare_version(job, base, stopwatch, main=processes.main))
             stopwatch = Stopwatch()  # loading the base counts for the first version

@@ -16,9 +16,9 @@ from lorasweep.families.sdxl.model import SDXL
 from lorasweep.runs import ledger
 from lorasweep.runs.record import Record
 from lorasweep.schema import Config
-from lorasweep.training.cohort import run, run_cohort
 from lorasweep.training.job import Job
 
+from ...training_on import run, run_cohort
 from ..card import Card, OnCard
 from .conftest import Begin, small, with_changes
 from .test_steps import PREPARED, trained

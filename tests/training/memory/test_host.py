@@ -14,8 +14,9 @@ from lorasweep.adapters.adapter import build_adapter
 from lorasweep.errors import UserError
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.schema import Config
-from lorasweep.training.cohort import run
 from lorasweep.training.memory import host as room
+
+from ...training_on import run
 
 GIB = 2**30
 

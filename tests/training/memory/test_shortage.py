@@ -13,12 +13,12 @@ import torch
 
 from lorasweep.compose.composition import load_config
 from lorasweep.errors import UserError
+from lorasweep.families.opened import OpenedBase
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.metrics.heldout import HeldoutLoss
 from lorasweep.runs.record import Record
 from lorasweep.schema import Config
-from lorasweep.training import cohort, loop
-from lorasweep.training.cohort import run
+from lorasweep.training import loop
 from lorasweep.training.memory import forecast
 from lorasweep.training.memory.estimate import GIB, estimate
 from lorasweep.training.memory.shortage import out_of_memory
@@ -26,6 +26,8 @@ from lorasweep.training.memory.spill import SpillWatch
 from lorasweep.training.samples import Samples
 from lorasweep.training.session import Session
 from lorasweep.training.version import Version
+
+from ...training_on import run
 
 ASKED = (
     "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 8.00 GiB of which 1.20 GiB is free"
@@ -134,13 +136,13 @@ def test_no_room_to_begin_in_is_told_with_the_command_that_may_have_it(
     line: list[str], toy_base: SDXL, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for place, name, words in (
-        (cohort, "base_of", "while the base was loaded"),
+        (OpenedBase, "of", "while the base was loaded"),
         (SDXL, "encode_images", "while images and captions were encoded"),
     ):
         with monkeypatch.context() as patched:
             patched.setattr(place, name, overflow)
             with pytest.raises(UserError) as stopped:
-                run(load_config(line), overrides=line, base=None if name == "base_of" else toy_base)
+                run(load_config(line), overrides=line, base=None if name == "of" else toy_base)
         text = stopped.value.render()
         assert words in text and "Tried to allocate 2.00 GiB" in text
         found = ways(stopped.value, "base_model.quantization=")

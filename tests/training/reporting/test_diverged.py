@@ -16,8 +16,9 @@ from lorasweep.errors import UserError
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.runs.record import Epoch, Record, TrialRecord
 from lorasweep.schema import Config
-from lorasweep.training.cohort import run
 from lorasweep.training.reporting.diverged import diverged
+
+from ...training_on import run
 
 
 @pytest.mark.parametrize(("every", "told"), [(3, "step 2: .* not taken"), (1, "not written after step 1: .* diverged")])

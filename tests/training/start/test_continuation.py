@@ -18,10 +18,11 @@ from lorasweep.export.weights import read_weights
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.schema import Config
 from lorasweep.training import loop
-from lorasweep.training.cohort import run
 from lorasweep.training.member import Member
 from lorasweep.training.session import Session
 from lorasweep.training.start import continuation
+
+from ...training_on import run
 
 
 class Killed(BaseException):

@@ -19,9 +19,10 @@ from lorasweep.export.weights import read_weights
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.schema import Config
 from lorasweep.training import loop
-from lorasweep.training.cohort import run
 from lorasweep.training.member import Member
 from lorasweep.training.start import setup
+
+from ...training_on import run
 
 
 class Killed(BaseException):

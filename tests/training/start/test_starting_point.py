@@ -16,11 +16,11 @@ from lorasweep.errors import UserError
 from lorasweep.export.weights import export_tensors
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.schema import Config, NetworkConfig
-from lorasweep.training.cohort import run
 from lorasweep.training.start import starting_point
 from lorasweep.training.start.starting_point import examine, load_start
 
 from ...adapters.tiny_sdxl import randomise, tiny_base
+from ...training_on import run
 
 NETWORK = NetworkConfig(rank=4, alpha=2)
 
