@@ -11,12 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
-from lorasweep.evaluation.cell_keys import Applied, CellKey, Request, requests_of
+from lorasweep.evaluation.cell_keys import Applied, CellKey, Request
 from lorasweep.evaluation.cells import Cells, distance
 from lorasweep.evaluation.drawing import Drawer, batches, changed_nothing
 from lorasweep.pictures.prompts import Prompt, prompts_of
 from lorasweep.schema import Config
-from lorasweep.training.samples import Samples
 
 KEY = CellKey("base", ("euler",), "no", 225, (), "a bear", 0, "", 64, 64, 30, 5.0)
 
@@ -85,7 +84,7 @@ class Base(SimpleNamespace):
 def drawer(tmp_path: Path, **more: int) -> Drawer:
     accelerator = SimpleNamespace(mixed_precision="no", autocast=torch.no_grad)
     base = Base(drawn=[], **{"fails_at": 0, **more})
-    return Drawer(base, Cells(tmp_path), accelerator, 225)  # type: ignore[arg-type]
+    return Drawer(base, Cells(tmp_path), accelerator, Config(name="A"))  # type: ignore[arg-type]
 
 
 def test_nothing_is_drawn_twice_and_a_kill_costs_one_batch(tmp_path: Path) -> None:
@@ -102,9 +101,3 @@ def test_nothing_is_drawn_twice_and_a_kill_costs_one_batch(tmp_path: Path) -> No
     assert [(c.key.prompt, c.key.seed) for c in cells] == [(p.text, p.seed) for p in prompts]
     third = drawer(tmp_path)
     assert third.draw(requests) == cells and not third.base.drawn  # type: ignore[attr-defined]
-
-
-def test_what_a_training_samples_are_the_same_requests(short_config: Config, tmp_path: Path) -> None:
-    sampling = replace(short_config.sampling, prompts=["{trigger}, waving", "standing"], seeds=[1, 2], every_epochs=1)
-    config = replace(short_config, sampling=sampling)
-    assert [request.prompt for request in requests_of(config)] == Samples(config, 6, None, tmp_path).prompts  # type: ignore[arg-type]

@@ -72,7 +72,7 @@ def states_in(folder: Path) -> list[Path]:
 def worse_and_worse(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first epoch is the best: the held-out loss that is measured rises with every epoch."""
 
-    def measured(self: Any, epoch: int, **options: Any) -> dict[str, float]:
+    def measured(self: Any, epoch: int, weights: Path | None, **options: Any) -> dict[str, float]:
         return {"val/loss_ratio": 0.1 * epoch}
 
     monkeypatch.setattr("lorasweep.training.evaluator.Evaluator.epoch_metrics", measured)

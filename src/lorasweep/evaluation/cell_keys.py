@@ -142,15 +142,17 @@ class Place:
     max_tokens: int
 
     @classmethod
-    def of(cls, base: Base, precision: str, max_tokens: int) -> Self:
+    def of(cls, base: Base, config: Config, precision: str) -> Self:
         """Return what a loaded base is as a place to draw.
 
         Args:
             base: loaded.
+            config: that it was loaded for.
             precision: `Accelerator.mixed_precision`.
-            max_tokens: `dataset.max_tokens`.
         """
-        return cls(base.sha256, tuple(base.sample_key), precision, max_tokens)
+        packed = config.base_model.quantization
+        sampler = [*base.sample_key, *([packed] if packed else [])]
+        return cls(base.sha256, tuple(sampler), precision, config.dataset.max_tokens)
 
     def key(self, request: Request, applied: Sequence[Applied] = ()) -> CellKey:
         """Return all that decides the image of a request; weights of strength 0 are none.

@@ -68,7 +68,7 @@ class Drawer:
         base: loaded, with nothing on it.
         cells: where images are kept.
         accelerator: its precision.
-        max_tokens: that are read of a prompt.
+        config: that the base was loaded for.
 
     Attributes:
         base: the base that is drawn on.
@@ -76,10 +76,10 @@ class Drawer:
         place: what the base is to a key.
     """
 
-    def __init__(self, base: Base, cells: Cells, accelerator: Accelerator, max_tokens: int) -> None:
+    def __init__(self, base: Base, cells: Cells, accelerator: Accelerator, config: Config) -> None:
         self.base, self.cells = base, cells
         self._accelerator = accelerator
-        self.place = Place.of(base, accelerator.mixed_precision, max_tokens)
+        self.place = Place.of(base, config, accelerator.mixed_precision)
 
     @classmethod
     def open(cls, config: Config, opened: OpenedBase) -> Drawer:
@@ -93,7 +93,7 @@ class Drawer:
             UserError: the base cannot be had.
         """
         accelerator = open_accelerator(config.training)
-        return cls(opened.of(config), Cells(config.output_root), accelerator, config.dataset.max_tokens)
+        return cls(opened.of(config), Cells(config.output_root), accelerator, config)
 
     def autocast(self) -> AbstractContextManager[None]:
         """Return a context that computes in the drawer's precision."""

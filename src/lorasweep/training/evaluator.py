@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from lorasweep.evaluation.cell_keys import Place
 from lorasweep.metrics.evidence import SampleImage
 from lorasweep.metrics.metric import Measured, Measuring
 from lorasweep.metrics.references import references_of
@@ -32,7 +33,8 @@ class Evaluator:
         self, config: Config, version: Version, folder: Path, measuring: Sequence[Measuring], stopwatch: Stopwatch
     ) -> None:
         self.config, self.version, self.measuring, self.stopwatch = config, version, measuring, stopwatch
-        self.samples = Samples(config, version.number, version.base, folder)
+        place = Place.of(version.base, config, version.accelerator.mixed_precision)
+        self.samples = Samples(config, version.number, version.base, place, folder)
         if self.samples.prompts and config.sampling.every_epochs:
             count = max(MAX_TRAINING_IMAGES, len(self.samples.prompts))
             self.samples.keep_training_images(version.dataset.training_images(count))
@@ -50,28 +52,29 @@ class Evaluator:
             return metrics | self._look(0, draw=0 not in self.samples.epochs())
 
     @torch.no_grad()
-    def epoch_metrics(self, epoch: int, *, measure: bool, sample: bool) -> dict[str, float]:
+    def epoch_metrics(self, epoch: int, weights: Path | None, *, measure: bool, sample: bool) -> dict[str, float]:
         """Measure the adapter after an epoch.
 
         Args:
             epoch: its number, from 1.
+            weights: the file that it was saved to, if it was.
             measure: the model itself.
             sample: draw samples, and measure these.
         """
         self.version.adapter.activate()
         with self.version.state.averaged():
             metrics = self._measure(lambda measuring: measuring.model()) if measure else {}
-            return metrics | (self._look(epoch, draw=True) if sample else {})
+            return metrics | (self._look(epoch, weights, draw=True) if sample else {})
 
     def _measure(self, of: Callable[[Measuring], dict[str, float]]) -> dict[str, float]:
         with self.stopwatch("evaluate"):
             return {name: value for measuring in self.measuring for name, value in of(measuring).items()}
 
-    def _look(self, epoch: int, *, draw: bool) -> dict[str, float]:
+    def _look(self, epoch: int, weights: Path | None = None, *, draw: bool) -> dict[str, float]:
         prompts = self.samples.prompts
         if not prompts or not self.config.sampling.every_epochs:
             return {}
         with self.stopwatch("sample"), self.version.accelerator.autocast():
-            images = self.samples.draw(epoch) if draw else self.samples.load(epoch)
+            images = self.samples.draw(epoch, weights) if draw else self.samples.load(epoch)
         samples = [SampleImage.of(image, prompt) for image, prompt in zip(images, prompts, strict=True)]
         return self._measure(lambda each: each.samples(samples) if epoch else each.base_samples(samples))

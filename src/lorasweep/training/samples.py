@@ -2,34 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from weakref import WeakKeyDictionary
 
-import torch
 from PIL import Image
 
 from lorasweep import files
+from lorasweep.evaluation.cell_keys import Applied, Place, Request, requests_of
+from lorasweep.evaluation.cells import Cells
+from lorasweep.evaluation.drawing import batches, denoise
+from lorasweep.evaluation.weights import weights_digest
 from lorasweep.families.base import Sampler
 from lorasweep.pictures import before_after, grid
-from lorasweep.pictures.prompts import Prompt, labels_of, prompts_of
-from lorasweep.randomness import generator
+from lorasweep.pictures.prompts import labels_of
 from lorasweep.runs import paths
 from lorasweep.schema import Config
 from lorasweep.schema.measures import METRICS
 
-BATCH = 4  # images denoised side by side: enough to keep a GPU busy, few enough for 12 GB at 1024 px
-_BARE: WeakKeyDictionary[Sampler, dict[Hashable, list[Image.Image]]] = WeakKeyDictionary()
-"""What bases sampled with no adapter, by all that decides it: a search's next trial need not draw it again."""
 MAX_TRAINING_IMAGES = 2  # training images that the picture of before and after shows; the grid has one in each row
 
 
 class Samples:
     """The `samples/` folder of a version: one PNG per prompt and epoch, and `grid.png` over all of them."""
 
-    def __init__(self, config: Config, number: int, base: Sampler, folder: Path) -> None:
-        self.config, self.number, self.base, self.folder = config, number, base, folder
-        self.prompts = prompts_of(config.sampling.prompts, config.sampling.seeds, config.dataset.trigger)
+    def __init__(self, config: Config, number: int, base: Sampler, place: Place, folder: Path) -> None:
+        """Take what is sampled, and where its images go.
+
+        Args:
+            config: of the version.
+            number: N of vN.
+            base: with the version's adapter on it.
+            place: what that base is to a cell's key.
+            folder: of the version.
+        """
+        self.config, self.number, self.base, self.place, self.folder = config, number, base, place, folder
+        self.requests = requests_of(config)
+        self.prompts = [request.prompt for request in self.requests]
+        self._cells = Cells(config.output_root)
 
     @property
     def grid(self) -> Path:
@@ -49,21 +59,36 @@ class Samples:
         """Return the epochs that have a full set of samples, in order."""
         return paths.sampled_epochs(self.folder, len(self.prompts))
 
-    def draw(self, epoch: int) -> list[Image.Image]:
+    def draw(self, epoch: int, weights: Path | None = None) -> list[Image.Image]:
         """Sample every prompt with the model as it is now and write the PNGs of `epoch`.
 
-        Epoch 0 is the bare base, which always samples the same: it is drawn once for all versions of a process.
+        What can be said whose they are becomes a cell, which is drawn once: the bare base's (epoch 0) for all versions
+        of an output root, an epoch's for whoever looks at its weights file later. That file holds the model in half
+        precision, which moves a sample by some thousandths of a grey level.
+
+        Args:
+            epoch: its number; 0 is the bare base.
+            weights: the file that the epoch was saved to, if it was.
         """
-        known, key = _BARE.setdefault(self.base, {}), self._settings()
-        images = list(known.get(key, [])) if epoch == 0 else []
-        for start in range(0, len(self.prompts) if not images else 0, BATCH):
-            images += self._denoise(self.prompts[start : start + BATCH])
-        if epoch == 0:
-            known[key] = list(images)
-        for index, image in enumerate(images):
+        applied = (Applied(weights_digest(weights)),) if weights is not None else ()
+        keys = {request: self.place.key(request, applied) for request in self.requests}
+        images: dict[Request, Image.Image] = {}
+        if kept := epoch == 0 or weights is not None:
+            images = {request: cell.image() for request, key in keys.items() if (cell := self._cells.find(key))}
+        for batch in batches([request for request in keys if request not in images]):
+            started = time.perf_counter()
+            found = denoise(self.base, batch, self.config.dataset.max_tokens)
+            images |= zip(batch, found, strict=True)
+            seconds = (time.perf_counter() - started) / len(batch)
+            for request in batch if kept else ():
+                self._cells.add(keys[request], images[request], seconds)
+        for index, request in enumerate(self.requests):
+            if kept:
+                files.link_or_copy(self._cells.path(keys[request].digest), self.path(epoch, index))
+                continue
             with files.writing(self.path(epoch, index)) as temporary:
-                image.save(temporary, format="PNG")
-        return images
+                images[request].save(temporary, format="PNG")
+        return [images[request] for request in self.requests]
 
     def load(self, epoch: int) -> list[Image.Image]:
         """Return the images that `draw(epoch)` wrote."""
@@ -109,23 +134,4 @@ class Samples:
             title=f"{name}: the base and epoch {after}",
             labels=("base", "fine-tuned" if self.config.network.type == "full" else "with the LoRA"),
             training=training,
-        )
-
-    def _settings(self) -> Hashable:
-        """Return all that decides what a model samples."""
-        sampling, dataset = self.config.sampling, self.config.dataset
-        shape = (dataset.resolution, dataset.max_tokens, self.config.training.mixed_precision)
-        return (tuple(self.prompts), sampling.negative_prompt, sampling.steps, sampling.guidance, *shape)
-
-    def _denoise(self, prompts: Sequence[Prompt]) -> list[Image.Image]:
-        sampling, side = self.config.sampling, self.config.dataset.resolution
-        shape = self.base.latent_shape(side, side)
-        noise = [torch.randn(shape, generator=generator(prompt.seed, "sample")) for prompt in prompts]
-        return self.base.sample(
-            [prompt.text for prompt in prompts],
-            negative_prompt=sampling.negative_prompt,
-            latents=torch.stack(noise),
-            steps=sampling.steps,
-            guidance=sampling.guidance,
-            max_tokens=self.config.dataset.max_tokens,
         )

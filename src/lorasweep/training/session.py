@@ -140,7 +140,8 @@ class Session:
 
     def evaluate(self, due: Due) -> dict[str, float]:
         """Return what is measured of the epoch that is over; draw its samples."""
-        measured = self.evaluator.epoch_metrics(self.version.epoch, measure=due.measure, sample=due.sample)
+        weights = self._weights() if due.save else None
+        measured = self.evaluator.epoch_metrics(self.version.epoch, weights, measure=due.measure, sample=due.sample)
         return {"train/loss": self.reporter.means.epoch_loss(), **measured}
 
     def add_epoch(self, metrics: dict[str, float], due: Due) -> None:
