@@ -9,7 +9,9 @@ from collections.abc import Sequence
 
 from lorasweep.commands import (
     clean,
+    combine,
     comfyui,
+    compare,
     evaluate,
     recipe,
     reference,
@@ -30,6 +32,8 @@ VERBS = (
     recipe,
     versions,
     evaluate,
+    compare,
+    combine,
     vote,
     comfyui,
     clean,

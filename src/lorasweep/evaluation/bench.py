@@ -20,7 +20,10 @@ from lorasweep.evaluation.weights import WeightsFile, all_on
 from lorasweep.families.base import Base
 from lorasweep.families.conditioning import Conditioning
 from lorasweep.features.lazy_image import LazyImage
-from lorasweep.metrics.evidence import References, SampleImage
+from lorasweep.metrics.evidence import Evidence, References, SampleImage
+from lorasweep.metrics.figures import Reading
+from lorasweep.metrics.images import ImageMeasuring
+from lorasweep.metrics.intervals import Estimate, difference
 from lorasweep.metrics.metric import Measured
 from lorasweep.metrics.prepared import prepared
 from lorasweep.metrics.references import references_of
@@ -72,11 +75,15 @@ class Measurement:
         metrics: by name, with `_low`, `_high` and `_delta` where a metric has them.
         cells: what was drawn, in the order of the requests.
         seconds: that drawing and measuring took.
+        samples: the same pictures as metrics take them.
+        readings: what the metrics of images say, with the scores of single pictures.
     """
 
     metrics: dict[str, float]
     cells: Sequence[Cell]
     seconds: float
+    samples: Sequence[SampleImage] = ()
+    readings: Sequence[Reading] = ()
 
     @property
     def distance(self) -> float:
@@ -155,7 +162,8 @@ class Bench:
         ]
         for each in self._measuring if pictures else ():
             metrics |= getattr(each, samples)(pictures)
-        return Measurement(metrics, cells, time.perf_counter() - started)
+        readings = [one for each in self._measuring if isinstance(each, ImageMeasuring) for one in each.readings]
+        return Measurement(metrics, cells, time.perf_counter() - started, pictures, readings)
 
     def _predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         with self._drawer.autocast():
@@ -167,3 +175,23 @@ class Bench:
             length = self._on.length(captions, length)
         with self._drawer.autocast():
             return self._on.encode_text(captions, length)
+
+
+def paired(measurement: Measurement, other: Measurement) -> dict[str, Estimate]:
+    """Return by metric how much more one measurement has than another, picture by picture of the same prompt and seed.
+
+    Args:
+        measurement: of one set of weights.
+        other: of another one, on the same requests; the triggers in the prompts may differ.
+
+    Returns:
+        The differences, with intervals over prompts and seeds, of metrics that give every picture a score.
+    """
+    theirs = {(one.metric, one.model): one.figures.scores for one in other.readings}
+    found: dict[str, Estimate] = {}
+    evidence = Evidence(measurement.samples, (), References())
+    for reading in measurement.readings:
+        own, scores = reading.figures.scores, theirs.get((reading.metric, reading.model), {})
+        if reading.first and own and own.keys() == scores.keys():
+            found[reading.metric] = difference(evidence.table(own), evidence.table(scores))
+    return found

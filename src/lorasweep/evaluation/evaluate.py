@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from lorasweep.console.lines import echo, phase
 from lorasweep.evaluation import results
 from lorasweep.evaluation.asking import EvaluationOptions
-from lorasweep.evaluation.bench import Bench
+from lorasweep.evaluation.bench import Bench, Measurement
 from lorasweep.evaluation.candidates import Candidate
 from lorasweep.evaluation.cell_keys import Request
 from lorasweep.evaluation.drawing import Advance, Drawer
@@ -58,20 +58,21 @@ def evaluate(
     for note in asked.notes:
         echo(note)
     found: list[Evaluated] = []
-    opened = Opened()
+    opened = OpenBenches()
     for candidate, config, wanted in zip(candidates, configs, requests, strict=True):
         bench, weights = opened.bench(config, wanted), opened.weights(candidate, config)
         settings = results.evaluation_settings(config, wanted, bench)
         for strength in asked.strengths_of(candidate):
             known = results.earlier(candidate.record, weights.sha256, strength, settings) if candidate.record else None
-            evaluation = known or _measure(candidate, weights, strength, settings, bench)
+            evaluation = known or measure_candidate(candidate, weights, strength, settings, bench)[1]
+            if known is None and candidate.record is not None:
+                results.add(candidate.record, evaluation)
             found.append(Evaluated(candidate, config, evaluation, known is None))
-            _warn(candidate, evaluation)
             done(found[-1])
     return found
 
 
-class Opened:
+class OpenBenches:
     """Bases, benches and weights that are open, for candidates that share them."""
 
     def __init__(self) -> None:
@@ -150,16 +151,24 @@ def progress_of_drawing(what: str, missing: int) -> Iterator[Advance]:
         yield advance
 
 
-def _measure(
+def measure_candidate(
     candidate: Candidate, weights: WeightsFile, strength: float, settings: dict[str, object], bench: Bench
-) -> Evaluation:
-    """Measure a candidate at a strength; its record keeps the result."""
-    with progress_of_drawing(f"{candidate.label} at {strength:g}", bench.missing([(weights, strength)])) as advance:
+) -> tuple[Measurement, Evaluation]:
+    """Return what is measured of a candidate at a strength, also as records keep it; warn where it changed nothing.
+
+    Args:
+        candidate: what is measured.
+        weights: of it.
+        strength: that they are put on the base with.
+        settings: as `results.evaluation_settings` gives them.
+        bench: measures it.
+    """
+    named = candidate.label + ("" if strength == 1 else f" at {strength:g}")
+    with progress_of_drawing(named, bench.missing([(weights, strength)])) as advance:
         found = bench.measure([(weights, strength)], advance)
     evaluation = results.evaluation_of(candidate, weights.sha256, strength, settings, bench, found)
-    if candidate.record is not None:
-        results.add(candidate.record, evaluation)
-    return evaluation
+    _warn(candidate, evaluation)
+    return found, evaluation
 
 
 def _warn(candidate: Candidate, evaluation: Evaluation) -> None:

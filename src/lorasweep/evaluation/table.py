@@ -86,7 +86,7 @@ def table_lines(found: Sequence[Evaluated]) -> list[Text]:
                 continue
             rows.append(_row(measure.label if first else "", label(each) if several else None, name, measure, change))
             first = False
-    result = [_line(row, _widths(rows)) for row in rows]
+    result = align(rows)
     if any("[" in line.plain for line in result[1:]):
         result.append(Text(f"  {INTERVALS}", "dim"))
     if any(line.plain.rstrip().endswith("same") or " same " in line.plain for line in result[1:]):
@@ -131,6 +131,16 @@ def results_as_json(found: Sequence[Evaluated], output_root: str) -> list[dict[s
     ]
 
 
+def align(rows: Sequence[Sequence[Text]]) -> list[Text]:
+    """Return rows of cells as lines with aligned columns.
+
+    Args:
+        rows: all of as many cells.
+    """
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return [_line(row, widths) for row in rows]
+
+
 def _row(head: str, what: str | None, name: str, measure: Measure, change: BaseDifference) -> list[Text]:
     word = change.verdict(name, measure)
     delta = "" if change.delta is None else f"{change.delta:+.{DECIMALS}f}"
@@ -145,10 +155,6 @@ def _row(head: str, what: str | None, name: str, measure: Measure, change: BaseD
         Text(f"{change.value:.{DECIMALS}f}"),
         Text(base, "dim"),
     ]
-
-
-def _widths(rows: Sequence[Sequence[Text]]) -> list[int]:
-    return [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
 
 
 def _line(row: Sequence[Text], widths: Sequence[int]) -> Text:
