@@ -20,8 +20,8 @@ def add(verbs: Any) -> None:
         "combine",
         help="several LoRAs together: each theme's fidelity alone and together, interference, one merged file",
         description="Puts several LoRAs on the base at once and measures each theme alone and together: what the "
-        "others cost it, which layers they share, and at which strengths the theme that loses most loses least. A file of "
-        "no version is a helper: it has no theme of its own.",
+        "others cost it, which layers they share, and at which strengths the theme that loses most loses least. A "
+        "file of no version is a helper: it has no theme of its own.",
         epilog="example: lorasweep combine fuzzybear/v6 robots/v6:0.8 --search 0.5,0.75,1 --merge both.safetensors",
     )
     parser.add_argument("candidates", nargs="+", metavar="VERSION|FILE[:STRENGTH]", help="two or more, of one base")

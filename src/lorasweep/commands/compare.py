@@ -43,14 +43,14 @@ def run(args: argparse.Namespace) -> None:
     from lorasweep.evaluation.asking import EvaluationOptions
 
     found = candidates.find_candidates(args.candidates, args.output_root)
-    compared = compare.compare(found, EvaluationOptions.of(args))
+    compared = compare.compare_candidates(found, EvaluationOptions.of(args))
     names = "-".join(candidate.text.replace("/", "_").replace("@", "_") for candidate in found)[:80]
     folder = args.out or Path(args.output_root) / "comparisons" / names
     try:
-        pictures = compare.write_pictures(compared, folder)
+        pictures = compare.write_sheets_of(compared, folder)
     except OSError as error:
         raise UserError(f"{folder} cannot be written ({error.strerror})", title="Nothing was drawn") from error
-    for lines in (compare.by_strength(compared), compare.differences(compared)):
+    for lines in (compare.strength_lines(compared), compare.paired_lines(compared)):
         echo()
         for line in lines:
             echo(line)

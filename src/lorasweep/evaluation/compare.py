@@ -45,7 +45,7 @@ class Compared:
         return min(self.by_strength, key=lambda strength: (abs(strength - 1), strength))
 
 
-def compare(candidates: Sequence[Candidate], options: EvaluationOptions) -> list[Compared]:
+def compare_candidates(candidates: Sequence[Candidate], options: EvaluationOptions) -> list[Compared]:
     """Measure candidates at the same prompts, seeds and strengths; their records keep it as `evaluate`'s results.
 
     Args:
@@ -73,7 +73,7 @@ def compare(candidates: Sequence[Candidate], options: EvaluationOptions) -> list
     return found
 
 
-def differences(found: Sequence[Compared]) -> list[Text]:
+def paired_lines(found: Sequence[Compared]) -> list[Text]:
     """Return a table of how each candidate differs from the first one, picture by picture, with intervals.
 
     Args:
@@ -90,7 +90,7 @@ def differences(found: Sequence[Compared]) -> list[Text]:
     return align(rows) if len(rows) > 1 else []
 
 
-def by_strength(found: Sequence[Compared]) -> list[Text]:
+def strength_lines(found: Sequence[Compared]) -> list[Text]:
     """Return a table of every metric of images by strength, as differences to the base.
 
     Args:
@@ -101,19 +101,19 @@ def by_strength(found: Sequence[Compared]) -> list[Text]:
         return []
     rows = [[Text(""), Text("against the base at", "dim"), *(Text(f"{strength:g}", "dim") for strength in strengths)]]
     for name in METRICS:
-        shown = False
+        labelled = False
         for each in found:
             deltas = {s: m.metrics.get(f"{name}_delta") for s, m in each.by_strength.items()}
             if all(delta is None for delta in deltas.values()):
                 continue
             cells = ["" if (d := deltas.get(s)) is None else f"{d:+.{DECIMALS}f}" for s in strengths]
-            label = Text("" if shown else METRICS[name].label, "bold")
+            label = Text("" if labelled else METRICS[name].label, "bold")
             rows.append([label, Text(each.candidate.label), *map(Text, cells)])
-            shown = True
+            labelled = True
     return align(rows) if len(rows) > 1 else []
 
 
-def write_pictures(found: Sequence[Compared], folder: Path) -> list[Path]:
+def write_sheets_of(found: Sequence[Compared], folder: Path) -> list[Path]:
     """Draw the sheets of a comparison: prompts by candidates, and candidates by strengths; return their paths.
 
     Args:
@@ -163,5 +163,5 @@ def _row_label(request: Request, requests: Sequence[Request]) -> str:
 
 
 def _notes(measurement: Measurement) -> list[str]:
-    shown = [name for name in ("image/fidelity", "image/drift") if name in measurement.metrics]
-    return [f"{METRICS[name].label} {measurement.metrics[name]:.3f}" for name in shown]
+    named = [name for name in ("image/fidelity", "image/drift") if name in measurement.metrics]
+    return [f"{METRICS[name].label} {measurement.metrics[name]:.3f}" for name in named]
