@@ -22,7 +22,7 @@ def test_a_key_knows_type_default_and_limits():
     steps = keys["training.max_steps"]
     assert (steps.kind, steps.nullable, steps.default) == (int, True, None)
     seeds = keys["sampling.seeds"]
-    assert (seeds.kind, seeds.item, seeds.default) == (list, int, [0])
+    assert (seeds.kind, seeds.item, seeds.default) == (list, int, [0, 1])
     assert keys["tracker.wandb.mode"].limits["choices"] == ("auto", "online", "offline", "disabled")
 
 
@@ -70,7 +70,7 @@ def test_omegaconf_takes_the_schema_and_gives_it_back():
 def test_two_configs_share_no_list():
     first, second = Config(name="A"), Config(name="B")
     first.sampling.seeds.append(1)
-    assert second.sampling.seeds == [0]
+    assert second.sampling.seeds == [0, 1]
 
 
 def test_slug():

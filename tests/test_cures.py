@@ -154,6 +154,8 @@ PAIRS = [  # what is refused, what of it is taken back, what is typed instead
     (["sampling.prompts=[]"], [], ["sampling.every_epochs=0"]),
     (["evaluation.heldout_loss=false"], [], ["evaluation.heldout_loss=true"]),
     (["objective=image/adherence", "features=none"], ["features=none"], ["features=toy"]),
+    (["objective=image/diversity", "sampling.seeds=[3]"], ["sampling.seeds=[3]"], ["sampling.seeds=[0,1]"]),
+    (["objective=image/drift", "dataset.trigger=''"], ["dataset.trigger=''"], ["dataset.trigger=WORD"]),
     (
         ["objective=image/adherence", "sampling.every_epochs=0"],
         ["sampling.every_epochs=0"],

@@ -13,9 +13,10 @@ from lorasweep.schema.measures import METRICS, verdict
 def test_beyond_the_margin_the_direction_decides_and_within_it_nothing_is_better(name: str) -> None:
     measure = METRICS[name]
     lower, upper = ("better", "worse") if measure.direction == "minimize" else ("worse", "better")
-    outside, inside = 1 - 1.1 * measure.margin, 1 - 0.9 * measure.margin
-    assert (verdict(name, 0.5 * outside, 0.5), verdict(name, 0.5, 0.5 * outside)) == (lower, upper)
-    assert verdict(name, 0.5 * inside, 0.5) == verdict(name, 0.5, 0.5 * inside) == "same"
+    scale = 0.5 if measure.relative else 1.0
+    outside, inside = 0.5 - 1.1 * measure.margin * scale, 0.5 - 0.9 * measure.margin * scale
+    assert (verdict(name, outside, 0.5), verdict(name, 0.5, outside)) == (lower, upper)
+    assert verdict(name, inside, 0.5) == verdict(name, 0.5, inside) == "same"
     assert verdict(name, 0.5, 0.5) == "same"
 
 

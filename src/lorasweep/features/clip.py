@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lorasweep.families.shipped import CLIP_PATH
 from lorasweep.features.kind import FeatureKind
-from lorasweep.features.loading import loaded
+from lorasweep.features.loading import grid_of, load_parts
 
 if TYPE_CHECKING:
     import torch
@@ -54,6 +54,16 @@ class Clip:
             output = self._model.get_text_features(tokens["input_ids"].to(self._model.device))
         return normalize(output.pooler_output.float(), dim=-1).cpu()
 
+    def patches(self, images: Sequence[Image.Image]) -> Tensor:
+        """Return features (N, rows, columns, dim), unit length, fp32 on the CPU, of squares of each image."""
+        import torch
+        from torch.nn.functional import normalize
+
+        pixels = self._processor(images=list(images), return_tensors="pt")["pixel_values"]
+        with torch.no_grad():
+            output = self._model.vision_model(pixel_values=pixels.to(self._model.device, self._model.dtype))
+        return grid_of(normalize(output.last_hidden_state[:, 1:].float(), dim=-1).cpu())
+
     def to(self, device: torch.device | str, dtype: torch.dtype) -> None:
         """Move the model."""
         self._model.to(device=device, dtype=dtype)
@@ -74,7 +84,7 @@ def load(path: str) -> Clip:
         model = CLIPModel.from_pretrained(path, use_safetensors=True)
         return model, CLIPTokenizer.from_pretrained(path), CLIPImageProcessorPil.from_pretrained(path)
 
-    return Clip(*loaded(path, "CLIP", parts))
+    return Clip(*load_parts(path, "CLIP", parts))
 
 
 CLIP_L = FeatureKind(title="CLIP", load=load, path="openai/clip-vit-large-patch14", model_types=("clip",))

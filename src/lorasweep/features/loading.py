@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lorasweep.errors import UserError
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-def loaded(path: str, title: str, parts: Callable[[], tuple[Any, ...]]) -> tuple[Any, ...]:
+
+def load_parts(path: str, title: str, parts: Callable[[], tuple[Any, ...]]) -> tuple[Any, ...]:
     """Return what `parts` loads: first the model, in evaluation mode, behind it what prepares its input.
 
     Args:
@@ -35,3 +38,10 @@ def loaded(path: str, title: str, parts: Callable[[], tuple[Any, ...]]) -> tuple
     refuse_non_finite(found[0], given, title)
     found[0].eval().requires_grad_(False)
     return found
+
+
+def grid_of(patches: Tensor) -> Tensor:
+    """Return the tokens of square images as grids: (N, side * side, dim) -> (N, side, side, dim)."""
+    count, tokens, dim = patches.shape
+    side = round(tokens**0.5)
+    return patches.reshape(count, side, side, dim)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -62,12 +62,14 @@ class References:
         training: those that were.
         trigger: the word that calls the concept; "" of a version without one, whose every prompt does.
         others: images of other concepts, by the concept's name, that could be taken for this one.
+        tagger: returns the tags of images, in lower case; None where no such model is given.
     """
 
     heldout: Sequence[RealImage] = ()
     training: Sequence[RealImage] = ()
     trigger: str = ""
     others: Mapping[str, Sequence[RealImage]] = field(default_factory=dict)
+    tagger: Callable[[Sequence[LazyImage]], Sequence[set[str]]] | None = None
 
     def calls(self, prompt: Prompt) -> bool:
         """Return whether a prompt calls the concept."""
@@ -105,16 +107,22 @@ class Evidence:
         """Indices of the samples that should look as the base's do."""
         return [index for index, one in enumerate(self.samples) if not self.references.calls(one.prompt)]
 
+    def by_prompt(self, indices: Iterable[int]) -> dict[str, list[int]]:
+        """Return indices of samples by the text of their prompt, in their order."""
+        found: dict[str, list[int]] = {}
+        for index in sorted(indices):
+            found.setdefault(self.samples[index].prompt.text, []).append(index)
+        return found
+
     def table(self, scores: Mapping[int, float]) -> NDArray[np.float64]:
-        """Return scores as a table: a row for each prompt, a column for its first, second, ... seed; NaN where none is.
+        """Return scores as a table, a row for each prompt and a column for each of its seeds.
+
+        Where prompts have different numbers of seeds it is one column of all scores.
 
         Args:
             scores: by the index of the sample.
         """
-        rows: dict[str, list[float]] = {}
-        for index in sorted(scores):
-            rows.setdefault(self.samples[index].prompt.text, []).append(scores[index])
-        table = np.full((len(rows), max(map(len, rows.values()), default=0)), np.nan)
-        for row, values in zip(table, rows.values(), strict=True):
-            row[: len(values)] = values
-        return table
+        rows = [[scores[index] for index in indices] for indices in self.by_prompt(scores).values()]
+        if len({len(row) for row in rows}) > 1:
+            rows = [[score] for row in rows for score in row]
+        return np.array(rows)

@@ -3,15 +3,22 @@
 The image similarity of DreamBooth (Ruiz et al. 2023, section 4.1: CLIP-I and DINO): the mean cosine similarity of all
 pairs of a sample and a reference. The references are images that were not trained on: a version that draws its
 training images again would otherwise come out best.
+
+Where held-out images have masks and the model sees patches, `_masked` is the same of the concept alone
+(`metrics.masked`). Where images of other concepts are given that could be taken for this one, `_retrieval` is the share
+of samples whose nearest real image is one of this concept's (after Finer-Personalization Rank, arXiv 2512.19026): a
+mean similarity may be high for every bear.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lorasweep.metrics.evidence import Evidence, SampleImage
 from lorasweep.metrics.figures import Figures, compared
+from lorasweep.metrics.masked import concept_of, concept_similarity
 from lorasweep.metrics.metric import ImageMetric
 from lorasweep.metrics.needs import HELDOUT, SEEN
 
@@ -30,7 +37,15 @@ def measure(evidence: Evidence, model: FeatureModel) -> Figures | None:
         features = model.images([each.image for each in samples])
         return (features @ references.T).mean(dim=1).tolist()
 
-    return compared(evidence, evidence.called, score)
+    images = [evidence.samples[index].image for index in evidence.called]
+    more = {}
+    if concept := concept_of(heldout, model):
+        more["masked"] = sum(concept_similarity(images, concept, model)) / len(images)
+    if others := [each.image for gallery in evidence.references.others.values() for each in gallery]:
+        samples, gallery = model.images(images), model.images(others)
+        own, other = (samples @ references.T).amax(dim=1), (samples @ gallery.T).amax(dim=1)
+        more["retrieval"] = float((own > other).float().mean())
+    return replace(compared(evidence, evidence.called, score), more=more)
 
 
 FIDELITY = ImageMetric(
@@ -40,7 +55,7 @@ FIDELITY = ImageMetric(
     unit="cosine similarity, -1 to 1",
     margin=0.054,
     cost="images",
-    sources=("DreamBooth, arXiv 2208.12242, section 4.1",),
+    sources=("DreamBooth, arXiv 2208.12242, section 4.1", "MaSC, arXiv 2605.22469", "arXiv 2512.19026"),
     needs={**HELDOUT, **SEEN},
     measure=measure,
 )

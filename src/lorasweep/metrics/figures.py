@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from lorasweep.metrics.evidence import Evidence, SampleImage
-from lorasweep.metrics.intervals import Estimate, Statistic, difference, mean, with_interval
+from lorasweep.metrics.intervals import Estimate, Statistic, Table, difference, mean, with_interval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +65,32 @@ def compared(
         scores=scores,
         base_scores=base_scores,
     )
+
+
+def compared_by_prompt(evidence: Evidence, score: Callable[[Sequence[SampleImage]], float]) -> Figures | None:
+    """Return the figures of a metric that compares the called samples of a prompt with each other.
+
+    Its interval is over prompts alone: a seed that the bootstrap draws twice would be compared with itself.
+
+    Args:
+        evidence: what is measured.
+        score: of the samples of one prompt, two or more.
+
+    Returns:
+        None where no prompt that calls the concept has two samples.
+    """
+    groups = [indices for indices in evidence.by_prompt(evidence.called).values() if len(indices) > 1]
+    if not groups:
+        return None
+
+    def column(samples: Sequence[SampleImage]) -> Table:
+        return np.array([[score([samples[index] for index in indices])] for indices in groups])
+
+    table, count = column(evidence.samples), sum(map(len, groups))
+    if not evidence.base:
+        return Figures(value=with_interval(table), n=count)
+    bare = column(evidence.base)
+    return Figures(value=with_interval(table), n=count, base=float(mean(bare)), delta=difference(table, bare))
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ DRAWS = 2000
 _BATCH = 100  # draws side by side
 
 Table = NDArray[np.float64]
-"""(..., prompts, seeds); NaN where a prompt has no such seed."""
+"""(..., prompts, seeds)."""
 
 Figure = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -48,7 +48,7 @@ class Estimate:
 
 def mean(table: Table) -> Figure:
     """Return the mean of a table over its prompts and seeds."""
-    found: Figure = np.nanmean(table, axis=(-2, -1))
+    found: Figure = table.mean(axis=(-2, -1))
     return found
 
 

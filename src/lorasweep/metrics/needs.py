@@ -14,3 +14,9 @@ SEEN = {
     "sampling.every_epochs=1": "sampling.every_epochs",
 }
 """Of one that looks at sample images."""
+
+UNCALLED = {"dataset.trigger=WORD": "dataset.trigger"}
+"""Of one that looks at samples which do not call the concept."""
+
+CALLED_TWICE = {**SEEN, "sampling.seeds=[0,1]": "sampling.seeds>1"}
+"""Of one that compares the seeds of a prompt."""

@@ -93,8 +93,8 @@ class SamplingConfig:
         brought=True,
     )
     seeds: list[int] = option(
-        [0],
-        "one image per prompt and seed",
+        [0, 1],
+        "one image per prompt and seed; diversity and consistency compare the seeds of a prompt",
         at_least=0,
         resume="measured",
         measures=_PICTURES,

@@ -14,6 +14,8 @@ FEATURES: Registry[Any] = Registry(
     {
         "toy": "lorasweep.features.clip:TOY",
         "clip_l": "lorasweep.features.clip:CLIP_L",
+        "dinov2": "lorasweep.features.dinov2:DINOV2",
+        "siglip2": "lorasweep.features.siglip2:SIGLIP2",
     },
 )
 """Feature models by their names, each a `features.kind.FeatureKind`. A package of a user's own adds names by entry

@@ -61,6 +61,13 @@ METRICS: Registry[Measure] = Registry(
         "val/loss_ratio": "lorasweep.metrics.heldout_loss:RATIO",
         "image/fidelity": "lorasweep.metrics.fidelity:FIDELITY",
         "image/adherence": "lorasweep.metrics.adherence:ADHERENCE",
+        "image/memorisation": "lorasweep.metrics.memorisation:MEMORISATION",
+        "image/diversity": "lorasweep.metrics.diversity:DIVERSITY",
+        "image/drift": "lorasweep.metrics.drift:DRIFT",
+        "image/consistency": "lorasweep.metrics.consistency:CONSISTENCY",
+        "image/mmd": "lorasweep.metrics.mmd:MMD",
+        "image/kid": "lorasweep.metrics.kid:KID",
+        "image/fid": "lorasweep.metrics.fid:FID",
         "train/loss": "lorasweep.metrics.training_loss:LOSS",
     },
 )

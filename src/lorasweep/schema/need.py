@@ -1,7 +1,8 @@
 """What a key needs in order to change anything: values of other keys, in a notation close to the command line's.
 
 `dataset.path`: it is set (not null, false, 0 or empty). `network.type=lora|loha`: it has one of these values.
-`network.type!=full`: it has any other. `training.batch_size>1`: it is more than that. `A or B`: one of them is enough.
+`network.type!=full`: it has any other. `training.batch_size>1`: it is more than that; of a list, its length.
+`A or B`: one of them is enough.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Condition:
         """Return whether a config fulfils it."""
         value = value_at(config, self.key)
         if self.above is not None:
-            return bool(value > self.above)
+            return bool((len(value) if isinstance(value, list) else value) > self.above)
         if self.but:
             return value not in self.but
         return value in self.values if self.values else is_on(value)

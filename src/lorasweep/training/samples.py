@@ -102,7 +102,8 @@ class Samples:
                     image.save(temporary, format="PNG")
 
     def write_sheets(self, selected: int | None, metric: str, values: Mapping[int, float | None]) -> None:
-        """Redraw `grid.png`, a row per prompt and a column per sampled epoch, and `before_after.png`.
+        """Redraw `grid.png`, a row per prompt and seed, a column per sampled epoch, and `before_after.png`
+        of the first seed.
 
         Args:
             selected: the selected epoch; when it was not sampled, the last sampled one stands in for it.
@@ -127,9 +128,10 @@ class Samples:
         if training:
             columns.insert(0, grid.Column("training images", training[: len(rows)], apart=True))
         grid.write_grid(columns, labels, self.grid, title=name, notes=METRICS[metric].label)
+        first = [index for index in rows if self.prompts[index].seed == self.prompts[0].seed]
         before_after.write_before_after(
-            [(self.path(0, index), self.path(after, index)) for index in rows],
-            labels,
+            [(self.path(0, index), self.path(after, index)) for index in first],
+            labels_of([self.prompts[index] for index in first]),
             self.before_after,
             title=f"{name}: the base and epoch {after}",
             labels=("base", "fine-tuned" if self.config.network.type == "full" else "with the LoRA"),
