@@ -7,13 +7,13 @@ import socket
 from pathlib import Path
 
 import pytest
+import uvicorn
 
 from lorasweep.commands import cli
 from lorasweep.runs import ledger
 from lorasweep.votes import ballots
 from lorasweep.votes.ballots import Pair
 from lorasweep.votes.contenders import contenders
-from lorasweep.votes.server import PollServer
 
 from ..votes.made_versions import version
 
@@ -45,10 +45,10 @@ def test_results_are_printed_in_words_and_as_json(root: Path, capsys: pytest.Cap
 def test_the_page_ends_with_ctrl_c_and_the_result(
     root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(self: PollServer) -> None:
+    def interrupted(self: uvicorn.Server, sockets: list[socket.socket]) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(PollServer, "serve_forever", interrupted)
+    monkeypatch.setattr(uvicorn.Server, "run", interrupted)
     assert cli.main(["vote", "bear", "--output-root", str(root), "--port", "0"]) == 0
     said = capsys.readouterr().out
     assert "vote at http://127.0.0.1:" in said and "bear: 0 votes" in said

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from lorasweep.studies.trials import _earlier
+from lorasweep.runs.record import Epoch, Record
+from lorasweep.studies.trials import _earlier, _trained
 
 
 def version(root: Path, number: int, trial: int | None) -> Path:
@@ -37,6 +38,20 @@ def test_a_retry_goes_on_from_the_latest_attempt_that_had_a_folder(tmp_path: Pat
     second = version(tmp_path, 8, 3)
     assert _earlier(trial((3, None), (0, noted)), str(tmp_path), "Bear") == second
     assert _earlier(trial((3, tmp_path / "gone"), (0, noted)), str(tmp_path), "Bear") == first
+
+
+@pytest.mark.parametrize("status", ["complete", "interrupted", "running"])
+def test_only_a_complete_version_goes_on_waiting_for_votes(tmp_path: Path, status: str) -> None:
+    folder = version(tmp_path, 6, 0)
+    record = Record.read(folder)
+    record.status, record.epochs, record.selected_epoch = status, [Epoch(1, step=12)], 1
+    record.write()
+    outcome = _trained(folder)
+    if status != "complete":
+        assert outcome is None
+    else:
+        assert outcome is not None and (outcome.folder, outcome.number, outcome.steps) == (folder, 6, 12)
+    assert _trained(None) is None
 
 
 def test_a_first_attempt_has_nothing_to_go_on_from(tmp_path: Path) -> None:

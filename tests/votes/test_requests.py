@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import urllib.error
 import urllib.request
@@ -16,7 +17,7 @@ from lorasweep.runs import ledger
 from lorasweep.votes import ballots
 from lorasweep.votes.poll import Poll
 from lorasweep.votes.requests import HttpRequest, Response, respond
-from lorasweep.votes.server import PollServer
+from lorasweep.votes.server import ADDRESS, poll_server
 
 HOST = "127.0.0.1:8765"
 JSON = {"host": HOST, "content-type": "application/json"}
@@ -139,13 +140,23 @@ def test_the_result_is_known_answers(poll: Poll) -> None:
 
 
 def test_the_server_answers_at_its_own_address(poll: Poll, root: Path) -> None:
-    with PollServer(poll, root, 0) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        assert server.server_address[0] == "127.0.0.1"
-        with urllib.request.urlopen(server.url) as page:
-            assert b"Which picture is better?" in page.read()
-            assert page.headers["Content-Security-Policy"].startswith("default-src 'self'")
-        wrong = urllib.request.Request(server.url + "question", headers={"Host": "evil.example"})
-        with pytest.raises(urllib.error.HTTPError, match="403"):
-            urllib.request.urlopen(wrong)
-        server.shutdown()
+    with socket.create_server((ADDRESS, 0)) as listening:
+        port = listening.getsockname()[1]
+        server = poll_server(poll, root, port)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        url = f"http://{ADDRESS}:{port}/"
+        try:
+            with urllib.request.urlopen(url) as page:
+                assert b"Which picture is better?" in page.read()
+                assert page.headers["Content-Security-Policy"].startswith("default-src 'self'")
+            with pytest.raises(urllib.error.HTTPError, match="403"):
+                urllib.request.urlopen(urllib.request.Request(url + "question", headers={"Host": "evil.example"}))
+            vote = json.dumps({"number": 0, "choice": "tie"}).encode()
+            with urllib.request.urlopen(
+                urllib.request.Request(url + "vote", vote, {"Content-Type": "application/json"})
+            ) as answer:
+                assert json.load(answer)["votes"] == 1
+        finally:
+            server.should_exit = True
+            thread.join()

@@ -9,7 +9,7 @@ from lorasweep.errors import Problem
 from lorasweep.features import sources
 from lorasweep.registry import is_dotted
 from lorasweep.schema import LAST, Config, value_at
-from lorasweep.schema.measures import METRICS, RENAMED
+from lorasweep.schema.measures import METRICS, RENAMED, VOTED
 from lorasweep.text.names import did_you_mean
 from lorasweep.text.triggers import names_trigger
 
@@ -53,7 +53,7 @@ def _features(config: Config) -> Iterator[Problem]:
 
 def measured(config: Config) -> list[str]:
     """Return the names of what a run of this config measures: all that can be an objective, and its bins."""
-    found = [metric for metric in METRICS if not METRICS[metric].lacks(config)]
+    found = [metric for metric in METRICS if metric != VOTED and not METRICS[metric].lacks(config)]
     binned = [metric for metric in found if METRICS[metric].binned]
     return found + [f"{metric}_bin_{index}" for metric in binned for index in range(config.evaluation.bins)]
 
@@ -78,4 +78,17 @@ def _samples(config: Config) -> Iterator[Problem]:
             yield Problem(f"sampling.{key}: has {token} in it, {SPECIAL}: take it out", f"sampling.{key}")
 
 
-RULES = (_measures, _features, _samples)
+def _votes(config: Config) -> Iterator[Problem]:
+    """Check that votes are asked for where they can be waited for: as the one objective of a search."""
+    others = [name for name in METRICS if name != VOTED]
+    if VOTED in config.further_objectives:
+        cure = f"make it the objective, or take one of {', '.join(others)}"
+        yield Problem(f"further_objectives={VOTED}: people vote for one objective: {cure}", "further_objectives")
+    if config.evaluation.select_by == VOTED:
+        cure = f"expected {LAST}, or one of {', '.join(others)}"
+        yield Problem(
+            f"evaluation.select_by={VOTED}: people vote on one epoch of each version: {cure}", "evaluation.select_by"
+        )
+
+
+RULES = (_measures, _features, _votes, _samples)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,24 +61,22 @@ def _poll(args: argparse.Namespace) -> Poll:
     Raises:
         UserError: there is none of that name, or it has no two versions with pictures of the same prompts.
     """
-    from lorasweep.votes.places import votes_of_name, votes_of_study
+    from lorasweep.studies.voting import study_poll
+    from lorasweep.votes.places import study_of, votes_of_name
     from lorasweep.votes.poll import Poll
 
-    everything = ledger.versions(args.output_root)
-    studies = dict.fromkeys(v.record.study for v in everything if v.record.study)
-    versions: Callable[[], Sequence[ledger.RecordedVersion]]
+    root = args.output_root
+    everything = ledger.versions(root)
+    studies = dict.fromkeys(study_of(v.record.study) for v in everything if v.record.study)
     if args.name in studies:
-        path = votes_of_study(args.output_root, args.name)
-        versions = lambda: [v for v in ledger.versions(args.output_root) if v.record.study == args.name]  # noqa: E731
+        poll = study_poll(root, args.name)
     else:
-        path = votes_of_name(args.output_root, args.name)
-        versions = lambda: ledger.versions(args.output_root, args.name)  # noqa: E731
+        poll = Poll(args.name, votes_of_name(root, args.name), lambda: ledger.versions(root, args.name))
     title = "There is nothing to vote on"
-    if not versions():
+    if args.name not in studies and not ledger.versions(root, args.name):
         known = [*studies, *dict.fromkeys(slug(v.name) for v in everything)]
         there = f"there is {', '.join(known)}{did_you_mean(args.name, known)}" if known else "it has no versions"
         raise UserError(f"{args.output_root} has no study or LoRA {args.name}: {there}", title=title)
-    poll = Poll(args.name, path, versions)
     if not poll.votes and poll.question()[1] is None:
         raise UserError(
             f"{args.name}: no two versions have pictures of the same prompt and seed, drawn with the same settings: "
@@ -90,22 +87,13 @@ def _poll(args: argparse.Namespace) -> Poll:
 
 
 def _serve(poll: Poll, root: Path, port: int) -> None:
-    from lorasweep.votes.server import PollServer
+    from lorasweep.votes.server import serve_poll
 
-    try:
-        server = PollServer(poll, root, port)
-    except (OSError, OverflowError) as error:
-        raise UserError(
-            f"--port {port}: cannot be listened on ({error}); give another one, or 0 for any that is free",
-            title="The page cannot be served",
-        ) from error
-    with server:
-        print(f"vote at {server.url} (Ctrl-C ends it; every vote is kept in {poll.path})", flush=True)
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            print()
-            _show(poll)
+    def ready(address: str) -> None:
+        print(f"vote at {address} (Ctrl-C ends it; every vote is kept in {poll.path})", flush=True)
+
+    serve_poll(poll, root, port, ready)
+    _show(poll)
 
 
 def _show(poll: Poll) -> None:

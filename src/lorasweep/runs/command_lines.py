@@ -49,6 +49,16 @@ def versions(name: str, output_root: str) -> str:
     return _verb("versions", slug(name), output_root)
 
 
+def vote(name: str, output_root: str) -> str:
+    """Return the command that asks people for votes on a study or a LoRA.
+
+    Args:
+        name: its name.
+        output_root: folder of all versions.
+    """
+    return _verb("vote", name, output_root)
+
+
 def study(name: str, output_root: str, storage: str | None = None) -> str:
     """Return the command that shows what a study found.
 

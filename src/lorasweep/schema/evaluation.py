@@ -58,6 +58,13 @@ class EvaluationConfig:
         resume="measured",
         measures=("val/",),
     )
+    votes: int = option(
+        6,
+        "votes that a trial of objective=human waits for (lorasweep vote STUDY); 0: it takes those that there are",
+        at_least=0,
+        resume="free",
+        needs="objective=human",
+    )
     select_by: str | None = option(
         None, "metric that chooses the epoch, or last; null: the objective", resume="free", registry=METRICS
     )

@@ -69,12 +69,17 @@ METRICS: Registry[Measure] = Registry(
         "image/kid": "lorasweep.metrics.kid:KID",
         "image/fid": "lorasweep.metrics.fid:FID",
         "train/loss": "lorasweep.metrics.training_loss:LOSS",
+        "human": "lorasweep.metrics.human:HUMAN",
     },
 )
 """Every metric that can be an objective. A package of a user's own adds names by entry points, `lorasweep.metrics`."""
 
 RENAMED = {"image/clip_image": "image/fidelity", "image/clip_text": "image/adherence"}
 """What metrics were once called; records of that time still hold them."""
+
+
+VOTED = "human"
+"""The objective that people decide, by votes on the trials of a search: no training measures it."""
 
 
 def measures_of(names: Collection[str]) -> dict[str, Measure]:

@@ -15,6 +15,7 @@ from lorasweep.errors import UserError
 from lorasweep.runs import command_lines as commands
 from lorasweep.runs import ledger, paths, retention
 from lorasweep.schema import Config
+from lorasweep.schema.measures import VOTED
 from lorasweep.studies.results import next_steps
 from lorasweep.studies.trials import thrifty
 from lorasweep.text.exceptions import first_line
@@ -35,6 +36,12 @@ def opening(config: DictConfig) -> list[str]:
     steps, epochs = config.training.max_steps, config.training.epochs
     length = f"{steps} steps" if steps else f"{epochs} epochs"
     lines = [f"every trial trains {config.name} for {length}, and is stopped early if it falls behind"]
+    if config.objective == VOTED:
+        study = str(config.hydra.sweeper.study_name)
+        votes = config.evaluation.votes
+        waits = f"then waits for {votes} votes" if votes else "then counts the votes on it"
+        ask = commands.vote(study, str(config.output_root))
+        lines = [f"every trial trains {config.name} for {length}, {waits}: {ask}; none is stopped early"]
     if config.hydra.runtime.choices.get("sweeps") == "default":
         lines[0] += " (a short schedule, for a first look; sweeps=rank_lr keeps the recipe's own)"
     return lines + _disk(config)
@@ -131,4 +138,6 @@ def closing(
     storage = config.hydra.sweeper.get("storage")
     kept = redacted(storage) if storage else None
     steps = next_steps(study, rows) | {"review": commands.study(study.study_name, str(config.output_root), kept)}
+    if config.objective == VOTED:  # a trial's value is of the moment when it ended; later votes are not in it
+        steps["votes"] = f"{commands.vote(study.study_name, str(config.output_root))} --results"
     return [f"{name.ljust(9)} {text}" for name, text in steps.items()]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from lorasweep.runs import ledger, paths
 from lorasweep.runs.record import Record
-from lorasweep.schema.measures import MARGINS, METRICS, verdict
+from lorasweep.schema.measures import MARGINS, METRICS, VOTED, verdict
 
 if TYPE_CHECKING:
     import optuna
@@ -54,7 +54,7 @@ def as_good(study: optuna.Study, rows: Sequence[RankedTrial]) -> str:
     from lorasweep.search import ranking
 
     best, name = ranking.best(rows), leaderboard.value_names(study)[0]
-    if best is None or METRICS.find(name) is None:
+    if best is None or METRICS.find(name) is None or name == VOTED:  # votes have intervals of their own
         return ""
     equals = [row for row in rows if row is not best and row.n == best.n and row.feasible and _near(name, row, best)]
     if not equals:

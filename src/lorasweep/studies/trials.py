@@ -11,11 +11,15 @@ from lorasweep.console.lines import silenced
 from lorasweep.families.opened import OpenedBase
 from lorasweep.runs import command_lines as commands
 from lorasweep.runs import ledger, paths, retention
+from lorasweep.runs.record import Record
 from lorasweep.runs.record import TrialRecord as TrialMark
 from lorasweep.schema import Config
+from lorasweep.schema.measures import VOTED
+from lorasweep.studies.voting import study_poll, voted_value
 
 if TYPE_CHECKING:
     from lorasweep.search.job import Trial
+    from lorasweep.training.job import Outcome
 
 
 def train_trial(
@@ -53,13 +57,17 @@ def train_trial(
         return trial.report(step, metrics.get(config.objective))
 
     before = _earlier(trial, root, name)
-    job = Job(thrifty(config, line), list(line), dict(choices), mark | {"params": trial.params}, report, before)
     try:
-        with silenced():
-            outcome = run_cohort([job], opened)[0]
+        # An attempt that had trained, and was interrupted as it waited for votes, goes on waiting.
+        outcome = _trained(before) if config.objective == VOTED else None
+        if outcome is None:
+            job = Job(thrifty(config, line), list(line), dict(choices), mark | {"params": trial.params}, report, before)
+            with silenced():
+                outcome = run_cohort([job], opened)[0]
     except BaseException:  # before its first step, or interrupted: its folder may be there
         introduce()
         raise
+    value = outcome.value
     trial.note(
         version=f"{name} v{outcome.number}",
         folder=str(outcome.folder),
@@ -72,11 +80,32 @@ def train_trial(
     if outcome.status == "pruned":
         trial.prune(outcome.reason or "pruned")
     else:
-        trial.finish([outcome.value, *(outcome.metrics.get(key) for key in config.further_objectives)])
+        if config.objective == VOTED:
+            value = voted_value(study_poll(root, trial.study_name), outcome.folder, config.evaluation.votes)
+        trial.finish([value, *(outcome.metrics.get(key) for key in config.further_objectives)])
     # Only now, as the study knows the result: a trial that dies before is gone on with from its state.
     if not _asked(line, "training.keep_state"):
         retention.drop_beaten_states(root, name, trial.study_name)
-    return None if outcome.status == "pruned" else outcome.value
+    return None if outcome.status == "pruned" else value
+
+
+def _trained(folder: Path | None) -> Outcome | None:
+    """Return how the version of an earlier attempt ended, where it was complete."""
+    from lorasweep.training.job import Outcome
+
+    if folder is None or not paths.record(folder).exists() or (record := Record.read(folder)).status != "complete":
+        return None
+    return Outcome(
+        folder=folder,
+        status=record.status,
+        value=record.objective.value,
+        error=None,
+        reason=record.reason,
+        number=record.version,
+        epoch=record.selected_epoch,
+        steps=record.epochs[-1].step if record.epochs else 0,
+        metrics=dict(record.metrics.selected or {}),
+    )
 
 
 def thrifty(config: Config, line: Sequence[str]) -> Config:

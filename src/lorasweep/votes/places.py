@@ -6,6 +6,13 @@ from pathlib import Path
 
 from lorasweep.schema import slug
 
+FINALS = ":finals"  # as lorasweep.search calls the study of a study's repeats and folds
+
+
+def study_of(name: str) -> str:
+    """Return the study that a trial is voted on with: that of its repeats and folds is the study itself."""
+    return name.removesuffix(FINALS)
+
 
 def votes_of_study(output_root: Path | str, study: str) -> Path:
     """Return the path of the votes on the trials of a study."""

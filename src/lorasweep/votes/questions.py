@@ -46,21 +46,31 @@ def next_question(contenders: Sequence[Contender], votes: Sequence[Vote], seed: 
     repeated = _repetition(contenders, votes)
     if repeated is not None and (len(votes) + 1) % REPEAT_EVERY == 0:
         return Question(repeated.swapped, repeats=True)
+    unseen = open_cells(contenders, votes)
+    if not unseen:
+        return None
+    chance = random_for(seed, "vote", len(votes))
+    one, other = _most_informative(contenders, votes, list(unseen), chance.random())
+    seen = Counter(vote.pair.cell for vote in votes)
+    cells = unseen[one, other]
+    fewest = min(seen[cell] for cell in cells)
+    cell = chance.choice([cell for cell in cells if seen[cell] == fewest])
+    return Question(_with_sides(Pair(one, other, cell), votes, swap=chance.random() < 0.5))
+
+
+def open_cells(contenders: Sequence[Contender], votes: Sequence[Vote]) -> dict[tuple[str, str], list[str]]:
+    """Return for every two contenders in which cells they were not shown yet; pairs without any are left out.
+
+    Args:
+        contenders: who is voted on.
+        votes: given so far.
+    """
     asked = {(vote.pair.sides, vote.pair.cell) for vote in votes}
-    open_cells = {
+    return {
         (one.key, other.key): cells
         for one, other in combinations(contenders, 2)
         if (cells := [cell for cell in one.pictures if cell in other.pictures and _new(one, other, cell, asked)])
     }
-    if not open_cells:
-        return None
-    chance = random_for(seed, "vote", len(votes))
-    one, other = _most_informative(contenders, votes, list(open_cells), chance.random())
-    seen = Counter(vote.pair.cell for vote in votes)
-    cells = open_cells[one, other]
-    fewest = min(seen[cell] for cell in cells)
-    cell = chance.choice([cell for cell in cells if seen[cell] == fewest])
-    return Question(_with_sides(Pair(one, other, cell), votes, swap=chance.random() < 0.5))
 
 
 def _new(one: Contender, other: Contender, cell: str, asked: set[tuple[frozenset[str], str]]) -> bool:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import socket
+from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
+from typing import TYPE_CHECKING
 
+from lorasweep.errors import UserError
 from lorasweep.votes.poll import Poll
 from lorasweep.votes.requests import LONGEST, HttpRequest, respond
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from uvicorn import Server
 
 ADDRESS = "127.0.0.1"
 HEADERS = {
@@ -18,59 +27,68 @@ HEADERS = {
 }
 
 
-class PollServer(ThreadingHTTPServer):
-    """Serves one poll.
+def poll_server(poll: Poll, root: Path, port: int) -> Server:
+    """Return a server of a poll's page, not running yet.
 
     Args:
         poll: what is voted on.
         root: the folder that files may be sent from.
-        port: where to listen; 0 takes a free one.
+        port: the one that it will be called at.
+    """
+    import uvicorn
 
-    Attributes:
-        poll: likewise.
-        root: likewise.
-        hosts: the names under which it is called.
-        turn: one request at a time reads and writes the votes.
+    return uvicorn.Server(uvicorn.Config(_application(poll, root, port), log_level="warning"))
+
+
+def serve_poll(poll: Poll, root: Path, port: int, ready: Callable[[str], None]) -> None:
+    """Serve a poll's page until Ctrl-C.
+
+    Args:
+        poll: what is voted on.
+        root: the folder that files may be sent from.
+        port: 1 to 65535; 0 for any that is free.
+        ready: called with the page's address once it can be opened.
 
     Raises:
-        OSError: the port is taken.
+        UserError: the port cannot be listened on.
     """
+    try:
+        listening = socket.create_server((ADDRESS, port))
+    except (OSError, OverflowError) as error:
+        raise UserError(
+            f"--port {port}: cannot be listened on ({error}); give another one, or 0 for any that is free",
+            title="The page cannot be served",
+        ) from None
+    with listening:
+        chosen = listening.getsockname()[1]
+        ready(f"http://{ADDRESS}:{chosen}/")
+        try:
+            poll_server(poll, root, chosen).run(sockets=[listening])
+        except KeyboardInterrupt:
+            return
 
-    daemon_threads = True
 
-    def __init__(self, poll: Poll, root: Path, port: int) -> None:
-        super().__init__((ADDRESS, port), _Handler)
-        self.poll, self.root, self.turn = poll, root, Lock()
-        self.hosts = frozenset(f"{name}:{self.server_port}" for name in (ADDRESS, "localhost"))
+def _application(poll: Poll, root: Path, port: int) -> Starlette:
+    from starlette.applications import Starlette
+    from starlette.concurrency import run_in_threadpool
+    from starlette.responses import Response as Answer
+    from starlette.routing import Route
 
-    @property
-    def url(self) -> str:
-        """Return the address of its page."""
-        return f"http://{ADDRESS}:{self.server_port}/"
+    hosts = frozenset(f"{name}:{port}" for name in (ADDRESS, "localhost"))
+    turn = Lock()  # one request at a time reads and writes the votes
 
+    def answer(request: HttpRequest) -> Response:
+        with turn:
+            found = respond(poll, request, hosts, root)
+        return Answer(found.body, found.status, HEADERS | {"Content-Type": found.kind})
 
-class _Handler(BaseHTTPRequestHandler):
-    server: PollServer
+    async def endpoint(request: Request) -> Response:
+        body = b""
+        async for part in request.stream():
+            body += part
+            if len(body) > LONGEST:  # it is refused: the rest need not be read
+                break
+        own = HttpRequest(request.method, request.url.path, dict(request.headers), body)
+        return await run_in_threadpool(answer, own)
 
-    def do_GET(self) -> None:
-        self._answer(b"")
-
-    def do_POST(self) -> None:
-        length = self.headers.get("Content-Length", "0")
-        self._answer(self.rfile.read(min(int(length), LONGEST + 1)) if length.isdigit() else b"")
-
-    def _answer(self, body: bytes) -> None:
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        request = HttpRequest(self.command, self.path.partition("?")[0], headers, body)
-        with self.server.turn:
-            response = respond(self.server.poll, request, self.server.hosts, self.server.root)
-        self.send_response(response.status)
-        for name, value in HEADERS.items():
-            self.send_header(name, value)
-        self.send_header("Content-Type", response.kind)
-        self.send_header("Content-Length", str(len(response.body)))
-        self.end_headers()
-        self.wfile.write(response.body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing: the terminal is for what the user is told."""
+    return Starlette(routes=[Route("/{path:path}", endpoint, methods=["GET", "POST"])])
