@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from PIL import Image
 
 from lorasweep.review.page.choice import Choice
 from lorasweep.review.page.write import write
+from lorasweep.runs import paths
 
 from .conftest import Watched
 from .made_up import colour, write_version
@@ -261,6 +263,16 @@ def test_the_address_keeps_the_view(tab: Any) -> None:
     tab.goto("about:blank")
     tab.goto(address.partition("#")[0] + "#rows=3&brushes=[1&sort=nothing&nonsense=1&prompt=99")
     assert len(names(tab)) == 9, "a link that was cut opens the page as it is at first"
+
+
+def test_weights_that_changed_nothing_are_told(watched: Watched, tmp_path: Path) -> None:
+    folder = write_version(tmp_path, 1, epochs=2)
+    for index in range(4):
+        shutil.copy(paths.sample(folder, 0, index), paths.sample(folder, 2, index))
+    tab = watched.open(write(Choice(tmp_path), tmp_path / "review.html", single=False).file.as_uri())
+    assert "same as the base" in tab.locator("#grid td.cell").first.inner_text()
+    slide(tab, "epoch", 1)
+    assert "same as the base" not in tab.locator("#grid td.cell").first.inner_text()
 
 
 HOSTILE = "</script><script>window.taken=1</script><img src=x onerror=window.taken=1>&lt;b&gt;{{7*7}}\u2028--><!--"

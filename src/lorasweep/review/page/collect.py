@@ -57,7 +57,7 @@ def _version(entry: Entry, group: Comparison, index: int, output_root: str, sett
         group=index,
         standing=group.standing.get(record.version, ""),
         settings=_flat(record.config) | {key: entry.settings.get(key) for key in ("recipe", "preset", "data")},
-        epochs=[EpochPoint(each.epoch, each.step, each.metrics) for each in record.epochs],
+        epochs=[EpochPoint(each.epoch, each.step, each.metrics, each.file) for each in record.epochs],
         selected=record.selected_epoch,
         selected_because=record.selected_because or "",
         objective=record.objective.name,

@@ -76,11 +76,13 @@ class EpochPoint:
         epoch: from 1.
         step: optimizer steps up to its end.
         metrics: by name.
+        file: name of its weights file, as long as there is one.
     """
 
     epoch: int
     step: int
     metrics: Mapping[str, float]
+    file: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

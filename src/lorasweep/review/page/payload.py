@@ -83,6 +83,7 @@ def _version(version: PageVersion) -> dict[str, Any]:
         "because": version.selected_because,
         "epochs": [point.epoch for point in version.epochs],
         "steps": [point.step for point in version.epochs],
+        "files": [point.file for point in version.epochs],
         "curves": {name: [point.metrics.get(name) for point in version.epochs] for name in names},
         "objective": version.objective,
         "direction": version.direction,

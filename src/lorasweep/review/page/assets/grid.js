@@ -102,6 +102,7 @@ function note(found, score) {
   const parts = [];
   if (!used.includes("version")) parts.push(found.version.name + (found.among > 1 ? `, best of ${found.among}` : ""));
   if (!used.includes("epoch")) parts.push(`epoch ${found.epoch}`);
+  if (isUnchanged(found.cell)) parts.push("same as the base");
   if (view.overlay !== "none" && score !== null) parts.push(number(score));
   return parts.join(" · ");
 }

@@ -65,8 +65,11 @@ function known(found) {
   const cell = found.cell;
   const cells = page.cells;
   const facts = page.metrics.map(({ name, label }) => [label, cells.scores[name]?.[cell] ?? valueAt(found.version, name, found.epoch)]);
-  facts.push(["seed", found.seed], ["strength", found.strength], ["weights", cells.weights[cell]], ["change against the base", cells.changed[cell]],
-    ...page.keys.map(({ key, name }) => [name, setting(found.version, key)]), ["file", cells.file[cell]]);
+  const { files, epochs } = found.version;
+  const change = isUnchanged(cell) ? "none: the same picture; were the weights applied?" : cells.changed[cell];
+  facts.push(["seed", found.seed], ["strength", found.strength], ["weights", cells.weights[cell]],
+    ["weights file", files[epochs.indexOf(found.epoch)]], ["change against the base", change],
+    ...page.keys.map(({ key, name }) => [name, setting(found.version, key)]), ["picture", cells.file[cell]]);
   return pairs(facts.filter(([, value]) => value !== null && value !== undefined && value !== ""));
 }
 

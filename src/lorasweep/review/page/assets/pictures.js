@@ -26,6 +26,15 @@ function caption(cell) {
   return parts.join(", ");
 }
 
+/** Returns whether a picture is the base's own: then its weights changed nothing, or were not applied. */
+function isUnchanged(cell) {
+  const { changed, version, epoch, prompt, seed } = page.cells;
+  if (epoch[cell] === BASE) return false;
+  if (changed[cell] !== undefined) return changed[cell] === 0;
+  const base = baseOf(prompt[cell], seed[cell], version[cell]);
+  return Boolean(thumbnails[cell]) && thumbnails[cell] === thumbnails[base];
+}
+
 /** Shows a cell in an <img>. */
 function show(image, cell) {
   image.src = thumbnail(cell);
