@@ -26,7 +26,7 @@ from ..warm import Warm
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FIRST_PAGES = [page for page in PAGES if page.name in ("README.md", "first-lora.md", "your-images.md")]
-SEARCH_PAGES = [page for page in PAGES if page.name in ("search.md", "review-a-study.md", "many-machines.md")]
+SEARCH_PAGES = [page for page in PAGES if page.name in ("search.md", "review-a-study.md", "review-page.md", "many-machines.md")]
 OTHER_PAGES = [page for page in PAGES if page not in FIRST_PAGES + SEARCH_PAGES]
 MARKS = {  # what stands behind a fence: what the page says in words, in the block or just above it
     "gpu": "GPU|12, 24 or 80 GB",
@@ -48,6 +48,7 @@ STOPPED = {"dataset.repeats": "1", "training.max_steps": "24"}  # by Ctrl-C as s
 PLACEHOLDER = re.compile(r"\.\.\.|…|\b[A-Z]{2,}\b|\bN\b|\bvN\b")
 SUPPOSED = {  # what a page says that its reader has
     "review-a-study.md": "python train.py -m hydra/sweeper=optuna",
+    "review-page.md": "python train.py -m hydra/sweeper=optuna",
 }
 
 

@@ -3,9 +3,8 @@
 
 const BEYOND = 9; // pixels that a brush may begin beyond an axis' ends, so that what stands there is easily in it
 
-/** Returns a scale from a column's positions to pixels; words stand at whole numbers. */
-function scaleOf(column, range) {
-  const [low, high] = column.extent;
+/** Returns a scale from a column's positions (or wider ones) to pixels; words stand at whole numbers. */
+function scaleOf(column, range, [low, high] = column.extent) {
   if (column.log) return d3.scaleLog([low, high], range).nice();
   const pad = column.numeric ? 0 : 0.5;
   const scale = d3.scaleLinear(low === high ? [low - 1, high + 1] : [low - pad, high + pad], range);

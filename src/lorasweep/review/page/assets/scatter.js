@@ -24,7 +24,7 @@ function drawScatter() {
   ]);
   const { height, left, right, top, bottom } = SCATTER;
   const width = Math.max(300, Math.min(SCATTER.width, holder.clientWidth));
-  const [x, y] = [scaleOf(across, [left, width - right]), scaleOf(up, [height - bottom, top])];
+  const [x, y] = [scaleOf(across, [left, width - right], withIntervals(across)), scaleOf(up, [height - bottom, top], withIntervals(up))];
   const svg = drawing(width, height, `${up.label} against ${across.label}, a dot for each version`);
   svg.append("g").attr("class", "axis").attr("transform", `translate(0,${height - bottom})`).call(ticks(d3.axisBottom(x), across, width / 90));
   svg.append("g").attr("class", "axis").attr("transform", `translate(${left},0)`).call(ticks(d3.axisLeft(y), up, 6));
@@ -49,6 +49,13 @@ function drawScatter() {
       .attr("x", (version) => px(version) + 9).attr("y", (version) => py(version) + 4).text((version) => version.name);
   }
   holder.replaceChildren(svg.node());
+}
+
+/** Returns from where to where a column's values and their intervals reach. */
+function withIntervals(column) {
+  if (!column.metric) return column.extent;
+  const ends = page.versions.flatMap((version) => version.metrics[column.id]?.slice(1, 3) ?? []);
+  return d3.extent([...column.extent, ...ends.filter((end) => end !== null)]);
 }
 
 function better({ metric }) {

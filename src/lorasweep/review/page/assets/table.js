@@ -14,13 +14,13 @@ function drawTable() {
   const names = head.append("tr");
   names.append("th").attr("scope", "col").text("grid");
   names.append("th").attr("scope", "col").text("picture");
-  names.selectAll("th.own").data(shownColumns()).join("th").attr("class", "own").attr("scope", "col")
+  names.selectAll("th.own").data(shownColumns()).join("th").attr("class", (column) => `own ${classOf(column)}`).attr("scope", "col")
     .attr("aria-sort", (column) => (column.id !== view.sort ? null : view.down ? "descending" : "ascending"))
     .append((column) => button(column.label, () => sortBy(column), { title: column.title ?? "", ariaLabel: `sort by ${column.label}` }));
   const filters = head.append("tr").attr("class", "narrow");
   filters.append("td");
   filters.append("td");
-  filters.selectAll("td.own").data(shownColumns()).join("td").attr("class", "own").append("input")
+  filters.selectAll("td.own").data(shownColumns()).join("td").attr("class", (column) => `own ${classOf(column)}`).append("input")
     .attr("aria-label", (column) => `filter ${column.label}`).attr("size", 5)
     .property("value", (column) => view.filters[column.id] ?? "")
     .on("input", (event, column) => filterBy(column, event.target.value));
@@ -53,7 +53,8 @@ function drawRows(holder, at) {
 
 function classOf({ id, numeric }) {
   if (id === "observations") return "long";
-  return numeric && id !== "version" ? "number" : "word";
+  if (id === "version") return "word name";
+  return numeric ? "number" : "word";
 }
 
 function writeCell(element, column, version) {
