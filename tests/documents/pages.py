@@ -26,7 +26,8 @@ from ..warm import Warm
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FIRST_PAGES = [page for page in PAGES if page.name in ("README.md", "first-lora.md", "your-images.md")]
-SEARCH_PAGES = [page for page in PAGES if page.name in ("search.md", "review-a-study.md", "review-page.md", "many-machines.md")]
+ABOUT_SEARCHES = ("search.md", "review-a-study.md", "review-page.md", "many-machines.md")
+SEARCH_PAGES = [page for page in PAGES if page.name in ABOUT_SEARCHES]
 OTHER_PAGES = [page for page in PAGES if page not in FIRST_PAGES + SEARCH_PAGES]
 MARKS = {  # what stands behind a fence: what the page says in words, in the block or just above it
     "gpu": "GPU|12, 24 or 80 GB",
