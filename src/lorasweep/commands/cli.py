@@ -21,6 +21,7 @@ from lorasweep.commands import (
     study,
     themes,
     train,
+    trigger,
     versions,
     vote,
 )
@@ -34,6 +35,7 @@ VERBS = (
     evaluate,
     compare,
     combine,
+    trigger,
     vote,
     comfyui,
     clean,

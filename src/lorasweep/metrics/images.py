@@ -72,7 +72,7 @@ class ImageMeasuring(Measuring):
         """Take the data, whose features are computed once for all epochs, and move the models to where the base is."""
         self._references = measured.references()
         for model in self._models:
-            model.to(measured.base.device, _precision(measured))
+            model.to(measured.base.device, feature_precision(measured.config, measured.base.device))
 
     def base_samples(self, samples: Sequence[SampleImage]) -> dict[str, float]:
         """Measure the bare base's samples, and keep them for what is measured against them."""
@@ -88,12 +88,16 @@ class ImageMeasuring(Measuring):
         return flat(self.readings)
 
 
-def _precision(measured: Measured) -> torch.dtype:
+def feature_precision(config: Config, device: torch.device) -> torch.dtype:
     """Return what feature models compute in: half precision where the base does, on a GPU.
 
     Always fp16, whose 11 bits move a cosine by less than bf16's 8 do.
+
+    Args:
+        config: of the version.
+        device: where the base is.
     """
     import torch
 
-    whole = measured.base.device.type == "cpu" or measured.config.training.mixed_precision == "no"
+    whole = device.type == "cpu" or config.training.mixed_precision == "no"
     return torch.float32 if whole else torch.float16

@@ -79,6 +79,16 @@ def difference(table: Table, base: Table, statistic: Statistic = mean) -> Estima
     )
 
 
+def ratio(table: Table, other: Table) -> Estimate:
+    """Return the mean of a table over that of another one, both always of the same prompts and seeds.
+
+    Args:
+        table: (prompts, seeds), at least one of each.
+        other: likewise; its mean is to be clearly apart from 0, whatever prompts and seeds are drawn.
+    """
+    return _estimate(table.shape, lambda rows, columns: mean(table[rows, columns]) / mean(other[rows, columns]))
+
+
 def _estimate(shape: tuple[int, ...], figure: Callable[[Indices, Indices], Figure]) -> Estimate:
     """Return a figure of some prompts and seeds: of all of them, and its interval.
 

@@ -176,6 +176,16 @@ def pictures(folder: Path) -> list[Path]:
     return sorted((folder / "samples").glob("*.png"))
 
 
+def trigger_grid(folder: Path, digest: str) -> Path:
+    """Return the path of the picture of a trigger study.
+
+    Args:
+        folder: of the version; of a file from elsewhere the output root.
+        digest: of all that decided the study, so that no other is written over.
+    """
+    return folder / "trigger" / f"{digest}.png"
+
+
 def subfolders(folder: Path) -> list[Path]:
     """Return the folders in which a killed process leaves what it had not finished."""
     return [folder, folder / "state", folder / "samples", folder / ".hydra"]

@@ -1,0 +1,171 @@
+"""What the figures of a trigger study say, in words: each finding with the key to change and the command to type.
+
+A difference is only called one where its whole interval is on one side of 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from lorasweep.evaluation.trigger.positions import ABSENT, CLASS, END, MIDDLE, MISSPELT, START, TITLES, WORDS
+from lorasweep.runs.trigger_record import TriggerFigure, TriggerStudy
+from lorasweep.text.values import counted
+
+PROMPTS, SEEDS = 2, 4
+"""Fewer tell nothing: of simulated 95% intervals of two prompts and one seed 38% to 50% held the true value."""
+
+Verdict = Literal["works", "weak", "leaks", "leaks in part", "inconclusive", "captions", "class", "place", "spelling"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that the figures say.
+
+    Attributes:
+        verdict: in a word or two.
+        words: in a sentence, with the figures.
+        keys: of the config, to change in the next training; none where nothing is to be changed.
+        commands: to type.
+    """
+
+    verdict: Verdict
+    words: str
+    keys: Sequence[str] = ()
+    commands: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Ways:
+    """The commands that advice is given with.
+
+    Attributes:
+        again: returns the command that trains again with some overrides, as a new version.
+        longer: the command that trains for longer.
+        study: returns the command of this study with some options.
+        use: returns the command that draws with the version at a strength.
+        shuffled: the overrides that let the trigger stand anywhere in captions.
+    """
+
+    again: Callable[[Sequence[str]], str]
+    longer: str
+    study: Callable[[str], str]
+    use: Callable[[float], str]
+    shuffled: Sequence[str] = field(default=("dataset.shuffle_tags=true",))
+
+
+def findings(study: TriggerStudy, ways: Ways) -> list[Finding]:
+    """Return what a study says, what matters most first.
+
+    Args:
+        study: at least with the trigger at the start at strength 1.
+        ways: the commands to print.
+    """
+    found = [*_captions(study, ways)]
+    if study.prompts < PROMPTS or study.seeds < SEEDS:
+        drawn = f"{counted(study.prompts, 'prompt')} with {counted(study.seeds, 'seed')} each"
+        words = f"{drawn} are too few to say anything; give at least {PROMPTS} prompts and {SEEDS} seeds"
+        prompts = " --prompts-file FILE" if study.prompts < PROMPTS else ""
+        return [*found, Finding("inconclusive", words, (), [ways.study(f"--seeds 0-7{prompts}")])]
+    main = _main(study, ways)
+    found.append(main)
+    if main.verdict == "weak":
+        return found
+    by_class = _class(study, ways) if main.verdict != "leaks" else ()
+    return [*found, *by_class, *_place(study, ways), *_spelling(study)]
+
+
+def _captions(study: TriggerStudy, ways: Ways) -> Iterator[Finding]:
+    without = study.captions - study.called
+    if without:
+        yield Finding(
+            "captions",
+            f"the trigger is missing in {without} of the {study.captions} captions that are trained on; "
+            "what those images show is learnt without it",
+            ["dataset.caption_prefix"],
+            [ways.again(["dataset.caption_prefix={trigger}, "])],
+        )
+
+
+def _main(study: TriggerStudy, ways: Ways) -> Finding:
+    """Return whether the trigger works, is weak or leaks."""
+    start, absent = _at(study, START), study.at(ABSENT)
+    if not start.delta.above_zero:
+        words = f"with the trigger at the start the pictures are no nearer to the theme than the base's: {start.delta}"
+        return Finding("weak", words, ["training.max_steps"], [ways.longer])
+    if absent is None:
+        words = f"with the trigger the pictures are nearer to the theme than the base's by {start.delta}"
+        return Finding("works", f"{words}; no prompt has more than the trigger, so nothing can be said without it")
+    apart = (
+        f"the trigger at the start brings {start.delta}, its absence {absent.delta}, a difference of {absent.behind}"
+    )
+    if absent.behind.above_zero and not absent.delta.above_zero:
+        return Finding("works", f"{apart}; without it the pictures are as near to the theme as the base's")
+    if absent.delta.above_zero:
+        part, where = absent.behind.above_zero, _quiet(study)
+        how = f"{share_of(absent)} of the theme comes" if part else "the theme comes just as well"
+        lower = f"; at strength {where:g} it only comes when it is called" if where is not None else ""
+        return Finding(
+            "leaks in part" if part else "leaks",
+            f"{apart}: {how} without being called{lower}",
+            ["loss.preservation_class"],
+            [*([ways.use(where)] if where is not None else []), ways.again(_preserving(study))],
+        )
+    words = f"{apart}, which is none beyond the interval: more seeds may tell; if they do not, train for longer"
+    return Finding("weak", words, ["training.max_steps"], [ways.study("--seeds 0-15"), ways.longer])
+
+
+def _quiet(study: TriggerStudy) -> float | None:
+    """Return the highest strength below 1 at which the theme comes when it is called and only then."""
+    for strength in reversed([each for each in study.strengths if 0 < each < 1]):
+        start, absent = study.at(START, strength), study.at(ABSENT, strength)
+        if start and absent and start.delta.above_zero and not absent.delta.above_zero:
+            return strength
+    return None
+
+
+def _class(study: TriggerStudy, ways: Ways) -> Iterator[Finding]:
+    found = study.at(CLASS)
+    if found is not None and found.delta.above_zero:
+        word = study.settings.get("class_word")
+        words = f"{word!r} in the trigger's place brings {share_of(found)} of the theme ({found.delta})"
+        yield Finding("class", words, ["loss.preservation_class"], [ways.again(_preserving(study))])
+
+
+def _place(study: TriggerStudy, ways: Ways) -> Iterator[Finding]:
+    behind = [found for place in (MIDDLE, END) if (found := study.at(place)) and found.behind.above_zero]
+    if behind:
+        places = " and ".join(f"{TITLES[each.place]} it brings {share_of(each)}" for each in behind)
+        less = ", ".join(str(each.behind) for each in behind)
+        words = (
+            f"the place matters: {places} of what it does at the start (less by {less}). Put it first, or shuffle tags "
+            "in training so that it stands anywhere"
+        )
+        yield Finding("place", words, [text.partition("=")[0] for text in ways.shuffled], [ways.again(ways.shuffled)])
+
+
+def _spelling(study: TriggerStudy) -> Iterator[Finding]:
+    behind = [found for place in (MISSPELT, WORDS) if (found := study.at(place)) and found.behind.above_zero]
+    if behind:
+        written = " and ".join(f"{TITLES[each.place]} it brings {share_of(each)}" for each in behind)
+        less = ", ".join(str(each.behind) for each in behind)
+        trigger = study.settings.get("trigger")
+        words = f"the spelling matters: {written} of the theme (less by {less}). Write it exactly: {trigger}"
+        yield Finding("spelling", words, ["sampling.prompts"])
+
+
+def _preserving(study: TriggerStudy) -> list[str]:
+    """Return the overrides that keep the base's own look wherever the class stands in place of the trigger."""
+    return ["loss=preservation", f"loss.preservation_class={study.settings.get('class_word') or 'person'}"]
+
+
+def _at(study: TriggerStudy, place: str) -> TriggerFigure:
+    found = study.at(place)
+    assert found is not None
+    return found
+
+
+def share_of(figure: TriggerFigure) -> str:
+    """Return a share as people read it: `62%`; `-` where there is none."""
+    return "-" if figure.share is None else f"{figure.share.value:.0%}"
