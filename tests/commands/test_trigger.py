@@ -69,7 +69,7 @@ def test_a_version_is_studied_once_and_its_record_keeps_it(here: Path, capsys: p
     run("v6", "--class-word", "humanoid", *CHEAP)
     out = capsys.readouterr().out
     assert "FuzzyBear v6: the trigger fortnite_fuzzy_bear_character\n" in out and "held-out images" in out
-    for place in (
+    for position in (
         "at the start",
         "alone",
         "absent",
@@ -79,20 +79,20 @@ def test_a_version_is_studied_once_and_its_record_keeps_it(here: Path, capsys: p
         "as plain words",
         "class",
     ):
-        assert place in out
+        assert position in out
     assert "inconclusive: 1 prompt with 1 seed each are too few" in out
     [picture] = (record / "trigger").glob("*.png")
     with Image.open(picture) as image:
         assert image.width > 400 and f"wrote {picture.relative_to(here)}" in out.replace(f"{here}/", "")
-    [study] = Record.read(record).triggers
-    texts = {place: found[0]["prompt"]["text"] for place, found in study.settings["requests"].items()}
+    [analysis] = Record.read(record).triggers
+    texts = {position: found[0]["prompt"]["text"] for position, found in analysis.settings["requests"].items()}
     assert texts["middle"] == "snow, fortnite_fuzzy_bear_character, red hat"
     assert texts["class"] == "humanoid, snow, red hat" and texts["absent"] == "snow, red hat"
     before = picture.stat().st_mtime_ns
     run("v6", "--class-word", "humanoid", *CHEAP, "--json")
     found = json.loads(capsys.readouterr().out)
     assert not found["measured_now"] and found["grid"].endswith(picture.name)
-    assert [each["place"] for each in found["figures"]] == [each.place for each in study.figures]
+    assert [each["position"] for each in found["figures"]] == [each.position for each in analysis.figures]
     assert all(Path(cell).is_file() for each in found["figures"] for cell in each["cells"] + each["base_cells"])
     assert picture.stat().st_mtime_ns == before
     run("v6", "--class-word", "humanoid", *CHEAP, "--strengths", "0.5", "--json")

@@ -34,7 +34,7 @@ def test_a_new_record_has_every_field_but_what_was_not_measured_yet(tmp_path: Pa
     assert list(found) == [
         "name", "version", "recipe", "status", "reason", "config", "overrides", "objective", "metrics",
         "selected_epoch", "selected_because", "epochs", "base", "dataset", "multirun", "trial", "started_from",
-        "continued_from", "environment", "seconds", "evaluations", "started", "finished",
+        "continued_from", "environment", "seconds", "evaluations", "triggers", "started", "finished",
     ]  # fmt: skip
     assert found["metrics"] == {} and found["trial"] == {"study": "s", "number": 3}
     record.epochs = [*record.epochs, Epoch(1, 4, "a.safetensors", {"val/loss": 0.5})]

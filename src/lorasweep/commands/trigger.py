@@ -18,7 +18,7 @@ def add(verbs: Any) -> None:
     parser = verbs.add_parser(
         "trigger",
         help="measure a version's trigger: at the start, in the middle, at the end, alone, absent, misspelt",
-        description="Draws the prompts that call the trigger with it at every place, at the same seeds as the base, "
+        description="Draws the prompts that call the trigger with it at every position, at the same seeds as the base, "
         "and measures how much of the theme comes: a table, a picture, and advice. Four seeds of each prompt are drawn "
         "unless --seeds says otherwise; nothing is drawn twice. The result joins the version's record.",
         epilog="example: lorasweep trigger v6 --strengths 0.4,0.7,1",
@@ -31,7 +31,7 @@ def add(verbs: Any) -> None:
         "--class-word",
         default="",
         metavar="WORD",
-        help="what the trigger is a case of, such as person: drawn in its place",
+        help="what the trigger is a case of, such as person: drawn in its position",
     )
     add_options(parser)
     parser.add_argument("--json", action="store_true", help="print what was measured as JSON")
@@ -45,38 +45,42 @@ def run(args: argparse.Namespace) -> None:
         UserError: there is no such version, no trigger, or nothing to measure with.
     """
     if not args.json:
-        _study(args)
+        _analyse(args)
         return
     from lorasweep.console.lines import silenced
 
     with silenced():
-        found = _study(args)
+        found = _analyse(args)
     print(json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False))
 
 
-def _study(args: argparse.Namespace) -> dict[str, Any]:
+def _analyse(args: argparse.Namespace) -> dict[str, Any]:
     from lorasweep.console.lines import echo
     from lorasweep.evaluation.asking import EvaluationOptions
     from lorasweep.evaluation.candidates import find_candidates
     from lorasweep.evaluation.trigger import report
-    from lorasweep.evaluation.trigger.advice import findings
-    from lorasweep.evaluation.trigger.asking import question_of
-    from lorasweep.evaluation.trigger.study import study_trigger
+    from lorasweep.evaluation.trigger.advice import trigger_findings
+    from lorasweep.evaluation.trigger.analysis import analyse_trigger
+    from lorasweep.evaluation.trigger.asking import trigger_question
 
     [candidate] = find_candidates([args.candidate], args.output_root)
     asked = EvaluationOptions.of(args)
-    question = question_of(candidate, asked, args.trigger, args.class_word)
+    question = trigger_question(candidate, asked, args.trigger, args.class_word)
     for note in asked.notes:
         echo(note)
-    studied = study_trigger(candidate, asked, question)
-    found = findings(studied.study, report.ways_of(studied))
-    picture = report.write_picture(studied)
-    before = "" if studied.anew else f" (measured {studied.study.finished}, under the same settings)"
+    result = analyse_trigger(candidate, asked, question)
+    found = trigger_findings(result.analysis, report.ways_of(result))
+    picture = report.write_trigger_grid(result)
+    before = "" if result.anew else f" (measured {result.analysis.finished}, under the same settings)"
     echo()
     echo(f"{candidate.label}: the trigger {question.config.dataset.trigger}{before}")
-    for line in (*report.table_lines(studied.study), *(f"  {note}" for note in report.note_lines(studied.study)), ""):
+    for line in (
+        *report.table_lines(result.analysis),
+        *(f"  {note}" for note in report.note_lines(result.analysis)),
+        "",
+    ):
         echo(line)
     for line in report.advice_lines(found):
         echo(line)
     echo(f"wrote {picture}")
-    return report.study_as_json(studied, found, picture)
+    return report.analysis_as_json(result, found, picture)

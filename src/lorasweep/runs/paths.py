@@ -177,11 +177,11 @@ def pictures(folder: Path) -> list[Path]:
 
 
 def trigger_grid(folder: Path, digest: str) -> Path:
-    """Return the path of the picture of a trigger study.
+    """Return the path of the picture of a trigger analysis.
 
     Args:
         folder: of the version; of a file from elsewhere the output root.
-        digest: of all that decided the study, so that no other is written over.
+        digest: of all that decided the analysis, so that no other is written over.
     """
     return folder / "trigger" / f"{digest}.png"
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 from lorasweep import files
 from lorasweep.runs import paths
 from lorasweep.runs.stored import Stored
-from lorasweep.runs.trigger_record import TriggerStudy
+from lorasweep.runs.trigger_record import TriggerAnalysis
 from lorasweep.schema import Key
 from lorasweep.schema.retired import config_of_today, line_of_today
 
@@ -211,7 +211,7 @@ class Record(Stored):
         environment: versions of packages, device, git commit.
         seconds: where the time went; None of a program that did not keep it.
         evaluations: what was measured after the training, in its order.
-        triggers: trigger studies (`lorasweep trigger`), in their order.
+        triggers: analyses of its trigger (`lorasweep trigger`), in their order.
         started: when, ISO 8601.
         finished: when it ended, ISO 8601.
     """
@@ -238,7 +238,7 @@ class Record(Stored):
     environment: dict[str, str | None] = field(default_factory=dict)
     seconds: Seconds | None = None
     evaluations: list[Evaluation] = field(default_factory=list)
-    triggers: list[TriggerStudy] = field(default_factory=list)
+    triggers: list[TriggerAnalysis] = field(default_factory=list)
     started: str = ""
     finished: str | None = None
 

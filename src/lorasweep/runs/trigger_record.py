@@ -1,4 +1,4 @@
-"""What records keep of trigger studies (`lorasweep trigger`)."""
+"""What records keep of trigger analyses (`lorasweep trigger`)."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class Interval(Stored):
 
 @dataclass
 class TriggerFigure(Stored):
-    """How much of the theme a trigger brings from one place in the prompts, at one strength.
+    """How much of the theme a trigger brings from one position in the prompts, at one strength.
 
     Attributes:
-        place: of the trigger: a key of `evaluation.trigger.positions.TITLES`.
+        position: of the trigger: a key of `evaluation.trigger.positions.TITLES`.
         strength: that the weights were put on the base with.
         fidelity: mean similarity of the pictures to the theme's images.
         base: the same of the bare base, at the same prompts and seeds.
@@ -49,7 +49,7 @@ class TriggerFigure(Stored):
         base_cells: of the base's.
     """
 
-    place: str
+    position: str
     strength: float = 1.0
     fidelity: float = 0.0
     base: float = 0.0
@@ -61,18 +61,18 @@ class TriggerFigure(Stored):
 
 
 @dataclass
-class TriggerStudy(Stored):
+class TriggerAnalysis(Stored):
     """What a trigger does to the pictures of one weights file.
 
     Attributes:
         epoch: that the file is of; None of a file from elsewhere.
         weights: SHA-256 of its tensors.
         settings: all that decided the figures: trigger, prompts, seeds, sampler, base, feature model, data.
-        prompts: how many prompts were drawn at each place.
+        prompts: how many prompts were drawn at each position.
         seeds: how many seeds of each, at least.
         captions: how many training images there are.
         called: in how many of their captions the trigger stands.
-        figures: by place and strength.
+        figures: by position and strength.
         finished: when, ISO 8601.
     """
 
@@ -86,14 +86,14 @@ class TriggerStudy(Stored):
     figures: list[TriggerFigure] = field(default_factory=list)
     finished: str = ""
 
-    def at(self, place: str, strength: float = 1.0) -> TriggerFigure | None:
-        """Return the figure of a place; None where it was not drawn.
+    def at(self, position: str, strength: float = 1.0) -> TriggerFigure | None:
+        """Return the figure of a position; None where it was not drawn.
 
         Args:
-            place: as `TriggerFigure` has it.
+            position: as `TriggerFigure` has it.
             strength: likewise.
         """
-        return next((each for each in self.figures if (each.place, each.strength) == (place, strength)), None)
+        return next((each for each in self.figures if (each.position, each.strength) == (position, strength)), None)
 
     @property
     def strengths(self) -> list[float]:

@@ -12,22 +12,22 @@ from lorasweep.commands import cli
 from lorasweep.compose.composition import load_config
 from lorasweep.evaluation.asking import EvaluationOptions
 from lorasweep.evaluation.candidates import Candidate
-from lorasweep.evaluation.trigger.advice import Finding, findings
-from lorasweep.evaluation.trigger.asking import Question
+from lorasweep.evaluation.trigger.advice import TriggerFinding, trigger_findings
+from lorasweep.evaluation.trigger.analysis import TriggerResult
+from lorasweep.evaluation.trigger.asking import TriggerQuestion
 from lorasweep.evaluation.trigger.report import advice_lines, note_lines, table_lines, ways_of
-from lorasweep.evaluation.trigger.study import Studied
 from lorasweep.runs.record import Record
-from lorasweep.runs.trigger_record import Interval, TriggerFigure, TriggerStudy
+from lorasweep.runs.trigger_record import Interval, TriggerAnalysis, TriggerFigure
 from lorasweep.schema import Config, schema_keys
 
 CLEAR = {"start": 0.4, "absent": 0.0, "middle": 0.4, "end": 0.4, "misspelt": 0.4, "words": 0.4, "class": 0.0}
 
 
-def figure(place: str, delta: float, strength: float = 1.0, start: float = 0.4) -> TriggerFigure:
+def figure(position: str, delta: float, strength: float = 1.0, start: float = 0.4) -> TriggerFigure:
     """A figure whose intervals reach 0.05 to either side."""
     behind, share = start - delta, delta / start
     return TriggerFigure(
-        place=place,
+        position=position,
         strength=strength,
         delta=Interval(value=delta, low=delta - 0.05, high=delta + 0.05),
         behind=Interval(value=behind, low=behind - 0.05, high=behind + 0.05),
@@ -35,19 +35,19 @@ def figure(place: str, delta: float, strength: float = 1.0, start: float = 0.4) 
     )
 
 
-def study(changes: Mapping[str, float], *more: TriggerFigure, prompts: int = 3, seeds: int = 4) -> TriggerStudy:
+def analysis(changes: Mapping[str, float], *more: TriggerFigure, prompts: int = 3, seeds: int = 4) -> TriggerAnalysis:
     deltas = CLEAR | dict(changes)
-    return TriggerStudy(
+    return TriggerAnalysis(
         settings={"trigger": "sage_bear", "class_word": "", "references": "held-out", "features": "toy"},
         prompts=prompts,
         seeds=seeds,
         captions=8,
         called=8,
-        figures=[*(figure(place, delta, start=deltas["start"] or 1) for place, delta in deltas.items()), *more],
+        figures=[*(figure(position, delta, start=deltas["start"] or 1) for position, delta in deltas.items()), *more],
     )
 
 
-def findings_of(found: TriggerStudy, tmp_path: Path, record: bool = True) -> list[Finding]:
+def findings_of(found: TriggerAnalysis, tmp_path: Path, record: bool = True) -> list[TriggerFinding]:
     config = Config(name="Sage", output_root=str(tmp_path))
     config.dataset.keep_tokens = 2
     line = ["lora=fuzzybear", "preset=demo", "loss=min_snr"]
@@ -55,7 +55,9 @@ def findings_of(found: TriggerStudy, tmp_path: Path, record: bool = True) -> lis
     candidate = Candidate(
         "v6" if record else "a b.safetensors", Path("a b.safetensors"), None, version if record else None
     )
-    result = findings(found, ways_of(Studied(candidate, Question(config, "", [], {}), found, anew=True)))
+    result = trigger_findings(
+        found, ways_of(TriggerResult(candidate, TriggerQuestion(config, "", [], {}), found, anew=True))
+    )
     for finding in result:
         assert set(finding.keys) <= schema_keys().keys()
     return result
@@ -69,8 +71,8 @@ CASES: list[tuple[dict[str, float], list[str]]] = [
     ({"absent": 0.36, "class": 0.4}, ["leaks"]),
     ({"absent": 0.1}, ["leaks in part"]),
     ({"class": 0.2}, ["works", "class"]),
-    ({"end": 0.2}, ["works", "place"]),
-    ({"middle": 0.3, "end": 0.36, "words": 0.1}, ["works", "place", "spelling"]),
+    ({"end": 0.2}, ["works", "position"]),
+    ({"middle": 0.3, "end": 0.36, "words": 0.1}, ["works", "position", "spelling"]),
     ({"middle": 0.36, "end": 0.45, "misspelt": 0.36}, ["works"]),
 ]
 
@@ -78,7 +80,7 @@ CASES: list[tuple[dict[str, float], list[str]]] = [
 @pytest.mark.usefixtures("composed_configs", "elsewhere")
 @pytest.mark.parametrize(("changes", "verdicts"), CASES)
 def test_what_figures_mean(changes: dict[str, float], verdicts: list[str], tmp_path: Path) -> None:
-    found = findings_of(study(changes), tmp_path)
+    found = findings_of(analysis(changes), tmp_path)
     assert [finding.verdict for finding in found] == verdicts
     assert all(finding.commands for finding in found if finding.verdict not in ("works", "spelling"))
     for command in (command for finding in found for command in finding.commands):
@@ -101,7 +103,7 @@ def hold(command: str) -> None:
 
 @pytest.mark.usefixtures("composed_configs", "elsewhere")
 def test_captions_without_the_trigger_come_first(tmp_path: Path) -> None:
-    found = study({})
+    found = analysis({})
     found.called = 3
     first, second = findings_of(found, tmp_path)
     assert first.words.startswith("the trigger is missing in 5 of the 8 captions") and second.verdict == "works"
@@ -111,7 +113,7 @@ def test_captions_without_the_trigger_come_first(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("prompts", "seeds"), [(1, 9), (5, 3)])
 def test_too_few_pictures_say_nothing(prompts: int, seeds: int, tmp_path: Path) -> None:
-    [finding] = findings_of(study({}, prompts=prompts, seeds=seeds), tmp_path)
+    [finding] = findings_of(analysis({}, prompts=prompts, seeds=seeds), tmp_path)
     assert finding.verdict == "inconclusive" and ("--prompts-file" in finding.commands[0]) == (prompts == 1)
     hold(finding.commands[0])
 
@@ -123,19 +125,19 @@ def test_the_strength_at_which_nothing_leaks_is_named(tmp_path: Path) -> None:
         figure("start", 0.2, 0.4),
         figure("absent", 0.0, 0.4),
     ]
-    [finding] = findings_of(study({"absent": 0.2}, *lower), tmp_path)
+    [finding] = findings_of(analysis({"absent": 0.2}, *lower), tmp_path)
     assert "at strength 0.7 it only comes when it is called" in finding.words
     assert finding.commands[0].endswith("--strengths 0.7")
     hold(finding.commands[0])
 
 
 def test_of_a_file_from_elsewhere_the_recipe_is_the_way(tmp_path: Path) -> None:
-    [finding] = findings_of(study({"absent": 0.4}), tmp_path, record=False)
+    [finding] = findings_of(analysis({"absent": 0.4}), tmp_path, record=False)
     assert list(finding.commands) == ["lorasweep recipe 'a b.safetensors'"]
 
 
 def test_the_table_shows_differences_to_the_base_first_and_what_the_intervals_are() -> None:
-    found = study({"absent": 0.1}, figure("start", 0.2, 0.5), prompts=2)
+    found = analysis({"absent": 0.1}, figure("start", 0.2, 0.5), prompts=2)
     lines = table_lines(found)
     assert lines[0].split() == ["strength", "0.5", "strength", "1"]
     start = "+0.2000 [+0.1500, +0.2500]    50%   +0.4000 [+0.3500, +0.4500]   100%"
@@ -144,7 +146,7 @@ def test_the_table_shows_differences_to_the_base_first_and_what_the_intervals_ar
     found.settings["references"] = "training"
     notes = " ".join(note_lines(found))
     assert "another seed of the training" in notes and "these were trained on" in notes and "too narrow" in notes
-    said = list(advice_lines([Finding("weak", "so it is", ["training.max_steps"], ["a command"])]))
+    said = list(advice_lines([TriggerFinding("weak", "so it is", ["training.max_steps"], ["a command"])]))
     assert said == ["weak: so it is", "  to change: training.max_steps", "  a command"]
 
 

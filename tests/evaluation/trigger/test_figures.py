@@ -16,7 +16,7 @@ def test_a_share_is_of_what_the_trigger_adds_at_the_start() -> None:
     absent = Scores(BASE + 0.6, BASE + 0.5)
     same = Scores(BASE + 0.4 + NOISE[::-1], BASE)
     found = {
-        each.place: each for each in figures_of({("start", 1.0): start, ("absent", 1.0): absent, ("end", 1.0): same})
+        each.position: each for each in figures_of({("start", 1.0): start, ("absent", 1.0): absent, ("end", 1.0): same})
     }
     assert found["absent"].delta.value == pytest.approx(0.1), "the base at the same prompts, not that at the start"
     assert found["absent"].share and found["absent"].share.value == pytest.approx(0.25)

@@ -1,4 +1,4 @@
-"""A prompt with its trigger at every place, whatever the prompt looks like."""
+"""A prompt with its trigger at every position, whatever the prompt looks like."""
 
 from __future__ import annotations
 
@@ -69,13 +69,13 @@ def test_a_slip_is_of_the_longest_word_and_never_none() -> None:
 
 
 def test_places_of_the_same_prompts_are_one() -> None:
-    def places(text: str) -> list[str]:
+    def positions(text: str) -> list[str]:
         request = Request(Prompt(text, 0, True), "", 64, 64, 30, 5.0)
-        return list(asking.placed([request], "sage", ""))
+        return list(asking.requests_by_position([request], "sage", ""))
 
-    assert places("sage") == ["start", "absent", "misspelt"]
-    assert places("sage, snow") == ["start", "alone", "absent", "end", "misspelt"]
-    assert places("sage, snow, hat") == ["start", "alone", "absent", "middle", "end", "misspelt"]
+    assert positions("sage") == ["start", "absent", "misspelt"]
+    assert positions("sage, snow") == ["start", "alone", "absent", "end", "misspelt"]
+    assert positions("sage, snow, hat") == ["start", "alone", "absent", "middle", "end", "misspelt"]
 
 
 def test_at_least_four_seeds_are_drawn_unless_they_are_given() -> None:

@@ -1,1 +1,1 @@
-"""A trigger study: the same prompts with the trigger at several places, misspelt and without it."""
+"""A trigger analysis: the same prompts with the trigger at several positions, misspelt and without it."""

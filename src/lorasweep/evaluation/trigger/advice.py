@@ -1,4 +1,4 @@
-"""What the figures of a trigger study say, in words: each finding with the key to change and the command to type.
+"""What the figures of a trigger analysis say, in words: each finding with the key to change and the command to type.
 
 A difference is only called one where its whole interval is on one side of 0.
 """
@@ -10,17 +10,19 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from lorasweep.evaluation.trigger.positions import ABSENT, CLASS, END, MIDDLE, MISSPELT, START, TITLES, WORDS
-from lorasweep.runs.trigger_record import TriggerFigure, TriggerStudy
+from lorasweep.runs.trigger_record import TriggerAnalysis, TriggerFigure
 from lorasweep.text.values import counted
 
 PROMPTS, SEEDS = 2, 4
 """Fewer tell nothing: of simulated 95% intervals of two prompts and one seed 38% to 50% held the true value."""
 
-Verdict = Literal["works", "weak", "leaks", "leaks in part", "inconclusive", "captions", "class", "place", "spelling"]
+Verdict = Literal[
+    "works", "weak", "leaks", "leaks in part", "inconclusive", "captions", "class", "position", "spelling"
+]
 
 
 @dataclass(frozen=True)
-class Finding:
+class TriggerFinding:
     """One thing that the figures say.
 
     Attributes:
@@ -43,125 +45,129 @@ class Ways:
     Attributes:
         again: returns the command that trains again with some overrides, as a new version.
         longer: the command that trains for longer.
-        study: returns the command of this study with some options.
+        analyse: returns the command of this analysis with some options.
         use: returns the command that draws with the version at a strength.
         shuffled: the overrides that let the trigger stand anywhere in captions.
     """
 
     again: Callable[[Sequence[str]], str]
     longer: str
-    study: Callable[[str], str]
+    analyse: Callable[[str], str]
     use: Callable[[float], str]
     shuffled: Sequence[str] = field(default=("dataset.shuffle_tags=true",))
 
 
-def findings(study: TriggerStudy, ways: Ways) -> list[Finding]:
-    """Return what a study says, what matters most first.
+def trigger_findings(analysis: TriggerAnalysis, ways: Ways) -> list[TriggerFinding]:
+    """Return what an analysis says, what matters most first.
 
     Args:
-        study: at least with the trigger at the start at strength 1.
+        analysis: at least with the trigger at the start at strength 1.
         ways: the commands to print.
     """
-    found = [*_captions(study, ways)]
-    if study.prompts < PROMPTS or study.seeds < SEEDS:
-        drawn = f"{counted(study.prompts, 'prompt')} with {counted(study.seeds, 'seed')} each"
-        words = f"{drawn} are too few to say anything; give at least {PROMPTS} prompts and {SEEDS} seeds"
-        prompts = " --prompts-file FILE" if study.prompts < PROMPTS else ""
-        return [*found, Finding("inconclusive", words, (), [ways.study(f"--seeds 0-7{prompts}")])]
-    main = _main(study, ways)
+    found = [*_captions(analysis, ways)]
+    if analysis.prompts < PROMPTS or analysis.seeds < SEEDS:
+        amount = f"{counted(analysis.prompts, 'prompt')} with {counted(analysis.seeds, 'seed')} each"
+        words = f"{amount} are too few to say anything; give at least {PROMPTS} prompts and {SEEDS} seeds"
+        prompts = " --prompts-file FILE" if analysis.prompts < PROMPTS else ""
+        return [*found, TriggerFinding("inconclusive", words, (), [ways.analyse(f"--seeds 0-7{prompts}")])]
+    main = _main(analysis, ways)
     found.append(main)
     if main.verdict == "weak":
         return found
-    by_class = _class(study, ways) if main.verdict != "leaks" else ()
-    return [*found, *by_class, *_place(study, ways), *_spelling(study)]
+    by_class = _class(analysis, ways) if main.verdict != "leaks" else ()
+    return [*found, *by_class, *_position(analysis, ways), *_spelling(analysis)]
 
 
-def _captions(study: TriggerStudy, ways: Ways) -> Iterator[Finding]:
-    without = study.captions - study.called
+def _captions(analysis: TriggerAnalysis, ways: Ways) -> Iterator[TriggerFinding]:
+    without = analysis.captions - analysis.called
     if without:
-        yield Finding(
+        yield TriggerFinding(
             "captions",
-            f"the trigger is missing in {without} of the {study.captions} captions that are trained on; "
+            f"the trigger is missing in {without} of the {analysis.captions} captions that are trained on; "
             "what those images show is learnt without it",
             ["dataset.caption_prefix"],
             [ways.again(["dataset.caption_prefix={trigger}, "])],
         )
 
 
-def _main(study: TriggerStudy, ways: Ways) -> Finding:
+def _main(analysis: TriggerAnalysis, ways: Ways) -> TriggerFinding:
     """Return whether the trigger works, is weak or leaks."""
-    start, absent = _at(study, START), study.at(ABSENT)
+    start, absent = _at(analysis, START), analysis.at(ABSENT)
     if not start.delta.above_zero:
         words = f"with the trigger at the start the pictures are no nearer to the theme than the base's: {start.delta}"
-        return Finding("weak", words, ["training.max_steps"], [ways.longer])
+        return TriggerFinding("weak", words, ["training.max_steps"], [ways.longer])
     if absent is None:
         words = f"with the trigger the pictures are nearer to the theme than the base's by {start.delta}"
-        return Finding("works", f"{words}; no prompt has more than the trigger, so nothing can be said without it")
+        return TriggerFinding(
+            "works", f"{words}; no prompt has more than the trigger, so nothing can be said without it"
+        )
     apart = (
         f"the trigger at the start brings {start.delta}, its absence {absent.delta}, a difference of {absent.behind}"
     )
     if absent.behind.above_zero and not absent.delta.above_zero:
-        return Finding("works", f"{apart}; without it the pictures are as near to the theme as the base's")
+        return TriggerFinding("works", f"{apart}; without it the pictures are as near to the theme as the base's")
     if absent.delta.above_zero:
-        part, where = absent.behind.above_zero, _quiet(study)
+        part, where = absent.behind.above_zero, _quiet(analysis)
         how = f"{share_of(absent)} of the theme comes" if part else "the theme comes just as well"
         lower = f"; at strength {where:g} it only comes when it is called" if where is not None else ""
-        return Finding(
+        return TriggerFinding(
             "leaks in part" if part else "leaks",
             f"{apart}: {how} without being called{lower}",
             ["loss.preservation_class"],
-            [*([ways.use(where)] if where is not None else []), ways.again(_preserving(study))],
+            [*([ways.use(where)] if where is not None else []), ways.again(_preserving(analysis))],
         )
     words = f"{apart}, which is none beyond the interval: more seeds may tell; if they do not, train for longer"
-    return Finding("weak", words, ["training.max_steps"], [ways.study("--seeds 0-15"), ways.longer])
+    return TriggerFinding("weak", words, ["training.max_steps"], [ways.analyse("--seeds 0-15"), ways.longer])
 
 
-def _quiet(study: TriggerStudy) -> float | None:
+def _quiet(analysis: TriggerAnalysis) -> float | None:
     """Return the highest strength below 1 at which the theme comes when it is called and only then."""
-    for strength in reversed([each for each in study.strengths if 0 < each < 1]):
-        start, absent = study.at(START, strength), study.at(ABSENT, strength)
+    for strength in reversed([each for each in analysis.strengths if 0 < each < 1]):
+        start, absent = analysis.at(START, strength), analysis.at(ABSENT, strength)
         if start and absent and start.delta.above_zero and not absent.delta.above_zero:
             return strength
     return None
 
 
-def _class(study: TriggerStudy, ways: Ways) -> Iterator[Finding]:
-    found = study.at(CLASS)
+def _class(analysis: TriggerAnalysis, ways: Ways) -> Iterator[TriggerFinding]:
+    found = analysis.at(CLASS)
     if found is not None and found.delta.above_zero:
-        word = study.settings.get("class_word")
+        word = analysis.settings.get("class_word")
         words = f"{word!r} in the trigger's place brings {share_of(found)} of the theme ({found.delta})"
-        yield Finding("class", words, ["loss.preservation_class"], [ways.again(_preserving(study))])
+        yield TriggerFinding("class", words, ["loss.preservation_class"], [ways.again(_preserving(analysis))])
 
 
-def _place(study: TriggerStudy, ways: Ways) -> Iterator[Finding]:
-    behind = [found for place in (MIDDLE, END) if (found := study.at(place)) and found.behind.above_zero]
+def _position(analysis: TriggerAnalysis, ways: Ways) -> Iterator[TriggerFinding]:
+    behind = [found for position in (MIDDLE, END) if (found := analysis.at(position)) and found.behind.above_zero]
     if behind:
-        places = " and ".join(f"{TITLES[each.place]} it brings {share_of(each)}" for each in behind)
+        positions = " and ".join(f"{TITLES[each.position]} it brings {share_of(each)}" for each in behind)
         less = ", ".join(str(each.behind) for each in behind)
         words = (
-            f"the place matters: {places} of what it does at the start (less by {less}). Put it first, or shuffle tags "
-            "in training so that it stands anywhere"
+            f"the position matters: {positions} of what it does at the start (less by {less}). Put it first, or "
+            "shuffle tags in training so that it stands anywhere"
         )
-        yield Finding("place", words, [text.partition("=")[0] for text in ways.shuffled], [ways.again(ways.shuffled)])
+        yield TriggerFinding(
+            "position", words, [text.partition("=")[0] for text in ways.shuffled], [ways.again(ways.shuffled)]
+        )
 
 
-def _spelling(study: TriggerStudy) -> Iterator[Finding]:
-    behind = [found for place in (MISSPELT, WORDS) if (found := study.at(place)) and found.behind.above_zero]
+def _spelling(analysis: TriggerAnalysis) -> Iterator[TriggerFinding]:
+    behind = [found for position in (MISSPELT, WORDS) if (found := analysis.at(position)) and found.behind.above_zero]
     if behind:
-        written = " and ".join(f"{TITLES[each.place]} it brings {share_of(each)}" for each in behind)
+        written = " and ".join(f"{TITLES[each.position]} it brings {share_of(each)}" for each in behind)
         less = ", ".join(str(each.behind) for each in behind)
-        trigger = study.settings.get("trigger")
+        trigger = analysis.settings.get("trigger")
         words = f"the spelling matters: {written} of the theme (less by {less}). Write it exactly: {trigger}"
-        yield Finding("spelling", words, ["sampling.prompts"])
+        yield TriggerFinding("spelling", words, ["sampling.prompts"])
 
 
-def _preserving(study: TriggerStudy) -> list[str]:
+def _preserving(analysis: TriggerAnalysis) -> list[str]:
     """Return the overrides that keep the base's own look wherever the class stands in place of the trigger."""
-    return ["loss=preservation", f"loss.preservation_class={study.settings.get('class_word') or 'person'}"]
+    return ["loss=preservation", f"loss.preservation_class={analysis.settings.get('class_word') or 'person'}"]
 
 
-def _at(study: TriggerStudy, place: str) -> TriggerFigure:
-    found = study.at(place)
+def _at(analysis: TriggerAnalysis, position: str) -> TriggerFigure:
+    found = analysis.at(position)
     assert found is not None
     return found
 

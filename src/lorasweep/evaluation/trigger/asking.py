@@ -1,4 +1,4 @@
-"""What a trigger study draws: which trigger, and the prompts with it at every place."""
+"""What a trigger analysis draws: which trigger, and the prompts with it at every position."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from lorasweep.export.weights import read_weights
 from lorasweep.schema import Config
 from lorasweep.text.shell import shell_quoted
 
-TITLE = "There is no trigger to study"
+TITLE = "There is no trigger to look at"
 SEEDS = 4
 """Of each prompt, unless more are asked for: with fewer the intervals come out far too narrow."""
 
 
 @dataclass(frozen=True)
-class Question:
+class TriggerQuestion:
     """What is drawn.
 
     Attributes:
-        config: under which; its trigger is the one that is studied.
+        config: under which; its trigger is the one that is looked at.
         class_word: what the trigger is a case of; "" where nobody said.
-        rows: of each request of a place, the index of its prompt.
-        requests: by place; each has the same prompts and seeds in the same order.
+        rows: of each request of a position, the index of its prompt.
+        requests: by position; each has the same prompts and seeds in the same order.
     """
 
     config: Config
@@ -53,8 +53,8 @@ class Question:
         Args:
             index: of the prompt.
         """
-        place = ABSENT if ABSENT in self.requests else START
-        return self.requests[place][list(self.rows).index(index)].prompt.text
+        position = ABSENT if ABSENT in self.requests else START
+        return self.requests[position][list(self.rows).index(index)].prompt.text
 
     def plain(self) -> dict[str, Any]:
         """Return it as records keep it."""
@@ -62,14 +62,16 @@ class Question:
             "trigger": self.config.dataset.trigger,
             "class_word": self.class_word,
             "rows": list(self.rows),
-            "requests": {place: [asdict(each) for each in found] for place, found in self.requests.items()},
+            "requests": {position: [asdict(each) for each in found] for position, found in self.requests.items()},
         }
 
 
-def question_of(candidate: Candidate, asked: EvaluationOptions, trigger: str = "", class_word: str = "") -> Question:
+def trigger_question(
+    candidate: Candidate, asked: EvaluationOptions, trigger: str = "", class_word: str = ""
+) -> TriggerQuestion:
     """Return what is drawn of a candidate.
 
-    Only prompts that name the trigger are drawn; where none does, all are, with the trigger put in. A place whose
+    Only prompts that name the trigger are drawn; where none does, all are, with the trigger put in. A position whose
     prompts are those of another one is left out.
 
     Args:
@@ -97,22 +99,27 @@ def question_of(candidate: Candidate, asked: EvaluationOptions, trigger: str = "
     found = asked.requests(config)
     called = [each for each in found if has_trigger(each.prompt.text, trigger)] or found
     texts = list(dict.fromkeys(each.prompt.text for each in called))
-    return Question(
-        config, class_word, [texts.index(each.prompt.text) for each in called], placed(called, trigger, class_word)
+    return TriggerQuestion(
+        config,
+        class_word,
+        [texts.index(each.prompt.text) for each in called],
+        requests_by_position(called, trigger, class_word),
     )
 
 
-def placed(called: Sequence[Request], trigger: str, class_word: str) -> dict[str, list[Request]]:
-    """Return the requests of each place."""
+def requests_by_position(called: Sequence[Request], trigger: str, class_word: str) -> dict[str, list[Request]]:
+    """Return the requests of each position."""
     found: dict[str, list[Request]] = {}
     for request in called:
-        for place, text in Template.of(request.prompt.text, trigger).texts(trigger, class_word).items():
+        for position, text in Template.of(request.prompt.text, trigger).texts(trigger, class_word).items():
             prompt = replace(request.prompt, text=text, triggered=has_trigger(text, trigger))
-            found.setdefault(place, []).append(replace(request, prompt=prompt))
+            found.setdefault(position, []).append(replace(request, prompt=prompt))
     distinct: dict[str, str] = {}
-    for place in sorted(found, key=lambda place: place == MIDDLE):  # of a single word only the ends are told apart
-        distinct.setdefault(repr(found[place]), place)
-    return {place: requests for place, requests in found.items() if place in distinct.values()}
+    for position in sorted(
+        found, key=lambda position: position == MIDDLE
+    ):  # of a single word only the ends are told apart
+        distinct.setdefault(repr(found[position]), position)
+    return {position: requests for position, requests in found.items() if position in distinct.values()}
 
 
 def enough(seeds: Sequence[int]) -> list[int]:

@@ -1,4 +1,4 @@
-"""From single scores of pictures to how much of the theme the trigger brings from each place, with intervals."""
+"""From single scores of pictures to how much of the theme the trigger brings from each position, with intervals."""
 
 from __future__ import annotations
 
@@ -51,20 +51,20 @@ def table_of(rows: Sequence[int], values: Sequence[float]) -> Table:
 
 
 def figures_of(scores: Mapping[tuple[str, float], Scores]) -> Iterator[TriggerFigure]:
-    """Yield the figure of each place and strength; the pictures are left to the caller.
+    """Yield the figure of each position and strength; the pictures are left to the caller.
 
-    A share is the mean delta of a place over that of the trigger at the start at strength 1, prompt by prompt and seed
-    by seed. Where that one's interval reaches down to 0 nothing can be a share of it, and there is none.
+    A share is the mean delta of a position over that of the trigger at the start at strength 1, prompt by prompt and
+    seed by seed. Where that one's interval reaches down to 0 nothing can be a share of it, and there is none.
 
     Args:
-        scores: by place and strength; the start at strength 1 is among them.
+        scores: by position and strength; the start at strength 1 is among them.
     """
     start = scores[START, 1.0].delta
     clear = _interval(intervals.with_interval(start)).above_zero
-    for (place, strength), found in scores.items():
+    for (position, strength), found in scores.items():
         delta = found.delta
         yield TriggerFigure(
-            place=place,
+            position=position,
             strength=strength,
             fidelity=float(intervals.mean(found.model)),
             base=float(intervals.mean(found.base)),

@@ -1,4 +1,4 @@
-"""The prompts of a trigger study: one prompt with its trigger at several places, misspelt, and without it."""
+"""The prompts of a trigger analysis: one prompt with its trigger at several positions, misspelt, and without it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TITLES = {
     WORDS: "as plain words",
     CLASS: "its class instead",
 }
-"""What people read for each place, in the order of the table."""
+"""What people read for each position, in the order of the table."""
 
 _BEFORE = re.compile(r"(?:^|\s)(?:(?:of|with|by|as|like|for)(?:\s+(?:an?|the))?|an?|the)$", re.IGNORECASE)
 _ENDS = " \t,.;:!?"
@@ -58,7 +58,7 @@ class Template:
         return cls(first[0], _tidied(" ".join([before, *others])))
 
     def texts(self, trigger: str, class_word: str = "") -> dict[str, str]:
-        """Return the prompt of each place, in the order of the table.
+        """Return the prompt of each position, in the order of the table.
 
         Args:
             trigger: without a weight.
@@ -71,7 +71,7 @@ class Template:
             ABSENT: self.rest,
             MIDDLE: _joined(*_inserted(self.rest, self.call)),
             END: _joined(self.rest, self.call),
-        } | {place: _joined(self._call(word), self.rest) for place, word in others.items() if word}
+        } | {position: _joined(self._call(word), self.rest) for position, word in others.items() if word}
 
     def _call(self, word: str) -> str:
         """Return another word as the trigger stood: with its weight."""

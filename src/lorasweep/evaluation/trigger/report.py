@@ -1,4 +1,4 @@
-"""A trigger study as people read it: a table, a picture, and as JSON for programs."""
+"""A trigger analysis as people read it: a table, a picture, and as JSON for programs."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 from lorasweep.evaluation.cells import Cells
 from lorasweep.evaluation.table import INTERVALS
-from lorasweep.evaluation.trigger.advice import Finding, Ways, share_of
+from lorasweep.evaluation.trigger.advice import TriggerFinding, Ways, share_of
+from lorasweep.evaluation.trigger.analysis import HELDOUT, TriggerResult
 from lorasweep.evaluation.trigger.positions import TITLES
-from lorasweep.evaluation.trigger.study import HELDOUT, Studied
 from lorasweep.pictures.grid import Column, write_grid
 from lorasweep.runs import command_lines as commands
 from lorasweep.runs import ledger
-from lorasweep.runs.trigger_record import TriggerStudy
+from lorasweep.runs.trigger_record import TriggerAnalysis
 from lorasweep.text.shell import shell_quoted
 from lorasweep.text.values import counted
 
@@ -23,15 +23,15 @@ COLUMNS = 8
 """Of the picture at most, the base's among them."""
 
 
-def ways_of(studied: Studied) -> Ways:
-    """Return the commands that advice on a study is given with.
+def ways_of(result: TriggerResult) -> Ways:
+    """Return the commands that advice on an analysis is given with.
 
     Of a file from elsewhere nobody knows how it was trained: the way to train it again begins with its recipe.
 
     Args:
-        studied: whose.
+        result: whose.
     """
-    candidate, config = studied.candidate, studied.question.config
+    candidate, config = result.candidate, result.question.config
     record, root = candidate.record, config.output_root
     name = shell_quoted(candidate.text) + ("" if root == "outputs" else f" --output-root {shell_quoted(root)}")
     recipe = f"lorasweep recipe {shell_quoted(candidate.text)}"
@@ -39,7 +39,7 @@ def ways_of(studied: Studied) -> Ways:
     return Ways(
         again=lambda changes: recipe if record is None else commands.train(commands.changed(record.overrides, changes)),
         longer=recipe if record is None else ledger.longer(record, root),
-        study=lambda options: f"lorasweep trigger {name} {options}",
+        analyse=lambda options: f"lorasweep trigger {name} {options}",
         use=lambda strength: (
             f"lorasweep comfyui {name} --strengths {strength:g}"
             if record is not None
@@ -49,16 +49,16 @@ def ways_of(studied: Studied) -> Ways:
     )
 
 
-def table_lines(study: TriggerStudy) -> list[str]:
-    """Return the table: a row for each place, for each strength the difference to the base and its share.
+def table_lines(analysis: TriggerAnalysis) -> list[str]:
+    """Return the table: a row for each position, for each strength the difference to the base and its share.
 
     Args:
-        study: what was measured.
+        analysis: what was measured.
     """
-    strengths = study.strengths
+    strengths = analysis.strengths
     rows = [["", *(f"strength {strength:g}" for strength in strengths)]]
-    for place, title in TITLES.items():
-        found = [study.at(place, strength) for strength in strengths]
+    for position, title in TITLES.items():
+        found = [analysis.at(position, strength) for strength in strengths]
         if any(found):
             rows.append([title, *("" if each is None else f"{each.delta}  {share_of(each):>5}" for each in found)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -67,32 +67,32 @@ def table_lines(study: TriggerStudy) -> list[str]:
     ]
 
 
-def note_lines(study: TriggerStudy) -> Iterator[str]:
+def note_lines(analysis: TriggerAnalysis) -> Iterator[str]:
     """Yield what a reader of the table must know.
 
     Args:
-        study: what was measured.
+        analysis: what was measured.
     """
     yield (
-        f"nearness to the theme's {study.settings['references']} images (cosine similarity seen by "
-        f"{study.settings['features']}) less the base's at the same prompts and seeds; beside it the share of what the "
-        "trigger brings at the start at strength 1"
+        f"nearness to the theme's {analysis.settings['references']} images (cosine similarity seen by "
+        f"{analysis.settings['features']}) less the base's at the same prompts and seeds; beside it the share of what "
+        "the trigger brings at the start at strength 1"
     )
-    if study.settings["references"] != HELDOUT:
+    if analysis.settings["references"] != HELDOUT:
         yield "no image is held out: these were trained on, and a version that copies them comes out best"
-    yield f"{counted(study.prompts, 'prompt')} with {counted(study.seeds, 'seed')} each. {INTERVALS}"
-    if study.prompts < 4:
+    yield f"{counted(analysis.prompts, 'prompt')} with {counted(analysis.seeds, 'seed')} each. {INTERVALS}"
+    if analysis.prompts < 4:
         yield (
             "with fewer than four prompts the intervals are too narrow: of simulated ones of two prompts as few as 77% "
             "held the true value. More prompts: --prompts-file"
         )
 
 
-def advice_lines(found: Sequence[Finding]) -> Iterator[str]:
-    """Yield findings, each with the keys to change and the commands to type.
+def advice_lines(found: Sequence[TriggerFinding]) -> Iterator[str]:
+    """Yield trigger_findings, each with the keys to change and the commands to type.
 
     Args:
-        found: what a study says.
+        found: what an analysis says.
     """
     for finding in found:
         yield f"{finding.verdict}: {finding.words}"
@@ -101,78 +101,78 @@ def advice_lines(found: Sequence[Finding]) -> Iterator[str]:
         yield from (f"  {command}" for command in finding.commands)
 
 
-def write_picture(studied: Studied) -> Path:
-    """Draw places x strengths beside the base, for the first seed of as many prompts as there is room for.
+def write_trigger_grid(result: TriggerResult) -> Path:
+    """Draw positions x strengths beside the base, for the first seed of as many prompts as there is room for.
 
     Args:
-        studied: what was drawn.
+        result: what was drawn.
 
     Returns:
-        Its path; one that is there is left as it is, as it is of the same study.
+        Its path; one that is there is left as it is, as it is of the same analysis.
 
     Raises:
         OSError: it cannot be written.
     """
-    study, path = studied.study, studied.grid
+    analysis, path = result.analysis, result.grid
     if path.exists():
         return path
-    cells, strengths = Cells(studied.question.config.output_root), study.strengths
-    places = [place for place in TITLES if study.at(place) is not None]
-    shown = max(1, min(study.prompts, COLUMNS // (1 + len(strengths))))
+    cells, strengths = Cells(result.question.config.output_root), analysis.strengths
+    positions = [position for position in TITLES if analysis.at(position) is not None]
+    count = max(1, min(analysis.prompts, COLUMNS // (1 + len(strengths))))
     columns = []
-    for prompt in range(shown):
-        first = study.settings["rows"].index(prompt)
-        text = studied.question.template(prompt)
+    for prompt in range(count):
+        first = analysis.settings["rows"].index(prompt)
+        text = result.question.template(prompt)
         heads: list[float] = [0.0, *strengths]
         for strength in heads:
-            figures = [study.at(place, strength or strengths[0]) for place in places]
+            figures = [analysis.at(position, strength or strengths[0]) for position in positions]
             digests = [(each.cells if strength else each.base_cells)[first] for each in figures if each is not None]
             columns.append(
                 Column(
                     f"strength {strength:g}" if strength else "base",
                     [cells.path(digest) for digest in digests],
                     notes=[text] if not strength else [],
-                    apart=shown > 1 and strength == heads[-1],
+                    apart=count > 1 and strength == heads[-1],
                 )
             )
     path.parent.mkdir(parents=True, exist_ok=True)
-    seed = study.settings["requests"][places[0]][0]["prompt"]["seed"]
-    title = f"{studied.candidate.label}: {study.settings['trigger']} (seed {seed})"
-    rows = [_row_label(study, place) for place in places]
+    seed = analysis.settings["requests"][positions[0]][0]["prompt"]["seed"]
+    title = f"{result.candidate.label}: {analysis.settings['trigger']} (seed {seed})"
+    rows = [_row_label(analysis, position) for position in positions]
     write_grid(columns, rows, path, title=title, notes="(share of the theme)")
     return path
 
 
-def _row_label(study: TriggerStudy, place: str) -> str:
-    found = study.at(place)
-    return TITLES[place] + (f" ({share_of(found)})" if found is not None and found.share is not None else "")
+def _row_label(analysis: TriggerAnalysis, position: str) -> str:
+    found = analysis.at(position)
+    return TITLES[position] + (f" ({share_of(found)})" if found is not None and found.share is not None else "")
 
 
-def study_as_json(studied: Studied, found: Sequence[Finding], picture: Path) -> dict[str, Any]:
-    """Return a study as JSON has it.
+def analysis_as_json(result: TriggerResult, found: Sequence[TriggerFinding], picture: Path) -> dict[str, Any]:
+    """Return an analysis as JSON has it.
 
     Args:
-        studied: what was measured.
+        result: what was measured.
         found: what it says.
         picture: path of its grid.
     """
-    candidate, cells = studied.candidate, Cells(studied.question.config.output_root)
+    candidate, cells = result.candidate, Cells(result.question.config.output_root)
     figures = [
         {
             **each.plain(),
             "cells": [str(cells.path(digest)) for digest in each.cells],
             "base_cells": [str(cells.path(digest)) for digest in each.base_cells],
         }
-        for each in studied.study.figures
+        for each in result.analysis.figures
     ]
     return {
         "candidate": candidate.text,
         "label": candidate.label,
         "file": str(candidate.file),
         "record": str(candidate.record.folder / "record.json") if candidate.record else None,
-        **studied.study.plain(),
+        **result.analysis.plain(),
         "figures": figures,
-        "findings": [asdict(finding) for finding in found],
+        "trigger_findings": [asdict(finding) for finding in found],
         "grid": str(picture),
-        "measured_now": studied.anew,
+        "measured_now": result.anew,
     }

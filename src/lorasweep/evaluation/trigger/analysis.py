@@ -18,7 +18,7 @@ from lorasweep.evaluation.candidates import Candidate
 from lorasweep.evaluation.cells import Cell
 from lorasweep.evaluation.drawing import Drawer, changed_nothing
 from lorasweep.evaluation.evaluate import Opened, progress_of_drawing
-from lorasweep.evaluation.trigger.asking import Question
+from lorasweep.evaluation.trigger.asking import TriggerQuestion
 from lorasweep.evaluation.trigger.figures import Scores, figures_of, table_of
 from lorasweep.evaluation.weights import WeightsFile
 from lorasweep.features.lazy_image import LazyImage
@@ -29,7 +29,7 @@ from lorasweep.metrics.fidelity import FIDELITY
 from lorasweep.metrics.images import feature_precision
 from lorasweep.runs import lock, paths
 from lorasweep.runs.record import Record, now
-from lorasweep.runs.trigger_record import TriggerFigure, TriggerStudy
+from lorasweep.runs.trigger_record import TriggerAnalysis, TriggerFigure
 from lorasweep.schema import Config
 from lorasweep.text.lines import WARNING
 
@@ -38,19 +38,19 @@ HELDOUT, TRAINING = "held-out", "training"
 
 
 @dataclass(frozen=True)
-class Studied:
-    """A study of a trigger.
+class TriggerResult:
+    """A analysis of a trigger.
 
     Attributes:
         candidate: whose trigger it is.
         question: what was drawn.
-        study: what came of it.
+        analysis: what came of it.
         anew: whether it was measured now; else its record had it.
     """
 
     candidate: Candidate
-    question: Question
-    study: TriggerStudy
+    question: TriggerQuestion
+    analysis: TriggerAnalysis
     anew: bool
 
     @property
@@ -62,12 +62,12 @@ class Studied:
 
     @property
     def grid(self) -> Path:
-        """The path of its picture: another study has another one."""
-        decided = json.dumps([self.study.weights, self.study.settings], sort_keys=True)
+        """The path of its picture: another analysis has another one."""
+        decided = json.dumps([self.analysis.weights, self.analysis.settings], sort_keys=True)
         return paths.trigger_grid(self.folder, hashlib.sha256(decided.encode()).hexdigest()[:12])
 
 
-def study_trigger(candidate: Candidate, asked: EvaluationOptions, question: Question) -> Studied:
+def analyse_trigger(candidate: Candidate, asked: EvaluationOptions, question: TriggerQuestion) -> TriggerResult:
     """Draw and measure what a question asks for; what was measured before, under the same settings, is in the record.
 
     Strength 1 is always among the strengths, as shares are of what it brings.
@@ -90,9 +90,9 @@ def study_trigger(candidate: Candidate, asked: EvaluationOptions, question: Ques
     strengths = sorted({1.0, *filter(None, asked.strengths_of(candidate))})
     settings = question.plain() | _settings(config, drawer, data, kind, strengths)
     if (known := _earlier(candidate, weights.sha256, settings)) is not None:
-        return Studied(candidate, question, known, anew=False)
-    drawn = _draw(candidate, drawer, weights, question, strengths)
-    study = TriggerStudy(
+        return TriggerResult(candidate, question, known, anew=False)
+    cells = _draw(candidate, drawer, weights, question, strengths)
+    analysis = TriggerAnalysis(
         epoch=candidate.epoch,
         weights=weights.sha256,
         settings=settings,
@@ -100,12 +100,12 @@ def study_trigger(candidate: Candidate, asked: EvaluationOptions, question: Ques
         seeds=question.seeds,
         captions=len(data.references.training),
         called=sum(has_trigger(each.caption, config.dataset.trigger) for each in data.references.training),
-        figures=_measure(config, drawer, question, drawn, real),
+        figures=_measure(config, drawer, question, cells, real),
         finished=now(),
     )
     if candidate.record is not None:
-        _add(candidate.record, study)
-    return Studied(candidate, question, study, anew=True)
+        _add(candidate.record, analysis)
+    return TriggerResult(candidate, question, analysis, anew=True)
 
 
 def _references(data: Data) -> tuple[Sequence[RealImage], str]:
@@ -136,7 +136,7 @@ def _settings(config: Config, drawer: Drawer, data: Data, kind: str, strengths: 
     }
 
 
-def _earlier(candidate: Candidate, sha256: str, settings: Mapping[str, Any]) -> TriggerStudy | None:
+def _earlier(candidate: Candidate, sha256: str, settings: Mapping[str, Any]) -> TriggerAnalysis | None:
     """Return what was measured of the same weights under the same settings; None where that never was."""
     for entry in candidate.record.triggers if candidate.record is not None else ():
         if entry.weights == sha256 and entry.settings == settings:
@@ -144,59 +144,59 @@ def _earlier(candidate: Candidate, sha256: str, settings: Mapping[str, Any]) -> 
     return None
 
 
-def _add(record: Record, study: TriggerStudy) -> None:
-    """Write a study into the record of its version, behind those that are there."""
+def _add(record: Record, analysis: TriggerAnalysis) -> None:
+    """Write an analysis into the record of its version, behind those that are there."""
     with lock.take(record.folder):
         current = Record.read(record.folder)
-        current.triggers = [*current.triggers, study]
+        current.triggers = [*current.triggers, analysis]
         current.write()
 
 
-Drawn = dict[tuple[str, float], list[Cell]]
-"""The cells of each place at each strength; strength 0 is the base."""
+CellsByPosition = dict[tuple[str, float], list[Cell]]
+"""The cells of each position at each strength; strength 0 is the base."""
 
 
 def _draw(
-    candidate: Candidate, drawer: Drawer, weights: WeightsFile, question: Question, strengths: Sequence[float]
-) -> Drawn:
-    """Draw the prompts of every place on the base and at every strength."""
-    requests = [each for found in question.requests.values() for each in found]
-    drawn: Drawn = {}
+    candidate: Candidate, drawer: Drawer, weights: WeightsFile, question: TriggerQuestion, strengths: Sequence[float]
+) -> CellsByPosition:
+    """Draw the prompts of every position on the base and at every strength."""
+    requests = [each for of_position in question.requests.values() for each in of_position]
+    cells: CellsByPosition = {}
     for strength in (0.0, *strengths):
         title = f"{candidate.label} at {strength:g}" if strength else "the base"
         applied = [(weights, strength)]
         with progress_of_drawing(title, drawer.missing(requests, applied)) as advance:
-            cells = drawer.draw(requests, applied, advance)
-        if changed_nothing(cells):
+            found = drawer.draw(requests, applied, advance)
+        if changed_nothing(found):
             echo(f"{WARNING}{title} CHANGED NOTHING: every picture is the base's own, pixel for pixel")
-        following = iter(cells)
-        for place, found in question.requests.items():
-            drawn[place, strength] = [next(following) for _ in found]
-    return drawn
+        following = iter(found)
+        for position, of_position in question.requests.items():
+            cells[position, strength] = [next(following) for _ in of_position]
+    return cells
 
 
 def _measure(
-    config: Config, drawer: Drawer, question: Question, drawn: Drawn, real: Sequence[RealImage]
+    config: Config, drawer: Drawer, question: TriggerQuestion, cells: CellsByPosition, real: Sequence[RealImage]
 ) -> list[TriggerFigure]:
-    """Return the figures of all places and strengths but 0."""
+    """Return the figures of all positions and strengths but 0."""
     [model] = open_models(config.features.models[:1])
     model.to(drawer.base.device, feature_precision(config, drawer.base.device))
     scores = {}
-    for (place, strength), cells in drawn.items():
+    for (position, strength), own in cells.items():
         if strength:
-            prompts = [each.prompt for each in question.requests[place]]
+            prompts = [each.prompt for each in question.requests[position]]
             samples, base = (
                 [
                     SampleImage(LazyImage(cell.pixels, cell.image), prompt)
                     for cell, prompt in zip(of, prompts, strict=True)
                 ]
-                for of in (cells, drawn[place, 0.0])
+                for of in (own, cells[position, 0.0])
             )
-            scores[place, strength] = _scores(model, samples, base, question.rows, real)
+            scores[position, strength] = _scores(model, samples, base, question.rows, real)
     found = list(figures_of(scores))
     for figure in found:
-        figure.cells = [cell.digest for cell in drawn[figure.place, figure.strength]]
-        figure.base_cells = [cell.digest for cell in drawn[figure.place, 0.0]]
+        figure.cells = [cell.digest for cell in cells[figure.position, figure.strength]]
+        figure.base_cells = [cell.digest for cell in cells[figure.position, 0.0]]
     return found
 
 
@@ -207,7 +207,7 @@ def _scores(
     rows: Sequence[int],
     real: Sequence[RealImage],
 ) -> Scores:
-    """Return how alike pictures of one place and the theme's images are: their fidelity, one by one."""
+    """Return how alike pictures of one position and the theme's images are: their fidelity, one by one."""
     figures = FIDELITY.measure(Evidence(samples, base, References(heldout=real)), model)
     assert figures is not None
     indices = range(len(samples))
