@@ -14,7 +14,6 @@ from safetensors.torch import save_file
 
 from lorasweep.commands import cli
 from lorasweep.compose.composition import composing, load_config
-from lorasweep.evaluation import drawing
 from lorasweep.evaluation.weights import modules_of
 from lorasweep.families.sdxl.model import SDXL
 from lorasweep.runs.record import Record
@@ -54,9 +53,8 @@ def folder(toy_base: SDXL, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.fixture
-def here(folder: Path, toy_base: SDXL, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(drawing, "base_of", lambda config: toy_base)
     return folder
 
 
@@ -64,7 +62,7 @@ def run(*line: str, code: int = 0) -> None:
     assert cli.main(["trigger", *line]) == code
 
 
-def test_a_version_is_studied_once_and_its_record_keeps_it(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_version_is_looked_at_once_and_its_record_keeps_it(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     record = here / "outputs" / "fuzzybear" / "v6"
     run("v6", "--class-word", "humanoid", *CHEAP)
     out = capsys.readouterr().out
@@ -101,7 +99,7 @@ def test_a_version_is_studied_once_and_its_record_keeps_it(here: Path, capsys: p
     assert len(Record.read(record).triggers) == 2 and len(list((record / "trigger").glob("*.png"))) == 2
 
 
-def test_what_cannot_be_studied_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_looked_at_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     toy = ["--set", "base_model=toy"]
     for line, said in {
         ("v9",): "v9: there is no such version; outputs has fuzzybear/v6",

@@ -6,6 +6,7 @@ import argparse
 import json
 from typing import Any
 
+from lorasweep.errors import UserError
 from lorasweep.evaluation.options import add_options
 
 
@@ -70,16 +71,18 @@ def _analyse(args: argparse.Namespace) -> dict[str, Any]:
         echo(note)
     result = analyse_trigger(candidate, asked, question)
     found = trigger_findings(result.analysis, report.ways_of(result))
-    picture = report.write_trigger_grid(result)
+    try:
+        picture = report.write_trigger_grid(result)
+    except OSError as error:
+        raise UserError(f"{result.grid} cannot be written ({error.strerror})", title="Nothing was drawn") from error
     before = "" if result.anew else f" (measured {result.analysis.finished}, under the same settings)"
     echo()
     echo(f"{candidate.label}: the trigger {question.config.dataset.trigger}{before}")
-    for line in (
-        *report.table_lines(result.analysis),
-        *(f"  {note}" for note in report.note_lines(result.analysis)),
-        "",
-    ):
-        echo(line)
+    for row in report.table_lines(result.analysis):
+        echo(row)
+    for note in report.note_lines(result.analysis):
+        echo(f"  {note}")
+    echo()
     for line in report.advice_lines(found):
         echo(line)
     echo(f"wrote {picture}")

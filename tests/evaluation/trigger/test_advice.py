@@ -138,9 +138,9 @@ def test_of_a_file_from_elsewhere_the_recipe_is_the_way(tmp_path: Path) -> None:
 
 def test_the_table_shows_differences_to_the_base_first_and_what_the_intervals_are() -> None:
     found = analysis({"absent": 0.1}, figure("start", 0.2, 0.5), prompts=2)
-    lines = table_lines(found)
+    lines = [line.plain for line in table_lines(found)]
     assert lines[0].split() == ["strength", "0.5", "strength", "1"]
-    start = "+0.2000 [+0.1500, +0.2500]    50%   +0.4000 [+0.3500, +0.4500]   100%"
+    start = "+0.2000 [+0.1500, +0.2500]    50%  +0.4000 [+0.3500, +0.4500]   100%"
     assert lines[1].strip().removeprefix("at the start").strip() == start
     assert next(line for line in lines if "absent" in line).endswith("+0.1000 [+0.0500, +0.1500]    25%")
     found.settings["references"] = "training"

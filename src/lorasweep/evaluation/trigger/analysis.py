@@ -17,7 +17,7 @@ from lorasweep.evaluation.bench import Data
 from lorasweep.evaluation.candidates import Candidate
 from lorasweep.evaluation.cells import Cell
 from lorasweep.evaluation.drawing import Drawer, changed_nothing
-from lorasweep.evaluation.evaluate import Opened, progress_of_drawing
+from lorasweep.evaluation.evaluate import OpenBenches, progress_of_drawing
 from lorasweep.evaluation.trigger.asking import TriggerQuestion
 from lorasweep.evaluation.trigger.figures import Scores, figures_of, table_of
 from lorasweep.evaluation.weights import WeightsFile
@@ -81,7 +81,7 @@ def analyse_trigger(candidate: Candidate, asked: EvaluationOptions, question: Tr
         UserError: the base, the weights, a feature model or the theme's images cannot be had.
         OSError: the disk is full or the like.
     """
-    config, opened = question.config, Opened()
+    config, opened = question.config, OpenBenches()
     if not config.features.models:
         raise UserError("nothing sees the pictures: give a feature model, --features clip_l or toy", title=TITLE)
     drawer = opened.drawer(config)

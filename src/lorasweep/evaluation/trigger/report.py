@@ -7,8 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from rich.text import Text
+
 from lorasweep.evaluation.cells import Cells
-from lorasweep.evaluation.table import INTERVALS
+from lorasweep.evaluation.table import INTERVALS, align
 from lorasweep.evaluation.trigger.advice import TriggerFinding, Ways, share_of
 from lorasweep.evaluation.trigger.analysis import HELDOUT, TriggerResult
 from lorasweep.evaluation.trigger.positions import TITLES
@@ -49,22 +51,22 @@ def ways_of(result: TriggerResult) -> Ways:
     )
 
 
-def table_lines(analysis: TriggerAnalysis) -> list[str]:
+def table_lines(analysis: TriggerAnalysis) -> list[Text]:
     """Return the table: a row for each position, for each strength the difference to the base and its share.
 
     Args:
         analysis: what was measured.
     """
     strengths = analysis.strengths
-    rows = [["", *(f"strength {strength:g}" for strength in strengths)]]
+    rows = [[Text(), *(cell for strength in strengths for cell in (Text(f"strength {strength:g}", "dim"), Text()))]]
     for position, title in TITLES.items():
         found = [analysis.at(position, strength) for strength in strengths]
         if any(found):
-            rows.append([title, *("" if each is None else f"{each.delta}  {share_of(each):>5}" for each in found)])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  " + "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
+            cells = (
+                cell for each in found for cell in ((str(each.delta), share_of(each).rjust(5)) if each else ("", ""))
+            )
+            rows.append([Text(title, "bold"), *map(Text, cells)])
+    return align(rows)
 
 
 def note_lines(analysis: TriggerAnalysis) -> Iterator[str]:
