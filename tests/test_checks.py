@@ -8,6 +8,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from lorasweep.checks import check, optimizer
+from lorasweep.families.sdxl.family import FAMILY
 from lorasweep.families.shipped import BASE_PATH
 from lorasweep.schema import Config, schema_keys
 from lorasweep.text.names import nearest
@@ -57,6 +58,9 @@ ALONE = [
     ("training.batch_size", 0, "training.batch_size=0: expected at least 1"),
     ("training.mixed_precision", "fp32", "expected one of auto, no, fp16, bf16"),
     ("dataset.max_tokens", 77, "dataset.max_tokens=77: expected one of 75, 150, 225"),
+    ("dataset.max_tokens", 0, "dataset.max_tokens=0: expected at least 1"),
+    ("loss.max_timestep", 1001, "loss.max_timestep=1001: expected at most the 1000 of SDXL"),
+    ("loss.min_timestep", 1000, "loss.min_timestep=1000: expected less than loss.max_timestep=1000"),
     ("dataset.caption_dropout", 1.5, "dataset.caption_dropout=1.5: expected at least 0 and at most 1"),
     ("dataset.theme", "foods", "did you mean food?"),
     ("sampling.seeds", [0, -1], "sampling.seeds=[0,-1]: expected at least 0"),
@@ -68,6 +72,16 @@ ALONE = [
 def test_a_value_outside_its_limits(config, key, value, expected):
     problems = check(put(config, {key: value}))
     assert len(problems) == 1 and expected in problems[0]
+
+
+def test_lengths_of_captions_and_timesteps_are_the_familys(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(config, {"dataset.max_tokens": 512, "loss.max_timestep": 4000, "loss.min_timestep": 2000})
+    assert {key for problem in check(config) for key in problem.keys} >= {"dataset.max_tokens", "loss.max_timestep"}
+    monkeypatch.setattr(FAMILY, "caption_lengths", (256, 512))
+    monkeypatch.setattr(FAMILY, "timesteps", 4000)
+    assert check(config) == []
+    monkeypatch.setattr(FAMILY, "caption_lengths", ())
+    assert check(put(config, {"dataset.max_tokens": 19})) == []
 
 
 NUMBERS = [key.name for key in schema_keys().values() if key.kind in (int, float)]

@@ -39,7 +39,9 @@ def fulfil(config: Config, condition: Condition) -> None:
     value = condition.values[0] if condition.values else True if key.kind is bool else OTHER[key.kind]
     if condition.but:
         value = next(choice for choice in key.limits["choices"] if choice not in condition.but)
-    put(config, condition.key, 2 if condition.above is not None else value)
+    if condition.above is not None:
+        value = {"dataset.max_tokens": 150}.get(key.name, 2)
+    put(config, condition.key, value)
 
 
 def break_(config: Config, condition: Condition) -> None:

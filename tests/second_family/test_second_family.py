@@ -50,6 +50,7 @@ def line_of(world: Path, root: Path, *more: str) -> list[str]:
         "dataset.resolution=32",
         "dataset.buckets=false",
         "dataset.holdout=0.34",
+        "dataset.max_tokens=19",
         "base_model.family=tiny_flow:FAMILY",
         "allow_code=[tiny_flow]",
         f"base_model.path={world / 'base'}",

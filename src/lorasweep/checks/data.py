@@ -11,6 +11,7 @@ from lorasweep.data.captions import SPECIAL, special_token
 from lorasweep.errors import Problem
 from lorasweep.families.known import family_of
 from lorasweep.schema import Config, value_at
+from lorasweep.text.names import did_you_mean
 from lorasweep.text.triggers import names_trigger
 
 
@@ -121,6 +122,10 @@ def _captions(config: Config) -> Iterator[Problem]:
     if not _is_color(data.background):
         expected = "expected a colour such as white or '#ffffff'"
         yield Problem(f"dataset.background={data.background}: {expected}", "dataset.background")
+    lengths = [str(length) for length in family_of(config.base_model).caption_lengths]
+    if lengths and str(data.max_tokens) not in lengths:
+        expected = f"expected one of {', '.join(lengths)}{did_you_mean(str(data.max_tokens), lengths)}"
+        yield Problem(f"dataset.max_tokens={data.max_tokens}: {expected}", "dataset.max_tokens", "base_model.family")
     if not data.caption_separator:
         expected = "expected what separates tags, such as ','"
         yield Problem(f"dataset.caption_separator='': {expected}", "dataset.caption_separator")

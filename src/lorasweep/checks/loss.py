@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lorasweep.errors import Problem
+from lorasweep.families.known import family_of
 from lorasweep.schema import Config
 
 
@@ -24,6 +25,13 @@ def _noise(config: Config) -> Iterator[Problem]:
     if loss.min_timestep >= loss.max_timestep:
         expected = f"expected less than loss.max_timestep={loss.max_timestep}"
         yield Problem(f"loss.min_timestep={loss.min_timestep}: {expected}", "loss.min_timestep", "loss.max_timestep")
+    family = family_of(config.base_model)
+    if loss.max_timestep > family.timesteps:
+        yield Problem(
+            f"loss.max_timestep={loss.max_timestep}: expected at most the {family.timesteps} of {family.title}",
+            "loss.max_timestep",
+            "base_model.family",
+        )
 
 
 def _preservation(config: Config) -> Iterator[Problem]:

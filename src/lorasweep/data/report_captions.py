@@ -11,6 +11,7 @@ from lorasweep.data.items import Gathered, Item
 from lorasweep.data.listing import Label
 from lorasweep.data.report import Case, Finding
 from lorasweep.data.report_images import Name
+from lorasweep.families.known import family_of
 from lorasweep.schema import Config, DatasetConfig
 from lorasweep.text.encoding import readable
 from lorasweep.text.triggers import with_trigger
@@ -84,7 +85,7 @@ def losses(gathered: Gathered, config: Config, name: Name) -> Iterator[Finding]:
         "captions",
         f"{counted(len(long), 'caption')} of more than {most} tokens, of which the rest is cut off",
         tuple(Case(_where(item, name), f"{item.tokens} tokens") for item in long),
-        _room(long[0].tokens, most),
+        _room(long[0].tokens, config),
     )
     if rules.shuffle_tags:
         return  # then others are lost at every draw
@@ -162,13 +163,14 @@ def _tagless(images: Sequence[Item], rules: DatasetConfig) -> Iterator[Finding]:
     )
 
 
-def prompts(texts: Sequence[tuple[str, int]], most: int) -> Iterator[Finding]:
+def prompts(texts: Sequence[tuple[str, int]], config: Config) -> Iterator[Finding]:
     """Yield which prompts of samples are cut off, or mean something to other programs only.
 
     Args:
         texts: each prompt, and how many tokens it has.
-        most: tokens that are read.
+        config: whose prompts they are.
     """
+    most = config.dataset.max_tokens
     syntax = tuple(Case(f'"{_shortened(text)}"', found) for text, _ in texts if (found := captions.prompt_syntax(text)))
     if syntax:
         text = f"{counted(len(syntax), 'prompt')} of sampling with a syntax that is read letter by letter here"
@@ -177,16 +179,17 @@ def prompts(texts: Sequence[tuple[str, int]], most: int) -> Iterator[Finding]:
     if long:
         cases = tuple(Case(f'"{_shortened(text)}"', f"{-tokens} tokens") for tokens, text in long)
         text = f"{counted(len(long), 'prompt')} of sampling longer than {most} tokens, cut off there"
-        yield Finding("prompts", text, cases, _room(-long[0][0], most))
+        yield Finding("prompts", text, cases, _room(-long[0][0], config))
 
 
-def _room(longest: int, most: int) -> str:
-    """Return what to do about the longest text."""
-    larger = [choice for choice in (150, 225) if choice > most]
-    enough = [choice for choice in larger if choice >= longest]
+def _room(longest: int, config: Config) -> str:
+    """Return what to do about the longest text, of so many tokens."""
+    lengths = family_of(config.base_model).caption_lengths or (longest,)
+    larger = [length for length in lengths if length > config.dataset.max_tokens]
+    enough = [length for length in larger if length >= longest]
     if enough:
         return f"set dataset.max_tokens={enough[0]}"
-    shorten = "put what counts first, and shorten them to 225 tokens"
+    shorten = f"put what counts first, and shorten them to {lengths[-1]} tokens"
     return f"set dataset.max_tokens={larger[-1]}, {shorten}" if larger else shorten
 
 

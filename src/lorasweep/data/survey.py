@@ -142,7 +142,7 @@ def _findings(
         yield from report_captions.losses(*common)
         sampling = config.sampling
         texts = [with_trigger(text, rules.trigger) for text in (*sampling.prompts, sampling.negative_prompt)]
-        yield from report_captions.prompts([(text, vocabulary.count(text)) for text in texts], rules.max_tokens)
+        yield from report_captions.prompts([(text, vocabulary.count(text)) for text in texts], config)
     else:
         yield Finding("captions", "not counted in tokens", (), str(vocabulary.problems[0]))
     yield from report_images.masks(*common)

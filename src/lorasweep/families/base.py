@@ -82,6 +82,8 @@ class Family(Protocol):
         files: how its bases lie on disk or on the model hub.
         parts: what can be trained, the denoiser first.
         image_parts: names of the modules that only encode and decode images, such as `vae`; none without latents.
+        caption_lengths: the values that `dataset.max_tokens` may have, the shortest first; none: any.
+        timesteps: of its process.
     """
 
     name: str
@@ -91,6 +93,8 @@ class Family(Protocol):
     files: Files
     parts: tuple[Part, ...]
     image_parts: tuple[str, ...]
+    caption_lengths: tuple[int, ...]
+    timesteps: int
 
     def __hash__(self) -> int:
         """Return a number by which something can be remembered for a family, of which there is one object."""

@@ -38,13 +38,13 @@ class BaseModelConfig:
     )
     config_path: str | None = option(
         None,
-        "folder or hub id whose configs and tokenizers a single-file base takes; null is SDXL's own hub id",
+        "folder or hub id whose configs and tokenizers a single-file base takes; null is the family's own hub id",
         path=True,
     )
     resolution: int = option(1024, "native side length in pixels; recipes scale to it", at_least=8)
     prediction_type: str = option(
         "epsilon",
-        "what the UNet predicts",
+        "what the base predicts, where its family knows several",
         choices=("epsilon", "v_prediction"),
         meant={"eps": "epsilon", "v": "v_prediction", "v_pred": "v_prediction", "velocity": "v_prediction"},
         measures=("val/",),
@@ -61,7 +61,7 @@ class BaseModelConfig:
     )
     quantization: str | None = option(
         None,
-        "the frozen UNet's attention blocks in 8 bit or in 4 (nf4), for less memory; null: as the rest of it",
+        "the frozen denoiser's attention blocks in 8 bit or in 4 (nf4), for less memory; null: as the rest of it",
         choices=(None, "int8", "nf4"),
         meant={"fp8": "int8", "8bit": "int8", "4bit": "nf4", "int4": "nf4", "fp4": "nf4"},
     )

@@ -42,7 +42,8 @@ class CompatConfig:
         "images are shrunk by the mean of the area that each pixel covers (OpenCV's INTER_AREA), instead of by Lanczos",
     )
     letterbox_offsets: bool = option(
-        False, "SDXL is told where the image would lie if it were fitted inside its bucket, instead of the true crop"
+        False,
+        "the base is told where the image would lie if it were fitted inside its bucket, instead of the true crop",
     )
     frozen_latents: bool = option(
         False, "one sample of each image's latents for the whole run (cache_latents), instead of one for each draw"

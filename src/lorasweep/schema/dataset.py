@@ -106,7 +106,11 @@ class DatasetConfig:
         needs="dataset.shuffle_tags or dataset.tag_dropout",
     )
     max_tokens: int = option(
-        75, "caption length in tokens", choices=(75, 150, 225), kohya="max_token_length", measures=("val/", "image/")
+        75,
+        "tokens that are read of a caption, a length that the base takes (SDXL: 75, 150 or 225)",
+        at_least=1,
+        kohya="max_token_length",
+        measures=("val/", "image/"),
     )
     holdout: float = option(
         0.1,

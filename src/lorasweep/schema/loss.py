@@ -97,8 +97,8 @@ class LossConfig:
         needs="loss.input_perturbation",
         ss="ss_ip_noise_gamma_random_strength",
     )
-    min_timestep: int = option(0, "first timestep trained; 0 has the least noise", at_least=0, at_most=999)
-    max_timestep: int = option(1000, "end of the timesteps trained, itself not included", at_least=1, at_most=1000)
+    min_timestep: int = option(0, "first timestep trained; 0 has the least noise", at_least=0)
+    max_timestep: int = option(1000, "end of the timesteps trained, itself not included", at_least=1)
     prior_loss_weight: float = option(
         1.0,
         "weight of regularisation images",

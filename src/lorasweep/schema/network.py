@@ -122,7 +122,9 @@ class NetworkConfig:
         path=True,
         needs="network.type!=full",
     )
-    attention: bool = option(True, "adapt the UNet's attention (to_q, to_k, to_v, to_out)", needs="network.type!=full")
+    attention: bool = option(
+        True, "adapt the denoiser's attention (to_q, to_k, to_v, to_out)", needs="network.type!=full"
+    )
     feed_forward: bool = option(
         True, "adapt the feed-forward layers of its transformer blocks", needs="network.type!=full"
     )

@@ -62,13 +62,14 @@ class OptimizerConfig:
     )
     lr: float = option(
         1e-4,
-        "learning rate of the UNet (its adapter); 0 freezes it; prodigy finds the rate and multiplies it by this",
+        "learning rate of the denoiser (SDXL: the UNet) or its adapter; 0 freezes it; prodigy finds the rate and "
+        "multiplies it by this",
         at_least=0,
         kohya=("learning_rate", "unet_lr"),
     )
     text_encoder_lr: float = option(
         0.0,
-        "learning rate of both text encoders (their adapters); 0 freezes them",
+        "learning rate of the text encoders or their adapters; 0 freezes them",
         at_least=0,
         kohya="learning_rate_te1",
     )

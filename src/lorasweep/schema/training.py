@@ -86,13 +86,13 @@ class TrainingConfig:
     )
     offload_idle: bool = option(
         True,
-        "on a GPU, keep the VAE and the cached text encoders in the CPU's memory while they are not needed",
+        "on a GPU, keep the image encoder and the cached text encoders in the CPU's memory while they are not needed",
         resume="free",
         needs="training.device=auto|cuda",
     )
     compile: bool = option(
         False,
-        "compile the UNet's transformer blocks in training steps: fewer kernels to launch; not measured on a GPU yet",
+        "compile the denoiser's transformer blocks in training steps: fewer kernels; not yet measured on a GPU",
         resume="free",
         aliases="torch_compile",
     )

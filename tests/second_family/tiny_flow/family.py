@@ -72,6 +72,8 @@ class TinyFlowFamily(Family):
     noun = "a tiny flow"
     parts = PARTS
     image_parts = ()
+    caption_lengths = ()
+    timesteps = 1000
     files = Files()
     naming = TinyNaming(PARTS)
 

@@ -37,6 +37,8 @@ class SDXLFamily(Family):
     naming: Naming = USUAL
     parts: tuple[Part, ...] = PARTS
     image_parts: tuple[str, ...] = ("vae",)
+    caption_lengths = (75, 150, 225)  # CLIP's windows of 75 tokens, one to three side by side
+    timesteps = 1000
     files: Files = files
 
     def problems(self, config: Config) -> Iterator[Problem]:
