@@ -115,6 +115,7 @@ def test_two_processes_go_on_where_one_stopped(runs: dict[int, Any], tmp_path: P
 
 FAULTY = f"""
 import os, runpy, sys, torch
+from lorasweep.training import loop
 from lorasweep.training.objectives.denoising import Denoising
 
 noise = Denoising.noise
@@ -137,8 +138,9 @@ runpy.run_path(sys.argv[0], run_name="__main__")
     [
         ("0", "raise torch.OutOfMemoryError('CUDA out of memory')", "out of GPU memory in step 4"),
         ("1", "os._exit(1)", "another process of this launch is gone in step 4"),
+        ("1", "loop._active = lambda *_: os._exit(1)", "another process of this launch is gone in step 5"),
     ],
-    ids=["the first overflows", "the second dies"],
+    ids=["the first overflows", "the second dies", "the second dies between two steps"],
 )
 def test_a_launch_that_fails_ends_at_once_and_says_why(
     rank: str, fault: str, told: str, tmp_path: Path, warm: Warm
@@ -150,6 +152,15 @@ def test_a_launch_that_fails_ends_at_once_and_says_why(
     assert "OutOfMemoryError(" not in done.stderr, "no traceback of what is told in words"
     record = json.loads((tmp_path / "fuzzybear" / "v6" / "record.json").read_text())
     assert record["status"] == "failed" and told in record["reason"]
+
+
+def test_a_version_that_cannot_be_built_ends_in_its_error_and_takes_no_number(tmp_path: Path, warm: Warm) -> None:
+    program = tmp_path / "faulty.py"
+    build = "Denoising.__init__ = lambda *_: (_ for _ in ()).throw(RuntimeError('no such loss'))"
+    program.write_text(FAULTY.replace("Denoising.noise = failing", build).replace("{}", "pass"))
+    done = train(warm, tmp_path, processes=1, program=program, FAULTY="0")
+    assert done.returncode == 1 and "RuntimeError: no such loss" in done.stderr
+    assert not (tmp_path / "fuzzybear").exists()
 
 
 def test_what_cannot_be_shared_is_refused_once_and_in_words(tmp_path: Path, warm: Warm) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -202,6 +203,24 @@ def test_ctrl_c_prints_the_command_that_continues(tmp_path: Path, warm: Warm) ->
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"resumed after step {step} of 60" in done.stdout
     assert json.loads((metrics.parent / "record.json").read_text())["status"] == "complete"
+
+
+def test_a_recipe_of_ones_own_is_resumed_by_the_line_that_is_printed(tmp_path: Path, warm: Warm) -> None:
+    own = tmp_path / "my conf" / "lora" / "sage.yaml"
+    own.parent.mkdir(parents=True)
+    own.write_text(
+        "# @package _global_\ndefaults: [/lora/fuzzybear, _self_]\nname: Sage\n"
+        "training: {max_steps: 40, epochs: 1}\nsampling: {every_epochs: 0}\n"
+    )
+    line = ["--config-dir", "my conf", "lora=sage", "tracker=none", "features=none", "evaluation.max_images=2"]
+    command = ["python", str(ROOT / "train.py"), *line]
+    done = warm.run(command, tmp_path, interrupted_at="outputs/sage/v1/record.json")
+    assert done.returncode == 130, done.stdout + done.stderr
+    (resume,) = [text for text in done.stdout.splitlines() if "resume=v1" in text]
+    done = warm.run(["python", *shlex.split(resume[resume.index("python ") :])[1:]], tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    record = json.loads((tmp_path / "outputs" / "sage" / "v1" / "record.json").read_text())
+    assert record["status"] == "complete" and record["name"] == "Sage"
 
 
 def test_a_grid_gives_one_version_each(tmp_path: Path, warm: Warm) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
+from torch import nn
 
 from lorasweep.families.device import open_accelerator
 from lorasweep.families.sdxl.model import SDXL
@@ -69,6 +70,23 @@ def test_compiled_blocks_give_the_same_losses(
     blocks = sum(type(module).__name__ == "BasicTransformerBlock" for module in toy_base.unet.modules())
     assert seen == [blocks] * 3 + [0] and blocks > 0, "in steps, and not where is measured"
     assert graphs() > 0 and not compiled(toy_base.unet)
+
+
+def test_a_block_that_cannot_be_compiled_leaves_the_others_as_written(
+    short_config: Config, toy_base: SDXL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compile, seen = nn.Module.compile, []
+
+    def failing(self: nn.Module, **options: object) -> None:
+        if len(seen) == 2:
+            raise RuntimeError("torch.compile is not supported here")
+        seen.append(self)
+        compile(self, **options)
+
+    monkeypatch.setattr(nn.Module, "compile", failing)
+    with pytest.raises(RuntimeError, match="not supported"):
+        compiling.CompiledBlocks(toy_base.repeated_blocks())
+    assert len(seen) == 2 and not compiled(toy_base.unet)
 
 
 def test_every_version_of_a_process_runs_compiled(

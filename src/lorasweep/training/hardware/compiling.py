@@ -30,10 +30,13 @@ class CompiledBlocks:
     """
 
     def __init__(self, blocks: Sequence[nn.Module]) -> None:
-        for block in blocks:
-            block.compile(backend=BACKEND)
-        self._calls: dict[nn.Module, Callable[..., Any]] = {block: block._compiled_call_impl for block in blocks}
-        self._switch(on=False)
+        self._calls: dict[nn.Module, Callable[..., Any]] = {}
+        try:
+            for block in blocks:
+                block.compile(backend=BACKEND)
+                self._calls[block] = block._compiled_call_impl
+        finally:  # where one cannot be compiled, the others of a base that lives on run as written
+            self._switch(on=False)
 
     @contextmanager
     def active(self) -> Iterator[None]:
