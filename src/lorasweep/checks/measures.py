@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from lorasweep.data.captions import SPECIAL, special_token
@@ -9,6 +10,7 @@ from lorasweep.errors import Problem
 from lorasweep.features import sources
 from lorasweep.registry import is_dotted
 from lorasweep.schema import LAST, Config, value_at
+from lorasweep.schema.goals import parse_goal
 from lorasweep.schema.measures import METRICS, RENAMED, VOTED
 from lorasweep.text.names import did_you_mean
 from lorasweep.text.triggers import names_trigger
@@ -22,23 +24,42 @@ def _measures(config: Config) -> Iterator[Problem]:
         expected = f"expected at most evaluation.timesteps={timesteps}"
         yield Problem(f"evaluation.bins={bins}: {expected}", "evaluation.bins", "evaluation.timesteps")
     wanted = [(key, value_at(config, key)) for key in ("objective", "evaluation.select_by")]
-    for key, metric in [*wanted, *(("further_objectives", metric) for metric in config.further_objectives)]:
-        if metric is None or (metric == LAST and key == "evaluation.select_by"):
+    for key, text in [*wanted, *(("further_objectives", text) for text in config.further_objectives)]:
+        if text is None or (text == LAST and key == "evaluation.select_by"):
             continue
-        if metric in RENAMED:
-            yield Problem(f"{key}={metric}: it is called {RENAMED[metric]} now", key)
+        if text in RENAMED:
+            yield Problem(f"{key}={text}: it is called {RENAMED[text]} now", key)
             continue
-        if metric not in METRICS and not is_dotted(metric):
+        if re.fullmatch(r"[\w./:-]+", text) and text not in METRICS and not is_dotted(text):
             known = [*METRICS, *([LAST] if key == "evaluation.select_by" else [])]
-            yield Problem(f"{key}={metric}: expected one of {', '.join(known)}{did_you_mean(metric, known)}", key)
+            yield Problem(f"{key}={text}: expected one of {', '.join(known)}{did_you_mean(text, known)}", key)
             continue
-        if METRICS[metric].descriptive:
-            others = ", ".join(name for name in METRICS if not METRICS[name].descriptive)
-            yield Problem(f"{key}={metric}: it only describes and cannot choose; expected one of {others}", key)
-        if needs := METRICS[metric].lacks(config):
-            cure = f"set {' and '.join(needs)}, or choose another metric"
-            needed = (need.partition("=")[0] for need in needs)
-            yield Problem(f"{key}={metric} would never be measured: {cure}", key, *needed)
+        try:
+            goal = parse_goal(text, config.allow_code)
+        except ValueError as error:
+            yield Problem(f"{key}={text}: {error}", key)
+            continue
+        for metric in goal.metrics:
+            yield from _unmeasured(config, key, text, metric)
+
+
+def _unmeasured(config: Config, key: str, text: str, metric: str) -> Iterator[Problem]:
+    """Yield what keeps a metric of an objective from choosing, or from being measured.
+
+    Args:
+        config: the whole one.
+        key: of the objective.
+        text: the objective.
+        metric: one that it is made of.
+    """
+    about = f"{key}={text}" + ("" if metric == text else f": {metric}")
+    if METRICS[metric].descriptive:
+        others = ", ".join(name for name in METRICS if not METRICS[name].descriptive)
+        yield Problem(f"{about} only describes and cannot choose; expected one of {others}", key)
+    if needs := METRICS[metric].lacks(config):
+        cure = f"set {' and '.join(needs)}, or choose another metric"
+        needed = (need.partition("=")[0] for need in needs)
+        yield Problem(f"{about} would never be measured: {cure}", key, *needed)
 
 
 def _features(config: Config) -> Iterator[Problem]:

@@ -27,8 +27,8 @@ from lorasweep.compose.resuming import resumed
 from lorasweep.compose.typed import hydra_words
 from lorasweep.errors import Problem, UserError
 from lorasweep.schema import Config, schema_keys, slug
+from lorasweep.schema.goals import find_goal, measure_of
 from lorasweep.schema.limits import ill_typed
-from lorasweep.schema.measures import METRICS
 from lorasweep.text.grammar import parsed
 from lorasweep.text.names import did_you_mean
 
@@ -68,9 +68,15 @@ def of_rank(share: float, *, _root_: DictConfig) -> float:
 
 def directions(objective: str, further: Sequence[str] | None = None, *, _root_: DictConfig) -> str | list[str]:
     """Resolve `${directions:${objective},${further_objectives}}`: what a search does with each of them."""
-    measures = [METRICS.find(name, _root_.allow_code or ()) for name in (objective, *(further or ()))]
+    measures = [measure_of(name, _root_.allow_code or ()) for name in (objective, *(further or ()))]
     found = [measure.direction if measure else "minimize" for measure in measures]
     return found[0] if len(found) == 1 else found
+
+
+def conditions(objective: str, *, _root_: DictConfig) -> list[str]:
+    """Resolve `${conditions:${objective}}`: the limits that an objective sets, as constraints of a search."""
+    goal = find_goal(objective, _root_.allow_code or ())
+    return [str(condition) for condition in goal.conditions] if goal is not None else []
 
 
 def objectives(objective: str, further: Sequence[str] | None = None) -> list[str]:
@@ -106,7 +112,18 @@ def register() -> None:
     """Make the schema and our resolvers known to Hydra and OmegaConf."""
     precedence.install()
     ConfigStore.instance().store(name="schema", node=Config)
-    for resolver in (native, of_lr, of_base_lr, of_rank, directions, objectives, first_search, study_name, features_of):
+    for resolver in (
+        native,
+        of_lr,
+        of_base_lr,
+        of_rank,
+        directions,
+        conditions,
+        objectives,
+        first_search,
+        study_name,
+        features_of,
+    ):
         OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)
 
 

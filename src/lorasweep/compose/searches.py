@@ -14,8 +14,8 @@ from lorasweep import program
 from lorasweep.compose.composition import COMPOSING_ERRORS
 from lorasweep.errors import Problem
 from lorasweep.lanes import settings as launchers
+from lorasweep.schema.goals import measure_of
 from lorasweep.schema.keys import keys_of
-from lorasweep.schema.measures import METRICS
 from lorasweep.search.settings import PREFIX, Settings, read_settings
 from lorasweep.search.stored import dotted
 from lorasweep.text.grammar import parsed, quoted
@@ -172,7 +172,7 @@ def _unknown_within(option: Any, text: str, override: Override) -> Problem | Non
 def _wrong_way(config: DictConfig, direction: Sequence[str]) -> Iterator[Problem]:
     """Yield that the objectives were to be optimised in another direction than the one in which they are better."""
     names = [config.objective, *config.further_objectives]
-    measures = [METRICS.find(name, config.allow_code or ()) for name in names]
+    measures = [measure_of(name, config.allow_code or ()) for name in names]
     better = [measure.direction if measure else None for measure in measures]
     if None not in better and better != list(direction):
         listed = ", ".join(f"{name} is to {way}" for name, way in zip(names, better, strict=True))

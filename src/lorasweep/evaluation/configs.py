@@ -88,7 +88,7 @@ def changed(config: Config, line: Sequence[str]) -> Config:
             problems.append(ill_typed(schema_keys()[name], given))
     result = OmegaConf.to_object(values)
     assert isinstance(result, Config)
-    problems += measuring_problems(result) if not problems else []
+    problems += measuring_problems(result)
     if problems:
         raise UserError(problems, title=TITLE)
     return result

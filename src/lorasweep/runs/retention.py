@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lorasweep.runs import ledger, lock, paths
 from lorasweep.runs.record import Record
-from lorasweep.schema.measures import METRICS
+from lorasweep.schema.goals import measure_of
 
 ENDED = ("complete", "pruned")
 """What has ended so is not gone on with; a search's retries go on from all else."""
@@ -82,7 +82,7 @@ def drop_beaten_states(output_root: Path | str, name: str, study: str) -> None:
 def _loss(version: ledger.RecordedVersion) -> tuple[float, int]:
     """Return the objective, lower being better; what was not measured comes last."""
     objective = version.record.objective
-    value, measure = objective.value, METRICS.find(objective.name)
+    value, measure = objective.value, measure_of(objective.name)
     if value is None or not math.isfinite(value) or measure is None:
         return math.inf, version.number
     return (value if measure.direction == "minimize" else -value), version.number

@@ -101,7 +101,7 @@ seeds: 3.1% of the held-out loss, 5.3% and 7.7% of the similarities (of 3 sample
 """
 
 
-def verdict(name: str, value: float, other: float) -> str:
+def verdict(name: str, value: float, other: float, measure: Measure | None = None) -> str:
     """Return what a value is beside another of the same metric: better, worse or same.
 
     Same is what reads the same at `DECIMALS` decimals and what is closer than the measure's margin: single trainings
@@ -111,13 +111,14 @@ def verdict(name: str, value: float, other: float) -> str:
         name: of the metric.
         value: the one that is judged.
         other: the one beside it.
+        measure: what is known of it; None looks the name up.
 
     Returns:
         The word; "" where one of them is not a finite number, or the metric is none that is known.
     """
     if not (math.isfinite(value) and math.isfinite(other)):
         return ""
-    measure = METRICS.find(name)
+    measure = measure or METRICS.find(name)
     if measure is None:
         return ""
     scale = max(abs(value), abs(other)) if measure.relative else 1.0

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from lorasweep.runs import ledger, paths
 from lorasweep.runs.record import Record
-from lorasweep.schema.measures import MARGINS, METRICS, VOTED, verdict
+from lorasweep.schema.goals import measure_of
+from lorasweep.schema.measures import MARGINS, VOTED, verdict
 
 if TYPE_CHECKING:
     import optuna
@@ -54,7 +55,7 @@ def as_good(study: optuna.Study, rows: Sequence[RankedTrial]) -> str:
     from lorasweep.search import ranking
 
     best, name = ranking.best(rows), leaderboard.value_names(study)[0]
-    if best is None or METRICS.find(name) is None or name == VOTED:  # votes have intervals of their own
+    if best is None or measure_of(name) is None or name == VOTED:  # votes have intervals of their own
         return ""
     equals = [row for row in rows if row is not best and row.n == best.n and row.feasible and _near(name, row, best)]
     if not equals:
@@ -68,5 +69,5 @@ def as_good(study: optuna.Study, rows: Sequence[RankedTrial]) -> str:
 
 def _near(name: str, row: RankedTrial, best: RankedTrial) -> bool:
     if row.n == 1:
-        return verdict(name, row.values[0], best.values[0]) == "same"
+        return verdict(name, row.values[0], best.values[0], measure_of(name)) == "same"
     return abs(row.values[0] - best.values[0]) <= 2 * math.hypot(row.spread[0], best.spread[0]) / math.sqrt(row.n)

@@ -14,6 +14,7 @@ from lorasweep.runs import ledger, paths, retention
 from lorasweep.runs.record import Record
 from lorasweep.runs.record import TrialRecord as TrialMark
 from lorasweep.schema import Config
+from lorasweep.schema.goals import parse_goal
 from lorasweep.schema.measures import VOTED
 from lorasweep.studies.voting import study_poll, voted_value
 
@@ -54,7 +55,7 @@ def train_trial(
 
     def report(step: int, metrics: dict[str, float]) -> str | None:
         introduce()
-        return trial.report(step, metrics.get(config.objective))
+        return trial.report(step, parse_goal(config.objective, config.allow_code).value(metrics))
 
     before = _earlier(trial, root, name)
     try:
@@ -82,7 +83,8 @@ def train_trial(
     else:
         if config.objective == VOTED:
             value = voted_value(study_poll(root, trial.study_name), outcome.folder, config.evaluation.votes)
-        trial.finish([value, *(outcome.metrics.get(key) for key in config.further_objectives)])
+        further = [parse_goal(text, config.allow_code).value(outcome.metrics) for text in config.further_objectives]
+        trial.finish([value, *further])
     # Only now, as the study knows the result: a trial that dies before is gone on with from its state.
     if not _asked(line, "training.keep_state"):
         retention.drop_beaten_states(root, name, trial.study_name)

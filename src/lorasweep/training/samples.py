@@ -18,7 +18,6 @@ from lorasweep.pictures import before_after, grid
 from lorasweep.pictures.prompts import labels_of
 from lorasweep.runs import paths
 from lorasweep.schema import Config
-from lorasweep.schema.measures import METRICS
 
 MAX_TRAINING_IMAGES = 2  # training images that the picture of before and after shows; the grid has one in each row
 
@@ -101,14 +100,14 @@ class Samples:
                 with files.writing(path) as temporary:
                     image.save(temporary, format="PNG")
 
-    def write_sheets(self, selected: int | None, metric: str, values: Mapping[int, float | None]) -> None:
+    def write_sheets(self, selected: int | None, label: str, values: Mapping[int, float | None]) -> None:
         """Redraw `grid.png`, a row per prompt and seed, a column per sampled epoch, and `before_after.png`
         of the first seed.
 
         Args:
             selected: the selected epoch; when it was not sampled, the last sampled one stands in for it.
-            metric: what is written under each epoch.
-            values: of that metric, by epoch; 0 is the base.
+            label: what is written under each epoch.
+            values: of it, by epoch; 0 is the base.
         """
         epochs, rows = self.epochs(), range(len(self.prompts))
         labels, training = labels_of(self.prompts), paths.training_images(self.folder)
@@ -127,7 +126,7 @@ class Samples:
         columns = [column(epochs[index]) for index in grid.choose_columns(epochs, selected)]
         if training:
             columns.insert(0, grid.Column("training images", training[: len(rows)], apart=True))
-        grid.write_grid(columns, labels, self.grid, title=name, notes=METRICS[metric].label)
+        grid.write_grid(columns, labels, self.grid, title=name, notes=label)
         first = [index for index in rows if self.prompts[index].seed == self.prompts[0].seed]
         before_after.write_before_after(
             [(self.path(0, index), self.path(after, index)) for index in first],

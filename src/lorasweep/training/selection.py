@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from lorasweep import files
-from lorasweep.metrics.selection import best_epoch
+from lorasweep.metrics.selection import best_epoch_by
 from lorasweep.runs import paths
 from lorasweep.runs.record import Record
 from lorasweep.schema import LAST, Config
-from lorasweep.schema.measures import METRICS
+from lorasweep.schema.goals import Goal, parse_goal
 
 
-def metric_of(config: Config) -> str:
+def goal_of(config: Config) -> Goal:
     """Return what the epochs are compared by; the objective where the last one is selected whatever it is."""
     chosen = config.evaluation.select_by
-    return config.objective if chosen is None or chosen == LAST else chosen
+    return parse_goal(config.objective if chosen is None or chosen == LAST else chosen, config.allow_code)
 
 
 def select(record: Record, config: Config, *, again: bool = False) -> None:
@@ -27,12 +27,12 @@ def select(record: Record, config: Config, *, again: bool = False) -> None:
     Raises:
         OSError: the disk is full or the like.
     """
-    saved, metric = record.saved, metric_of(config)
+    saved = record.saved
     before, epoch, reason = record.selected_epoch, None, None
     if saved and config.evaluation.select_by == LAST:
         epoch, reason = saved[-1].epoch, "the last epoch (evaluation.select_by)"
     elif saved:
-        epoch, reason = best_epoch(saved, metric, METRICS[metric].direction)
+        epoch, reason = best_epoch_by(saved, goal_of(config))
     record.selected_epoch, record.selected_because = epoch, reason
     if record.selected is not None:
         target = paths.selected(record.folder, record.stem)

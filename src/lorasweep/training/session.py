@@ -14,6 +14,7 @@ from lorasweep.runs import paths, retention
 from lorasweep.runs.record import Epoch, Record, Status, now
 from lorasweep.runs.stopwatch import Stopwatch
 from lorasweep.schema import Config
+from lorasweep.schema.goals import parse_goal
 from lorasweep.training import selection
 from lorasweep.training.evaluator import Evaluator
 from lorasweep.training.job import Report
@@ -219,7 +220,7 @@ class Session:
         record, chosen = self.record, self.record.selected
         summary = chosen.metrics if chosen else {}
         record.status, record.reason = status, reason
-        record.objective.value = summary.get(self.config.objective)
+        record.objective.value = parse_goal(self.config.objective, self.config.allow_code).value(summary)
         record.metrics.selected = summary
         record.seconds, record.finished = self.stopwatch.read(), now()
         record.write()

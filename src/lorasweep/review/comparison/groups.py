@@ -14,7 +14,8 @@ from lorasweep.runs import ledger
 from lorasweep.runs.command_lines import key_of
 from lorasweep.runs.record import DataRecord, Record
 from lorasweep.schema import schema_keys
-from lorasweep.schema.measures import METRICS, verdict
+from lorasweep.schema.goals import measure_of
+from lorasweep.schema.measures import verdict
 
 ALWAYS_NAMED = ("objective", "further_objectives", "dataset.path", "dataset.theme", "base_model.path")
 """Settings that are no column of their own: they stand in the title, or under `data`."""
@@ -91,12 +92,12 @@ class Comparison:
     def standing(self) -> dict[int, str]:
         """Return `best` or `same` (as the best, within the noise) by version number; of one version none is best."""
         measured = [entry for entry in self.entries if entry.value is not None and entry.value == entry.value]
-        measure = METRICS.find(self.objective)
+        measure = measure_of(self.objective)
         if len(measured) < 2 or measure is None:
             return {}
         sign = 1 if measure.direction == "minimize" else -1
         best = min(measured, key=lambda entry: (sign * (entry.value or 0.0), entry.version.number))
-        close = [e for e in measured if verdict(self.objective, e.value or 0.0, best.value or 0.0) == "same"]
+        close = [e for e in measured if verdict("", e.value or 0.0, best.value or 0.0, measure) == "same"]
         return {entry.version.number: "same" for entry in close} | {best.version.number: "best"}
 
     @cached_property
@@ -149,7 +150,7 @@ def order(comparison: Comparison, by: str) -> list[Entry]:
     Raises:
         KeyError: there is no such setting.
     """
-    measure = METRICS.find(comparison.objective)
+    measure = measure_of(comparison.objective)
     sign = -1 if measure is not None and measure.direction == "maximize" else 1
     orders: dict[str, Callable[[Entry], Any]] = {
         "number": lambda entry: entry.version.number,
@@ -238,7 +239,7 @@ def _apart(records: Sequence[Record]) -> list[str]:
 def _title(record: Record, apart: Sequence[str]) -> str:
     """Return what a group has in common: LoRA, base, data, measure, and how it is measured where that differs."""
     base, objective = record.base, record.objective.name
-    known = METRICS.find(objective)
+    known = measure_of(objective)
     measure = known.label if known else objective
     yardstick = _yardstick(record)
     more = [f"{key} {yardstick[key]}" for key in apart if key in yardstick and len(str(yardstick[key])) < 30]

@@ -12,7 +12,7 @@ from lorasweep.pictures.prompts import Prompt, labels_of, prompts_of
 from lorasweep.review.comparison.groups import Comparison, Entry, order
 from lorasweep.runs import paths
 from lorasweep.schema import schema_keys
-from lorasweep.schema.measures import METRICS
+from lorasweep.schema.goals import measure_of
 from lorasweep.text.names import short_names
 from lorasweep.text.values import number
 
@@ -53,7 +53,7 @@ def write_picture(comparisons: Sequence[Comparison], path: Path, *, sort: str = 
     trained = paths.training_images(first)[: len(prompts)]
     training = [Column("training images", trained, apart=True)] if trained else []
     columns = [*training, base, *(_column(comparison, entry, len(prompts)) for entry in chosen)]
-    measure = METRICS.find(comparison.objective)
+    measure = measure_of(comparison.objective)
     notes = measure.label if measure is not None else comparison.objective
     write_grid(columns, labels_of(prompts), path, title=comparison.title, notes=notes)
     return left_out

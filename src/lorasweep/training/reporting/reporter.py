@@ -113,10 +113,10 @@ class Reporter:
 
     def write_sheets(self) -> None:
         """Redraw the pictures of all samples."""
-        record, metric = self.record, selection.metric_of(self.version.config)
-        values = {0: (record.metrics.base or {}).get(metric)}
-        values |= {entry.epoch: entry.metrics.get(metric) for entry in record.epochs}
-        self.samples.write_sheets(record.selected_epoch, metric, values)
+        record, goal = self.record, selection.goal_of(self.version.config)
+        values = {0: goal.value(record.metrics.base or {})}
+        values |= {entry.epoch: goal.value(entry.metrics) for entry in record.epochs}
+        self.samples.write_sheets(record.selected_epoch, goal.measure().label, values)
 
     def draw_curves(self) -> None:
         """Redraw the loss curves."""

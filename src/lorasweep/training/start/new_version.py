@@ -15,7 +15,7 @@ from lorasweep.runs.command_lines import recipe_folders, without_permissions
 from lorasweep.runs.environment import environment
 from lorasweep.runs.record import ObjectiveRecord, Origin, Record, TrialRecord, now
 from lorasweep.runs.stopwatch import Stopwatch
-from lorasweep.schema.measures import METRICS
+from lorasweep.schema.goals import parse_goal
 from lorasweep.training.job import Job
 from lorasweep.training.start.subject import Subject
 from lorasweep.training.version import Version
@@ -59,7 +59,7 @@ def _first_record(folder: Path, job: Job, subject: Subject, version: Version) ->
         status="running",
         config=subject.config,
         overrides=without_permissions(job.overrides),
-        objective=ObjectiveRecord(config.objective, None, METRICS[config.objective].direction),
+        objective=ObjectiveRecord(config.objective, None, parse_goal(config.objective, config.allow_code).direction),
         base=subject.base,
         dataset=subject.dataset,
         multirun=os.environ.get(ledger.MULTIRUN),
