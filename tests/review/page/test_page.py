@@ -131,6 +131,10 @@ def test_axes_are_swapped_and_any_setting_is_one(tab: Any) -> None:
     assert tab.locator("#grid tbody th").all_inner_texts() == ["rank 4", "rank 8", "rank 16"]
     notes = tab.locator("#grid tbody tr").first.locator("td.cell").all_inner_texts()
     assert [note.split(" · ")[0] for note in notes] == ["v9", "v12", "v6"], "by rate: 1e-4, 1e-3, 5e-3"
+    tab.get_by_label("columns", exact=True).select_option("prompt")
+    notes = tab.locator("#grid tbody td.cell:nth-of-type(1)").all_inner_texts()
+    best = ["v12, best of 3", "v13, best of 3", "v14, best of 3"]
+    assert [note.split(" · ")[0] for note in notes] == best, "where several fit, the one with the lowest loss"
 
 
 def test_one_slider_moves_all_pictures_by_epoch_and_one_each_setting(tab: Any) -> None:

@@ -42,7 +42,7 @@ function makeColumns() {
 /** Returns the metrics that have a column at first: the objectives, and the images' as evaluations measured them, if any did. */
 function tellingMetrics() {
   const some = page.metrics.some((metric) => metric.evaluated);
-  const images = page.metrics.filter(({ name, evaluated, direction }) => direction && (some ? evaluated : name.startsWith("image/")));
+  const images = page.metrics.filter(({ name, evaluated, direction }) => direction && name.includes("image/") && evaluated === some);
   return new Set([...page.versions.map((version) => version.objective), ...images.slice(0, 5).map(({ name }) => name)]);
 }
 

@@ -1,7 +1,7 @@
 "use strict";
 // Parallel coordinates: a line per version through its settings and measures; a drag along an axis filters.
 
-const PARALLEL = { height: 300, top: 34, bottom: 16, gap: 124, left: 60, right: 64 };
+const PARALLEL = { height: 300, top: 44, bottom: 16, gap: 124, left: 60, right: 64 };
 
 function parallelColumns() {
   const objective = page.versions[0]?.objective;
@@ -31,7 +31,7 @@ function drawParallel() {
   lively(lines);
   const axis = svg.append("g").selectAll("g").data(chosen).join("g").attr("class", "axis").attr("transform", (_, index) => `translate(${x(index)},0)`);
   axis.each(function (column, index) { d3.select(this).call(ticks(d3.axisLeft(scales[index]), column, 5)); });
-  axis.append("text").attr("class", "name").attr("y", 14).attr("text-anchor", "middle").text((column) => shortened(column.label, 20))
+  axis.append("text").attr("class", "name").attr("y", (_, index) => (index % 2 ? 28 : 12)).attr("text-anchor", "middle").text((column) => shortened(column.label, 32))
     .append("title").text((column) => column.title ?? column.label);
   axis.each(function (column, index) { axisBrush(d3.select(this), column, scales[index]); });
   holder.replaceChildren(svg.node());
