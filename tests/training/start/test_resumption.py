@@ -193,8 +193,11 @@ def test_an_interrupted_version_goes_on_in_place_while_its_course_is_the_same(
     config: Config, begin: Callable[..., Config], toy_base: SDXL, trained: Callable[..., Path]
 ) -> None:
     asked = longer(begin(killed_after=5), max_steps=6)  # what its epochs come to
+    took = {"seconds": {**record_of(asked)["seconds"], "total": 2000.0, "train": 1000.0}}
+    (folder_of(asked) / "record.json").write_text(json.dumps(record_of(asked) | took))
     run(asked, base=toy_base)
     assert not folder_of(asked, 7).exists() and record_of(asked)["status"] == "complete"
+    assert record_of(asked)["seconds"]["train"] > 1000 and record_of(asked)["seconds"]["total"] > 2000
     straight = replace(config, output_root=str(trained(config)))
     assert same(weights(straight, 3), weights(asked, 3)) and rows(straight) == rows(asked)
     run(longer(asked, max_steps=8), base=toy_base)
