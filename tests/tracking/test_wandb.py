@@ -23,7 +23,8 @@ from PIL import Image
 from lorasweep.schema import Config
 from lorasweep.tracking import open_trackers
 from lorasweep.tracking.tracker import Tracked
-from lorasweep.tracking.wandb import mark_best, open_wandb, reachable
+from lorasweep.tracking.wandb import mark_best, open_wandb
+from lorasweep.tracking.wandb_server import reachable
 
 
 @pytest.fixture(autouse=True)
@@ -225,7 +226,7 @@ def test_a_name_server_that_does_not_answer_costs_no_more_than_the_timeout(monke
         raise OSError
 
     monkeypatch.setattr(socket, "create_connection", resolve)
-    monkeypatch.setattr("lorasweep.tracking.wandb.CONNECT_TIMEOUT", 0.2)
+    monkeypatch.setattr("lorasweep.tracking.wandb_server.CONNECT_TIMEOUT", 0.2)
     start = time.monotonic()
     assert not reachable("http://wandb.invalid")
     assert time.monotonic() - start < 2

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cached_property, partial
@@ -28,14 +28,12 @@ from lorasweep.search.identity import TrialIdentity
 from lorasweep.search.lease import LEASE, LeaseKeeper, this_process
 from lorasweep.search.location import with_password
 from lorasweep.search.optuna_internals import storage_of, study_id_of
+from lorasweep.search.outages import through_outages
 from lorasweep.search.plain import as_number, as_numbers, as_plain
-from lorasweep.search.storage import is_outage, open_storage
+from lorasweep.search.storage import open_storage
 from lorasweep.search.traces import write_trace
 
 _ATTACHED: ContextVar[tuple[str, optuna.Study] | None] = ContextVar("study", default=None)
-
-OUTAGE_WAITS = (1.0, 4.0, 15.0, 40.0)
-"""Seconds between tries when the storage does not answer."""
 
 
 @contextmanager
@@ -270,21 +268,6 @@ class Trial:
 
     def _seconds(self) -> float:
         return round(time.monotonic() - self._began, 2)
-
-
-def through_outages(action: Callable[[], Any]) -> Any:
-    """Do something with the storage; where a server is away for a moment, try again for about a minute.
-
-    A run of hours must not be lost because a database was restarted.
-    """
-    for wait in OUTAGE_WAITS:
-        try:
-            return action()
-        except Exception as error:
-            if not is_outage(error):
-                raise
-            time.sleep(wait)
-    return action()
 
 
 def _study(identity: TrialIdentity) -> optuna.Study:

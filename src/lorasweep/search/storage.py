@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from optuna.exceptions import ExperimentalWarning, StorageInternalError
+from optuna.exceptions import ExperimentalWarning
 from optuna.storages import (
     BaseStorage,
     GrpcStorageProxy,
@@ -120,14 +120,6 @@ def redacted(url: str) -> str:
     """Return `url` fit for a screen, a log or a record: with its password hidden."""
     url = re.sub(r"(://[^:/?#@]*):.*@", r"\1:***@", url)
     return re.sub(r"([?&]\w*passw(?:or)?d=)[^&]*", r"\1***", url)
-
-
-def is_outage(error: BaseException) -> bool:
-    """Return whether an error says that a storage, which was opened, does not answer any more."""
-    return isinstance(error, StorageInternalError | OSError) or any(
-        kind.__name__ == "RpcError"
-        for kind in type(error).__mro__  # gRPC's, which may not be installed
-    )
 
 
 def serve_storage(

@@ -11,7 +11,6 @@ import signal
 import sys
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
@@ -19,28 +18,24 @@ from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from optuna.exceptions import ExperimentalWarning
-from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
 from lorasweep.errors import UserError, exit_with_message, one_line
 from lorasweep.interruption import exit_now, listening
 from lorasweep.lanes.opening import open_lanes
 from lorasweep.lanes.tracebacks import tracing
-from lorasweep.lanes.work import Lanes
 from lorasweep.search import finals, location, plan, ranking
 from lorasweep.search import study as studies
 from lorasweep.search.budget import spent, tried
+from lorasweep.search.context import SearchContext
 from lorasweep.search.enqueue import enqueue
 from lorasweep.search.identity import keep_out_of_logs
-from lorasweep.search.location import StudyLocation
 from lorasweep.search.loop import Search
-from lorasweep.search.optuna_internals import storage_of, suggest, trial_id_of
-from lorasweep.search.plan import SearchPlan
+from lorasweep.search.outages import is_outage
 from lorasweep.search.report import SearchReporter
-from lorasweep.search.retrying import mark_dead, revive
-from lorasweep.search.settings import CONVERGED_AFTER, Settings, config_value, function, hook
-from lorasweep.search.space import Space
-from lorasweep.search.storage import is_outage, open_storage, redacted
+from lorasweep.search.retrying import revive
+from lorasweep.search.settings import CONVERGED_AFTER, config_value, hook
+from lorasweep.search.storage import open_storage, redacted
 
 
 def sweep(
@@ -106,70 +101,6 @@ def _sweep(
     if in_time:
         studies.close(study, settings)
     return best
-
-
-@dataclass(frozen=True)
-class SearchContext:
-    """What every stage of a search needs.
-
-    Attributes:
-        plan: what is to be done.
-        location: where the study is.
-        storage: opened.
-        lanes: where trials run.
-        report: what the user sees of it.
-    """
-
-    plan: SearchPlan
-    location: StudyLocation
-    storage: BaseStorage
-    lanes: Lanes
-    report: SearchReporter
-
-    @property
-    def settings(self) -> Settings:
-        """The sweeper's."""
-        return self.plan.settings
-
-    @property
-    def space(self) -> Space:
-        """What is searched."""
-        return self.plan.space
-
-    def suggest(self, study: optuna.Study) -> optuna.Trial:
-        """Ask for a trial, with what the app's own search space adds to it.
-
-        Raises:
-            UserError: the app's function, or the sampler, has failed; the trial waits to be asked for again.
-        """
-        trial = study.ask()
-        try:
-            for key, distribution in self.space.distributions.items():
-                suggest(trial, key, distribution)
-            if self.settings.custom_search_space:
-                function(self.settings.custom_search_space, "custom_search_space")(self.plan.config, trial)
-        except BaseException as error:
-            frozen = storage_of(study).get_trial(trial_id_of(trial))
-            mark_dead(study, frozen, "interrupted as it was asked for", self.settings)
-            if not isinstance(error, Exception) or isinstance(error, UserError):
-                raise
-            who = self.settings.custom_search_space or self.settings.sampler.get("_target_")
-            raise UserError(
-                f"{who} cannot suggest a trial: {one_line(error)}. Once that is put right, the same command goes on",
-                title=f"Study {study.study_name} stopped",
-            ) from error
-        return trial
-
-    def overrides(self, trial: optuna.Trial) -> list[str]:
-        """Return a trial's overrides, in the order in which they win over one another."""
-        extra = trial.user_attrs.get("extra", [])
-        return [
-            *self.space.fixed,
-            *self.space.overrides(trial.params),
-            *finals.search_overrides(self.settings),
-            *extra,
-            *(location.in_folder(self.plan.config, "finals") if "of" in trial.user_attrs else []),
-        ]
 
 
 def _search(part: SearchContext, study: optuna.Study) -> bool:

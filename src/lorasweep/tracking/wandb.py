@@ -8,16 +8,12 @@ import logging
 import os
 import re
 import secrets
-import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from omegaconf import OmegaConf
 
@@ -29,11 +25,11 @@ from lorasweep.schema.measures import METRICS
 from lorasweep.text.encoding import all_readable
 from lorasweep.text.shell import shell_quoted
 from lorasweep.tracking.tracker import PrintLine, Tracked, TrackerKind, split_key
+from lorasweep.tracking.wandb_server import obstacle
 
 if TYPE_CHECKING:
     import wandb
 
-CONNECT_TIMEOUT = 2.0  # seconds to find out whether there is a network
 INIT_TIMEOUT = 15.0  # seconds that a server may take to accept a run
 INSPECT_TIMEOUT = 60.0  # seconds to read what an earlier process logged
 FINISH_TIMEOUT = 120.0  # seconds to upload what is left; `wandb sync` uploads the rest later
@@ -157,7 +153,7 @@ def open_wandb(tracked: Tracked) -> Wandb | None:
     # W&B writes a traceback to the terminal for each refused connection of its telemetry.
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
     settings = wandb.setup(wandb.Settings(silent=True)).settings
-    reason = "you asked for it" if mode in ("offline", "dryrun") else _obstacle(settings)
+    reason = "you asked for it" if mode in ("offline", "dryrun") else obstacle(settings)
 
     run_id = _run_id(folder / "wandb" / f"{job_type}.id", resumed)
     earlier = sorted((folder / "wandb").glob(f"*run-*-{run_id}*")) if resumed else []
@@ -268,45 +264,6 @@ def _tags(config: Config, trial: Mapping[str, Any] | None) -> list[str]:
     tags += [trial["study"]] if trial else []
     # W&B takes tags of 1 to 64 characters and refuses the whole run for another one.
     return list(dict.fromkeys(tag[:64] for tag in tags if tag))
-
-
-def _obstacle(settings: wandb.Settings) -> str | None:
-    """Return why the run cannot go online, or None."""
-    if not (os.environ.get("WANDB_IDENTITY_TOKEN_FILE") or settings.api_key or _stored_key(settings.base_url)):
-        return "no API key; `wandb login` stores one"
-    if not reachable(settings.base_url):
-        return f"{settings.base_url} cannot be reached"
-    return None
-
-
-def _stored_key(url: str) -> str | None:
-    """Return the key that `wandb login` stored in netrc for this server."""
-    from wandb.sdk.lib import wbauth
-
-    return wbauth.read_netrc_auth(host=wbauth.HostUrl(url))
-
-
-def reachable(url: str) -> bool:
-    """Say whether something accepts TCP connections at `url` (at the proxy, where there is one) in time."""
-    target = urlsplit(url)
-    proxy = getproxies().get(target.scheme)
-    if proxy and not proxy_bypass(target.hostname or ""):
-        target = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-    port = target.port or (443 if target.scheme == "https" else 80)
-    connected = threading.Event()
-
-    def connect() -> None:
-        try:
-            socket.create_connection((target.hostname, port), CONNECT_TIMEOUT).close()
-        except OSError:
-            return
-        connected.set()
-
-    # In a thread, because a name server that does not answer is not bound by the timeout.
-    thread = threading.Thread(target=connect, daemon=True)
-    thread.start()
-    thread.join(CONNECT_TIMEOUT)
-    return connected.is_set()
 
 
 def _first_line(error: Exception) -> str:
