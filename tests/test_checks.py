@@ -204,6 +204,20 @@ TOGETHER = [
     ({"evaluation.select_by": "fid"}, "evaluation.select_by=fid: expected one of val/loss"),
     ({"evaluation.select_by": "lat"}, "expected one of val/loss, val/loss_ratio, image/fidelity, image/adherence, "),
     ({"objective": "last"}, "objective=last: expected one of val/loss"),
+    ({"objective": "image/clip_image"}, "objective=image/clip_image: it is called image/fidelity now"),
+    (
+        {"objective": "image/mmd"},
+        "objective=image/mmd only describes and cannot choose; expected one of val/loss, ",
+    ),
+    (
+        {"objective": "image/adherence", "features.models": ["dinov2"]},
+        "would never be measured: no model of features.models=[dinov2] sees texts; add one such as clip_l",
+    ),
+    (
+        {"features.models": ["toy", "nope"]},
+        "features.models=[nope]: expected one of toy, clip_l, dinov2, siglip2, a tr",
+    ),
+    ({"features.models": ["a/clip", "b/clip"]}, "features.models=[a/clip,b/clip]: several would be called clip; take"),
     ({"dataset.folds": 4}, "dataset.folds=4: which one is held out? Give dataset.fold=1 to 4 too"),
     ({"dataset.fold": 2}, "dataset.fold=2: of how many? Give dataset.folds=K too"),
     ({"dataset.folds": 4, "dataset.fold": 5}, "dataset.fold=5: expected 1 to dataset.folds=4"),

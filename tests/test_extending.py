@@ -146,3 +146,15 @@ def test_an_own_schedule_sets_the_rate(installed: None, tmp_path: Path) -> None:
     rows = read_rows(tmp_path / "outputs" / "fuzzybear" / "v6" / "metrics.jsonl")
     rates = [row["train/lr_unet"] for row in rows if "train/lr_unet" in row]
     assert rates == [0.004, 0.002]
+
+
+def test_an_own_feature_model_sees_the_samples(own_parts: None, tmp_path: Path) -> None:
+    seen = ["sampling.every_epochs=1", "sampling.steps=1", "features.models=[own_features:EFFICIENTNET]"]
+    with composing(), pytest.raises(UserError, match=r"would run code of own_features: .* add allow_code"):
+        load_config(["lora=fuzzybear", *seen])
+    record = trained(tmp_path, *seen, "allow_code=[own_features]", "objective=image/fidelity")
+    measured = record["epochs"][0]["metrics"]
+    assert {"image/fidelity", "image/drift", "image/diversity"} <= measured.keys()
+    assert "image/adherence" not in measured, "it reads no texts"
+    assert record["objective"]["value"] == measured["image/fidelity"]
+    assert record["metrics"]["base"].keys() < measured.keys(), "the differences to the base come with the version"

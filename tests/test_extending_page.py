@@ -25,7 +25,7 @@ SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | 
 
 
 def test_the_page_tells_of_all_that_can_be_added() -> None:
-    kinds = ["key", "optimizer", "schedule", "metric", "adapter kind", "tracker", "family", "verb"]
+    kinds = ["key", "optimizer", "schedule", "metric", "feature model", "adapter kind", "tracker", "family", "verb"]
     assert [name.partition(" ")[2] for name in SECTIONS] == kinds
 
 

@@ -56,6 +56,11 @@ def _unmeasured(config: Config, key: str, text: str, metric: str) -> Iterator[Pr
     if METRICS[metric].descriptive:
         others = ", ".join(name for name in METRICS if not METRICS[name].descriptive)
         yield Problem(f"{about} only describes and cannot choose; expected one of {others}", key)
+        return
+    sees, models = METRICS[metric].sees, config.features.models
+    if sees is not None and models and not sources.may_see(models, sees):
+        unseen = f"no model of features.models=[{','.join(models)}] sees {sees}; add one such as clip_l"
+        yield Problem(f"{about} would never be measured: {unseen}", key, "features.models")
     if needs := METRICS[metric].lacks(config):
         cure = f"set {' and '.join(needs)}, or choose another metric"
         needed = (need.partition("=")[0] for need in needs)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lorasweep.families.shipped import CLIP_PATH
 from lorasweep.features.kind import FeatureKind
 from lorasweep.features.loading import grid_of, load_parts
+from lorasweep.schema.features import Sight
 
 if TYPE_CHECKING:
     import torch
@@ -87,5 +88,6 @@ def load(path: str) -> Clip:
     return Clip(*load_parts(path, "CLIP", parts))
 
 
-CLIP_L = FeatureKind(title="CLIP", load=load, path="openai/clip-vit-large-patch14", model_types=("clip",))
-TOY = FeatureKind(title="the toy's CLIP", load=load, path=str(CLIP_PATH))
+_SEES: tuple[Sight, ...] = ("images", "texts", "patches")
+CLIP_L = FeatureKind(title="CLIP", load=load, path="openai/clip-vit-large-patch14", sees=_SEES, model_types=("clip",))
+TOY = FeatureKind(title="the toy's CLIP", load=load, path=str(CLIP_PATH), sees=_SEES)

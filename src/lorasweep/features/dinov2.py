@@ -70,5 +70,9 @@ def load(path: str) -> Dinov2:
 
 
 DINOV2 = FeatureKind(
-    title="DINOv2", load=load, path="facebook/dinov2-base", model_types=("dinov2", "dinov2_with_registers")
+    title="DINOv2",
+    load=load,
+    path="facebook/dinov2-base",
+    sees=("images", "patches"),
+    model_types=("dinov2", "dinov2_with_registers"),
 )

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from lorasweep.schema.features import Sight
+
 if TYPE_CHECKING:
     import torch
     from PIL import Image
@@ -62,10 +64,12 @@ class FeatureKind:
         title: what people call it: `CLIP`.
         load: returns a model of the kind from a folder or a hub id, on the CPU in 32 bit.
         path: the folder or hub id of the model that has this name; "" where the kind has no model of its own.
+        sees: what a model of the kind sees: images, and maybe texts and patches.
         model_types: what transformers call such models in config.json: a folder or hub id is opened by these.
     """
 
     title: str
     load: Callable[[str], ImageFeatures]
     path: str = ""
+    sees: tuple[Sight, ...] = ("images",)
     model_types: tuple[str, ...] = ()

@@ -85,4 +85,10 @@ def load(path: str) -> Siglip:
     return Siglip(*load_parts(path, "SigLIP", parts))
 
 
-SIGLIP2 = FeatureKind(title="SigLIP 2", load=load, path="google/siglip2-base-patch16-224", model_types=("siglip",))
+SIGLIP2 = FeatureKind(
+    title="SigLIP 2",
+    load=load,
+    path="google/siglip2-base-patch16-224",
+    sees=("images", "texts", "patches"),
+    model_types=("siglip",),
+)

@@ -14,7 +14,7 @@ from lorasweep.families.paths import is_hub_id
 from lorasweep.families.weights_files import PICKLES, damaged_files, only_pickles
 from lorasweep.features.kind import FeatureKind
 from lorasweep.registry import is_dotted
-from lorasweep.schema.features import FEATURES
+from lorasweep.schema.features import FEATURES, Sight
 from lorasweep.text.names import did_you_mean
 
 _CONVERT = (
@@ -94,6 +94,16 @@ def names_twice(models: Sequence[str]) -> list[str]:
     """Return the names that several of the models would have: their figures could not be told apart."""
     names = [short_name(item) for item in models]
     return sorted({name for name in names if names.count(name) > 1})
+
+
+def may_see(models: Sequence[str], what: Sight) -> bool:
+    """Return whether one of the models sees something, or may: what a model on the hub is, nobody knows yet."""
+    kinds = (FEATURES[item] if item in FEATURES or is_dotted(item) else _kind_of_folder(item) for item in models)
+    return any(kind is None or what in kind.sees for kind in kinds)
+
+
+def _kind_of_folder(item: str) -> FeatureKind | None:
+    return kinds_by_type().get(_model_type(Path(item)))
 
 
 def kinds_by_type() -> dict[str, FeatureKind]:

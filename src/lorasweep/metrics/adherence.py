@@ -85,7 +85,8 @@ ADHERENCE = ImageMetric(
     meaning="how well samples of the concept show their prompts, the trigger left out; a subject that is learnt costs "
     "some",
     unit="cosine similarity, -1 to 1",
-    margin=0.077,
+    margin=0.027,
+    relative=False,
     cost="images",
     sources=("DreamBooth, arXiv 2208.12242, section 4.1", "CLIPScore, arXiv 2104.08718"),
     needs=SEEN,

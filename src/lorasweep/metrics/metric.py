@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from lorasweep.schema import Config
+from lorasweep.schema.features import Sight
 from lorasweep.schema.measures import Measure
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class ImageMetric(Metric):
     """
 
     measure: Callable[[Evidence, FeatureModel], Figures | None]
-    sees: Literal["images", "texts", "patches"] = "images"
+    sees: Sight = "images"
 
     def can_use(self, model: FeatureModel) -> bool:
         """Return whether a feature model sees what this metric needs."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from lorasweep.registry import Registry
 from lorasweep.schema.option import option
+
+Sight = Literal["images", "texts", "patches"]
+"""What feature models see: whole images, texts in the space of these, parts of images."""
 
 FEATURES: Registry[Any] = Registry(
     "feature model",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from lorasweep.registry import Registry
+from lorasweep.schema.features import Sight
 from lorasweep.schema.need import Need
 
 DECIMALS = 4  # of a measure, wherever a person reads it
@@ -31,6 +32,7 @@ class Measure:
         unit: of its values, with their range.
         cost: what measuring it takes.
         sources: where it is from: papers and the like.
+        sees: what of a feature model it needs; None of one that does not look at images.
         descriptive: whether it only describes: too noisy, or too easily misled, to choose a version by.
         needs: what must hold for it to be measured: the override that fulfils it -> the need, as `need.Need` reads it.
         binned: whether each bin of timesteps is measured besides, as `<name>_bin_<i>`.
@@ -44,6 +46,7 @@ class Measure:
     unit: str = ""
     cost: Cost = "loss"
     sources: tuple[str, ...] = ()
+    sees: Sight | None = None
     descriptive: bool = False
     needs: Mapping[str, str] = field(default_factory=dict)
     binned: bool = False
@@ -97,7 +100,8 @@ MARGINS = "no further apart than single trainings that differ in their seed only
 """What a reader must know of the margins.
 
 They are the distance from the lowest to the highest value of six trainings of `lora=fuzzybear preset=demo` with six
-seeds: 3.1% of the held-out loss, 5.3% and 7.7% of the similarities (of 3 samples), 24% of the training loss.
+seeds: 3.1% of the held-out loss, 24% of the training loss; of the image metrics, seen by the toy's CLIP in two seeds of
+each prompt, what docs/metrics.md has. KID and FID have not been measured so: theirs are guesses.
 """
 
 
