@@ -57,15 +57,16 @@ def run(program: Path, folder: Path, *line: str) -> subprocess.CompletedProcess[
     return subprocess.run([program, *line], cwd=folder, env=environment, capture_output=True, text=True)
 
 
-def test_the_wheel_holds_every_config_and_the_toy_base(wheel: Path) -> None:
+def test_the_wheel_holds_every_config_the_toy_base_and_the_page(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as opened:
         inside = set(opened.namelist())
     for source, target in ((ROOT / "conf", "conf"), (ROOT / "sweeps", "conf/sweeps")):
         for file in source.rglob("*.yaml"):
             assert f"lorasweep/{target}/{file.relative_to(source)}" in inside
-    weights = ROOT / "src" / "lorasweep" / "toy" / "weights"
-    for file in filter(Path.is_file, weights.rglob("*")):
-        assert f"lorasweep/toy/weights/{file.relative_to(weights)}" in inside
+    source = ROOT / "src"
+    for folder in ("toy/weights", "review/page/assets"):
+        for file in filter(Path.is_file, (source / "lorasweep" / folder).rglob("*")):
+            assert str(file.relative_to(source)) in inside
 
 
 def test_it_trains_from_an_empty_folder_and_says_how_to_go_on(program: Path, tmp_path: Path) -> None:
