@@ -20,8 +20,12 @@ import pytest
 import wandb
 from PIL import Image
 
+from lorasweep.runs import paths
+from lorasweep.runs.record import Epoch, MetricsRecord, Record
 from lorasweep.schema import Config
+from lorasweep.schema.measures import METRICS
 from lorasweep.tracking import open_trackers
+from lorasweep.tracking.sample_table import _shortened
 from lorasweep.tracking.tracker import Tracked
 from lorasweep.tracking.wandb import mark_best, open_wandb
 from lorasweep.tracking.wandb_server import reachable
@@ -77,7 +81,7 @@ def test_everything_of_a_version_is_in_the_offline_run(tmp_path, capfd):
     Image.new("RGB", (64, 48), "red").save(folder / "sample.png")
     trackers = open_trackers(Tracked(config(), folder, 6, print_line=lines.append, resumed_step=None))
     trackers.metrics({"train/loss": 0.5, "train/lr_unet": 1e-4, "epoch": 1}, 20)
-    trackers.metrics({"val/loss_ratio": 0.7, "image/fidelity": 0.6, "time/seconds_per_step": 0.04}, 40)
+    trackers.metrics({"val/loss_ratio": 0.7, "image/fidelity": 0.6, "time/seconds_per_step": 0.04, "epoch": 2}, 40)
     trackers.images({"samples/0 sks bear, 100 % fuzzy": folder / "sample.png"}, 40)
     trackers.weights(folder / "FuzzyBear_v6.safetensors", ["v6", "latest", "best"], {"rank": 12, "epoch": 2})
     trackers.finish("pruned", {"val/loss_ratio": 0.65})
@@ -100,8 +104,12 @@ def test_everything_of_a_version_is_in_the_offline_run(tmp_path, capfd):
     assert items[2]["samples/0.caption"] == "sks bear, 100 % fuzzy"
     assert (items[2]["samples/0.width"], items[2]["samples/0.height"]) == (64, 48)
     assert (part / "files" / items[2]["samples/0.path"]).read_bytes() == (folder / "sample.png").read_bytes()
-    against_step = {m["glob_name"] for m in records["metric"] if m.get("step_metric") == "step"}
-    assert against_step == {"train/*", "val/*", "image/*", "time/*", "samples/*"}
+    against_step = {m.get("glob_name") or m["name"] for m in records["metric"] if m.get("step_metric") == "step"}
+    assert against_step > {"train/*", "val/*", "image/*", "time/*", *METRICS} and "samples/*" not in against_step
+    assert {m["step_metric"] for m in records["metric"] if m.get("glob_name") == "samples/*"} == {"epoch"}
+    assert items[2]["epoch"] == 2  # which media are moved by
+    better = {m["name"]: m["summary"] for m in records["metric"] if m.get("summary")}
+    assert better == {name: {METRICS[name].direction[:3]: True} for name in METRICS}
 
     (artifact,) = records["artifact"]
     assert (artifact["name"], artifact["type"]) == ("fuzzybear", "model")
@@ -342,3 +350,47 @@ def test_what_a_kill_cost_is_logged_again_and_nothing_twice(tmp_path):
     assert tracker is not None
     assert not tracker.has("val/loss", 0) and tracker.has("train/loss", 2) and tracker.has("samples/0", 2)
     tracker.finish("complete", {})
+
+
+def test_the_samples_of_an_ended_version_are_a_table_with_what_was_measured(tmp_path: Path) -> None:
+    """As its folder has it, whichever process drew what; once, not again as the best is marked."""
+    values = config("offline")
+    values.dataset.trigger = "my_bear"
+    values.sampling.prompts, values.sampling.seeds = ["{trigger}, red hat", "a dog"], [3]
+    folder = folder_in(tmp_path)
+    record = Record(folder, "FuzzyBear", 6, status="complete", selected_epoch=1)
+    record.config = dataclasses.asdict(values)
+    record.metrics = MetricsRecord(base={"val/loss_ratio": 1.0}, selected={"val/loss_ratio": 0.8})
+    record.epochs = [Epoch(1, 20, metrics={"val/loss_ratio": 0.8, "no/such": 1.0}), Epoch(2, 40)]
+    record.write()
+    (folder / "FuzzyBear_v6.safetensors").write_bytes(b"weights")
+    for epoch in (0, 1, 2):
+        for index in (0, 1):
+            path = paths.sample(folder, epoch, index)
+            path.parent.mkdir(exist_ok=True)
+            Image.new("RGB", (8, 8), (epoch, index, 0)).save(path)
+    trackers = open_trackers(Tracked(values, folder, 6, print_line=lambda _: None, resumed_step=None))
+    trackers.finish("complete", {"val/loss_ratio": 0.8})
+    time.sleep(1.1)  # W&B names its folders by the second
+    mark_best(folder, lambda _: None)
+    tables = list((folder / "wandb").glob("offline-run-*/files/media/table/samples/*.json"))
+    table = json.loads(tables[0].read_text())
+    assert len(tables) == 1 and table["columns"] == ["prompt", "seed", "epoch", "selected", "image", "val/loss_ratio"]
+    rows = [(*row[:4], row[5]) for row in table["data"]]
+    assert rows == [
+        ("my_bear, red hat", 3, 0, False, 1.0),
+        ("a dog", 3, 0, False, 1.0),
+        ("my_bear, red hat", 3, 1, True, 0.8),
+        ("a dog", 3, 1, True, 0.8),
+        ("my_bear, red hat", 3, 2, False, None),
+        ("a dog", 3, 2, False, None),
+    ]
+    (artifact,) = (one for one in inspect(parts(folder)[0])["artifact"] if one["type"] == "run_table")
+    pictures = [one["local_path"] for one in artifact["manifest"]["contents"] if one["path"].endswith(".png")]
+    seen = {Image.open(picture).getpixel((0, 0)) for picture in pictures}
+    assert seen == {(epoch, index, 0) for epoch in (0, 1, 2) for index in (0, 1)}
+
+
+def test_a_long_table_keeps_the_base_the_selected_and_the_last_epoch() -> None:
+    assert _shortened(range(31), 6, 12) == list(range(31))
+    assert _shortened(range(31), 7, 12) == [0, 12, 30]

@@ -10,8 +10,8 @@ import re
 import secrets
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,6 +24,7 @@ from lorasweep.schema import Config, slug
 from lorasweep.schema.measures import METRICS
 from lorasweep.text.encoding import all_readable
 from lorasweep.text.shell import shell_quoted
+from lorasweep.tracking.sample_table import SampleTable, sample_table
 from lorasweep.tracking.tracker import PrintLine, Tracked, TrackerKind, split_key
 from lorasweep.tracking.wandb_server import obstacle
 
@@ -45,6 +46,7 @@ class Wandb:
         print_line: tells the user one line.
         in_study: tag the run with how it ended whatever that is; else only with an end that is not `complete`.
         earlier: folders of the parts that earlier processes logged.
+        table: returns the table of samples that is logged at the end; None logs none.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Wandb:
         *,
         in_study: bool = False,
         earlier: Sequence[Path] = (),
+        table: Callable[[], SampleTable | None] | None = None,
     ) -> None:
         self._run = run
         self._name = name
@@ -63,10 +66,16 @@ class Wandb:
         self._print_line = print_line
         self._in_study = in_study
         self._earlier = earlier
+        self._table = table
+        self._epochs = {0: 0}  # optimizer step -> epoch that ends there
         # W&B's own step counts log() calls; ours is the optimizer step, so a resumed run draws over itself.
         run.define_metric("step")
-        for group in dict.fromkeys([*(name.partition("/")[0] for name in METRICS), "time", "samples"]):
+        for group in dict.fromkeys([*(name.partition("/")[0] for name in METRICS), "time"]):
             run.define_metric(f"{group}/*", step_metric="step")
+        # Versions are logged at different steps, and compared at the same epochs: that is what media are moved by.
+        run.define_metric("samples/*", step_metric="epoch")
+        for name in METRICS:  # while it runs, its best value so far stands for it; at the end, the selected epoch's
+            run.define_metric(name, step_metric="step", summary=METRICS[name].direction[:3])
 
     def has(self, name: str, step: int) -> bool:
         """Whether an earlier process logged a metric or an image at an optimizer step."""
@@ -91,6 +100,8 @@ class Wandb:
 
     def metrics(self, values: Mapping[str, float], step: int) -> None:
         """Log metrics against the optimizer step."""
+        if "epoch" in values:
+            self._epochs[step] = int(values["epoch"])
         self._run.log({**values, "step": step})
 
     def images(self, images: Mapping[str, Path], step: int) -> None:
@@ -101,7 +112,8 @@ class Wandb:
             key: wandb.Image(str(path), caption=caption)
             for (key, caption), path in ((split_key(name), path) for name, path in images.items())
         }
-        self._run.log({**media, "step": step})
+        epoch = self._epochs.get(step)
+        self._run.log({**media, "step": step, **({} if epoch is None else {"epoch": epoch})})
 
     def weights(self, path: Path, aliases: Sequence[str], metadata: Mapping[str, Any]) -> None:
         """Log a weights file as an artifact of type model; the alias `v6` becomes `fuzzybear-v6`.
@@ -119,7 +131,10 @@ class Wandb:
         self._run.log_artifact(artifact, aliases=named)
 
     def finish(self, status: str, summary: Mapping[str, float]) -> None:
-        """Set the summary and close the run, within `FINISH_TIMEOUT` seconds."""
+        """Set the summary and close the run, within `FINISH_TIMEOUT` seconds; an ended one has its table of samples."""
+        ended = status in ("complete", "pruned")
+        if ended and self._table is not None and (table := self._table()) is not None:
+            self._log_table(table)
         self._run.summary.update({**summary, "status": status})
         if self._in_study or status != "complete":
             self._run.tags = (*(self._run.tags or ()), status)
@@ -128,8 +143,17 @@ class Wandb:
         except TimeoutError:
             self._print_line(f"W&B: the upload is not finished. Upload the rest with: {self._sync}")
 
+    def _log_table(self, table: SampleTable) -> None:
+        import wandb
 
-def open_wandb(tracked: Tracked) -> Wandb | None:
+        def cell(value: object) -> object:
+            return wandb.Image(str(value)) if isinstance(value, Path) else value
+
+        rows = [[cell(value) for value in row] for row in table.rows]
+        self._run.log({"samples/table": wandb.Table(columns=list(table.columns), data=rows)})
+
+
+def open_wandb(tracked: Tracked, *, again: bool = False) -> Wandb | None:
     """Start the W&B run of a version; `wandb/` comes to lie in its folder.
 
     Goes offline, and says so once with the commands that show the run and that upload it later, when asked to, without
@@ -138,6 +162,7 @@ def open_wandb(tracked: Tracked) -> Wandb | None:
     Args:
         tracked: the version. All of its config becomes the run's; a resumed one continues the run whose id the folder
             keeps; a study is the group and a tag, and all of `trial` stands under that name in the run's config.
+        again: whether the run has ended, and is opened once more to add to it.
 
     Returns:
         The tracker, or None where the environment says `WANDB_MODE=disabled` and the config does not disagree.
@@ -202,7 +227,8 @@ def open_wandb(tracked: Tracked) -> Wandb | None:
         print_line(
             f"W&B logs offline ({reason}). Read it at any time with: wandb leet {part}. Upload it later with: {sync}"
         )
-    return Wandb(run, slug(config.name), sync, print_line, in_study=trial is not None, earlier=earlier)
+    table = None if again or job_type == "evaluate" else partial(sample_table, config, folder)
+    return Wandb(run, slug(config.name), sync, print_line, in_study=trial is not None, earlier=earlier, table=table)
 
 
 def mark_best(folder: Path, print_line: PrintLine) -> None:
@@ -227,7 +253,7 @@ def mark_best(folder: Path, print_line: PrintLine) -> None:
         logged = (folder / "wandb" / f"{job_type}.id").exists() and config.tracker.wandb.mode != "disabled"
         if not logged or not weights.exists():
             return
-        tracker = open_wandb(Tracked(config, folder, record.version, print_line, 0, job_type, trial))
+        tracker = open_wandb(Tracked(config, folder, record.version, print_line, 0, job_type, trial), again=True)
         if tracker is None:
             return
         metrics = record.metrics.selected or {}
