@@ -27,7 +27,7 @@ from lorasweep.schema.measures import METRICS
 from lorasweep.tracking import open_trackers
 from lorasweep.tracking.sample_table import _shortened
 from lorasweep.tracking.tracker import Tracked
-from lorasweep.tracking.wandb import mark_best, open_wandb
+from lorasweep.tracking.wandb import log_page, mark_best, open_wandb
 from lorasweep.tracking.wandb_server import reachable
 
 
@@ -394,3 +394,17 @@ def test_the_samples_of_an_ended_version_are_a_table_with_what_was_measured(tmp_
 def test_a_long_table_keeps_the_base_the_selected_and_the_last_epoch() -> None:
     assert _shortened(range(31), 6, 12) == list(range(31))
     assert _shortened(range(31), 7, 12) == [0, 12, 30]
+
+
+def test_a_review_page_is_an_artifact_of_a_run_of_its_own(tmp_path: Path) -> None:
+    folder = folder_in(tmp_path)
+    Record(folder, "FuzzyBear", 6, config=dataclasses.asdict(config("offline"))).write()
+    page = tmp_path / "review_single.html"
+    page.write_text("<html>")
+    log_page(folder, page, "fuzzybear", lambda _: None)
+    records = inspect(parts(folder)[0])
+    run = records["run"][-1]
+    assert (run["job_type"], run["display_name"], run["run_group"]) == ("review", "FuzzyBear review", "FuzzyBear")
+    (artifact,) = records["artifact"]
+    assert (artifact["name"], artifact["type"]) == ("review-fuzzybear", "review")
+    assert [one["path"] for one in artifact["manifest"]["contents"]] == ["review.html"]

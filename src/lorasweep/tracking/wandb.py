@@ -47,6 +47,9 @@ class Wandb:
         in_study: tag the run with how it ended whatever that is; else only with an end that is not `complete`.
         earlier: folders of the parts that earlier processes logged.
         table: returns the table of samples that is logged at the end; None logs none.
+
+    Attributes:
+        run: likewise.
     """
 
     def __init__(
@@ -60,7 +63,7 @@ class Wandb:
         earlier: Sequence[Path] = (),
         table: Callable[[], SampleTable | None] | None = None,
     ) -> None:
-        self._run = run
+        self.run = run
         self._name = name
         self._sync = sync
         self._print_line = print_line
@@ -102,7 +105,7 @@ class Wandb:
         """Log metrics against the optimizer step."""
         if "epoch" in values:
             self._epochs[step] = int(values["epoch"])
-        self._run.log({**values, "step": step})
+        self.run.log({**values, "step": step})
 
     def images(self, images: Mapping[str, Path], step: int) -> None:
         """Log sample images with their prompts as captions."""
@@ -113,7 +116,7 @@ class Wandb:
             for (key, caption), path in ((split_key(name), path) for name, path in images.items())
         }
         epoch = self._epochs.get(step)
-        self._run.log({**media, "step": step, **({} if epoch is None else {"epoch": epoch})})
+        self.run.log({**media, "step": step, **({} if epoch is None else {"epoch": epoch})})
 
     def weights(self, path: Path, aliases: Sequence[str], metadata: Mapping[str, Any]) -> None:
         """Log a weights file as an artifact of type model; the alias `v6` becomes `fuzzybear-v6`.
@@ -128,18 +131,18 @@ class Wandb:
         artifact = wandb.Artifact(self._name, "model", metadata=dict(metadata))
         artifact.add_file(str(path.absolute()), policy="immutable", skip_cache=True)
         named = [f"{self._name}-{alias}" if re.fullmatch(r"v\d+", alias) else alias for alias in aliases]
-        self._run.log_artifact(artifact, aliases=named)
+        self.run.log_artifact(artifact, aliases=named)
 
     def finish(self, status: str, summary: Mapping[str, float]) -> None:
         """Set the summary and close the run, within `FINISH_TIMEOUT` seconds; an ended one has its table of samples."""
         ended = status in ("complete", "pruned")
         if ended and self._table is not None and (table := self._table()) is not None:
             self._log_table(table)
-        self._run.summary.update({**summary, "status": status})
+        self.run.summary.update({**summary, "status": status})
         if self._in_study or status != "complete":
-            self._run.tags = (*(self._run.tags or ()), status)
+            self.run.tags = (*(self.run.tags or ()), status)
         try:
-            self._run.finish(exit_code=1 if status == "failed" else 0)
+            self.run.finish(exit_code=1 if status == "failed" else 0)
         except TimeoutError:
             self._print_line(f"W&B: the upload is not finished. Upload the rest with: {self._sync}")
 
@@ -150,7 +153,7 @@ class Wandb:
             return wandb.Image(str(value)) if isinstance(value, Path) else value
 
         rows = [[cell(value) for value in row] for row in table.rows]
-        self._run.log({"samples/table": wandb.Table(columns=list(table.columns), data=rows)})
+        self.run.log({"samples/table": wandb.Table(columns=list(table.columns), data=rows)})
 
 
 def open_wandb(tracked: Tracked, *, again: bool = False) -> Wandb | None:
@@ -191,7 +194,7 @@ def open_wandb(tracked: Tracked, *, again: bool = False) -> Wandb | None:
             entity=options.entity,
             group=options.group or (trial["study"] if trial else config.name),
             job_type=job_type,
-            name=f"{config.name} v{tracked.version}",
+            name=f"{config.name} {'review' if job_type == 'review' else f'v{tracked.version}'}",
             id=run_id,
             # Offline W&B cannot look a run up: its parts are joined by their id at the sync.
             resume="allow" if mode == "online" else None,
@@ -262,6 +265,37 @@ def mark_best(folder: Path, print_line: PrintLine) -> None:
         tracker.finish(record.status, metrics)
     except Exception as error:  # a finished study is not lost for an alias
         print_line(f"W&B: {folder.name} cannot be marked as the best ({_first_line(error)})")
+
+
+def log_page(folder: Path, page: Path, name: str, print_line: PrintLine) -> None:
+    """Log a review page as an artifact of type `review`, in a run of its own (job_type review).
+
+    Args:
+        folder: of a version that the page shows; project, entity and group are its own, the run's files lie there.
+        page: the file.
+        name: of the study or LoRA that it shows.
+        print_line: tells the user one line.
+    """
+    import wandb
+
+    record = Record.read(folder)
+    config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), record.config))
+    assert isinstance(config, Config)
+    trial = {"study": record.study} if record.study else None
+    tracker = open_wandb(Tracked(config, folder, record.version, print_line, None, "review", trial), again=True)
+    if tracker is None:
+        return
+    artifact = wandb.Artifact(f"review-{slug(name)}", "review")
+    artifact.add_file(str(page.absolute()), name="review.html", policy="immutable", skip_cache=True)
+    tracker.run.log_artifact(artifact)
+    tracker.finish("complete", {})
+
+
+def hindrance() -> str | None:
+    """Return why nothing can be saved to W&B from here, or None: no key, or no network."""
+    import wandb
+
+    return obstacle(wandb.setup(wandb.Settings(silent=True)).settings)
 
 
 def _run_id(path: Path, resumed: bool) -> str:
