@@ -6,7 +6,7 @@ A difference is only called one where its whole interval is on one side of 0.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from lorasweep.evaluation.trigger.positions import ABSENT, CLASS, END, MIDDLE, MISSPELT, START, TITLES, WORDS
@@ -47,14 +47,16 @@ class Ways:
         longer: the command that trains for longer.
         analyse: returns the command of this analysis with some options.
         use: returns the command that draws with the version at a strength.
-        shuffled: the overrides that let the trigger stand anywhere in captions.
+        preserving: the overrides that keep the base as it was wherever the trigger is not named.
+        shuffled: the overrides that let the trigger stand anywhere in captions; none where it does.
     """
 
     again: Callable[[Sequence[str]], str]
     longer: str
     analyse: Callable[[str], str]
     use: Callable[[float], str]
-    shuffled: Sequence[str] = field(default=("dataset.shuffle_tags=true",))
+    preserving: Sequence[str]
+    shuffled: Sequence[str]
 
 
 def trigger_findings(analysis: TriggerAnalysis, ways: Ways) -> list[TriggerFinding]:
@@ -113,8 +115,8 @@ def _main(analysis: TriggerAnalysis, ways: Ways) -> TriggerFinding:
         return TriggerFinding(
             "leaks in part" if part else "leaks",
             f"{apart}: {how} without being called{lower}",
-            ["loss.preservation_class"],
-            [*([ways.use(where)] if where is not None else []), ways.again(_preserving(analysis))],
+            _keys(ways.preserving),
+            [*([ways.use(where)] if where is not None else []), ways.again(ways.preserving)],
         )
     words = f"{apart}, which is none beyond the interval: more seeds may tell; if they do not, train for longer"
     return TriggerFinding("weak", words, ["training.max_steps"], [ways.analyse("--seeds 0-15"), ways.longer])
@@ -134,7 +136,7 @@ def _class(analysis: TriggerAnalysis, ways: Ways) -> Iterator[TriggerFinding]:
     if found is not None and found.delta.above_zero:
         word = analysis.settings.get("class_word")
         words = f"{word!r} in the trigger's place brings {share_of(found)} of the theme ({found.delta})"
-        yield TriggerFinding("class", words, ["loss.preservation_class"], [ways.again(_preserving(analysis))])
+        yield TriggerFinding("class", words, _keys(ways.preserving), [ways.again(ways.preserving)])
 
 
 def _position(analysis: TriggerAnalysis, ways: Ways) -> Iterator[TriggerFinding]:
@@ -161,9 +163,9 @@ def _spelling(analysis: TriggerAnalysis) -> Iterator[TriggerFinding]:
         yield TriggerFinding("spelling", words, ["sampling.prompts"])
 
 
-def _preserving(analysis: TriggerAnalysis) -> list[str]:
-    """Return the overrides that keep the base's own look wherever the class stands in place of the trigger."""
-    return ["loss=preservation", f"loss.preservation_class={analysis.settings.get('class_word') or 'person'}"]
+def _keys(overrides: Sequence[str]) -> list[str]:
+    """Return the keys among overrides, without the groups."""
+    return [name for text in overrides if "." in (name := text.partition("=")[0])]
 
 
 def _at(analysis: TriggerAnalysis, position: str) -> TriggerFigure:

@@ -28,6 +28,9 @@ COLUMNS = 8
 def ways_of(result: TriggerResult) -> Ways:
     """Return the commands that advice on an analysis is given with.
 
+    What a version was trained with already is asked for with more weight, or not at all. Where nobody said what the
+    trigger is a case of, the command says person.
+
     Of a file from elsewhere nobody knows how it was trained: the way to train it again begins with its recipe.
 
     Args:
@@ -37,7 +40,12 @@ def ways_of(result: TriggerResult) -> Ways:
     record, root = candidate.record, config.output_root
     name = shell_quoted(candidate.text) + ("" if root == "outputs" else f" --output-root {shell_quoted(root)}")
     recipe = f"lorasweep recipe {shell_quoted(candidate.text)}"
-    tokens = ["dataset.keep_tokens=0"] if config.dataset.keep_tokens else []
+    loss, data = config.loss, config.dataset
+    keeping = ["loss=preservation", f"loss.preservation_class={result.question.class_word or 'person'}"]
+    if loss.preservation_class:
+        keeping = [f"loss.preservation_weight={2 * loss.preservation_weight:g}"]
+    shuffled = [] if data.shuffle_tags else ["dataset.shuffle_tags=true"]
+    tokens = ["dataset.keep_tokens=0"] if data.keep_tokens else []
     return Ways(
         again=lambda changes: recipe if record is None else commands.train(commands.changed(record.overrides, changes)),
         longer=recipe if record is None else ledger.longer(record, root),
@@ -47,7 +55,10 @@ def ways_of(result: TriggerResult) -> Ways:
             if record is not None
             else f"lorasweep evaluate {name} --strengths {strength:g}"
         ),
-        shuffled=["dataset.shuffle_tags=true", *tokens],
+        preserving=[f"loss.preservation_weight={2 * loss.preservation_weight:g}"]
+        if loss.preservation_class
+        else keeping,
+        shuffled=[*shuffled, *tokens],
     )
 
 
