@@ -112,6 +112,8 @@ def _main(analysis: TriggerAnalysis, ways: Ways) -> TriggerFinding:
         part, where = absent.behind.above_zero, _quiet(analysis)
         how = f"{share_of(absent)} of the theme comes" if part else "the theme comes just as well"
         lower = f"; at strength {where:g} it only comes when it is called" if where is not None else ""
+        if any(text.endswith("_class=person") for text in ways.preserving):
+            lower += ". In the command, put the word for what it is a case of in the place of person"
         return TriggerFinding(
             "leaks in part" if part else "leaks",
             f"{apart}: {how} without being called{lower}",
@@ -144,13 +146,12 @@ def _position(analysis: TriggerAnalysis, ways: Ways) -> Iterator[TriggerFinding]
     if behind:
         positions = " and ".join(f"{TITLES[each.position]} it brings {share_of(each)}" for each in behind)
         less = ", ".join(str(each.behind) for each in behind)
+        elsewhere = ", or shuffle tags in training so that it stands anywhere" if ways.shuffled else ""
         words = (
-            f"the position matters: {positions} of what it does at the start (less by {less}). Put it first, or "
-            "shuffle tags in training so that it stands anywhere"
+            f"the position matters: {positions} of what it does at the start (less by {less}). Put it first{elsewhere}"
         )
-        yield TriggerFinding(
-            "position", words, [text.partition("=")[0] for text in ways.shuffled], [ways.again(ways.shuffled)]
-        )
+        commands = [ways.again(ways.shuffled)] if ways.shuffled else []
+        yield TriggerFinding("position", words, _keys(ways.shuffled), commands)
 
 
 def _spelling(analysis: TriggerAnalysis) -> Iterator[TriggerFinding]:

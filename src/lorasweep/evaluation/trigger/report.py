@@ -55,9 +55,7 @@ def ways_of(result: TriggerResult) -> Ways:
             if record is not None
             else f"lorasweep evaluate {name} --strengths {strength:g}"
         ),
-        preserving=[f"loss.preservation_weight={2 * loss.preservation_weight:g}"]
-        if loss.preservation_class
-        else keeping,
+        preserving=keeping,
         shuffled=[*shuffled, *tokens],
     )
 
