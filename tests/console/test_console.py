@@ -218,13 +218,13 @@ def test_the_closing_table_compares_with_the_base():
     closing_table(record(), {}, {}, console=console)
     rows = [" ".join(line.split()) for line in text_of(console).splitlines()]
     assert "held-out loss / base 1.0000 0.4321 ↓ better 1.2000 ↑ worse" in rows
-    assert "CLIP image similarity 0.6000 0.7500 ↑ better 0.5000 ↓ worse" in rows
+    assert "fidelity 0.6000 0.7500 ↑ better 0.5000 ↓ worse" in rows
     assert "training loss" not in text_of(console)
     assert "epoch 8 (selected)  epoch 10 (last)" in text_of(console)
     assert "2 min 41 s (train 2 min 20 s, sample 20 s)" in text_of(console)
 
 
-@pytest.mark.parametrize("width", [60, 100, 160])
+@pytest.mark.parametrize("width", [60, 100, 200])
 def test_what_reads_the_same_is_called_the_same_and_every_measure_says_what_it_is(width):
     console = pipe(width)
     values = record(epochs=[{"epoch": 8, "metrics": {"image/adherence": 0.22904, "val/loss_ratio": 0.4321}}])
@@ -235,7 +235,22 @@ def test_what_reads_the_same_is_called_the_same_and_every_measure_says_what_it_i
     for meaning in ("the trigger left out", "the base's being 1", "single trainings that differ in their seed only"):
         assert sum(meaning in row for row in rows) == 1, meaning
     beside = [row for row in rows if "0.2290 same" in row and "the trigger left out" in row]
-    assert len(beside) == (width == 160), "beside the values where there is room, else below"
+    assert len(beside) == (width == 200), "beside the values where there is room, else below"
+
+
+def test_no_difference_inside_its_interval_is_called_better_and_the_largest_are_in_the_table():
+    console = pipe(200)
+    names = ("fidelity", "adherence", "diversity", "drift", "consistency")
+    found = {f"image/{name}": 0.5 for name in names}
+    for place, name in enumerate(names):  # each further from the base, in its own uncertainty, than the one before
+        found |= {f"image/{name}_delta_low": 0.1 * place - 0.2, f"image/{name}_delta_high": 0.1 * place + 0.1}
+    values = record(epochs=[{"epoch": 8, "metrics": found}])
+    values.metrics.base = {f"image/{name}": 0.1 for name in names}
+    closing_table(values, {}, {}, console=console)
+    rows = [" ".join(line.split()) for line in text_of(console).splitlines()]
+    assert any(row.startswith("diversity 0.1000 0.5000 same [+0.000, +0.300]") for row in rows), rows
+    assert any(row.startswith("consistency 0.1000 0.5000 ") and "same" not in row.split("[")[0] for row in rows)
+    assert "less different from the base: fidelity, adherence" in rows
 
 
 def test_the_selected_epoch_may_be_the_last():

@@ -11,9 +11,13 @@ from rich.text import Text
 from lorasweep.console.lines import echo, echo_pairs, terminal
 from lorasweep.runs.record import Record, Seconds
 from lorasweep.runs.stopwatch import PHASES
-from lorasweep.schema.measures import DECIMALS, MARGINS, measures_of, verdict
+from lorasweep.schema.goals import find_goal
+from lorasweep.schema.measures import DECIMALS, MARGINS, Measure, measures_of, verdict
 from lorasweep.text.durations import duration
 from lorasweep.text.lines import STATE_COLOURS
+
+MOST_IMAGE_METRICS = 3
+"""Metrics of images in the table: those that differ most from the base, against what they may vary."""
 
 VERDICT_COLOURS = {"better": "green", "worse": "red", "same": "dim"}
 
@@ -67,8 +71,10 @@ def _metric_lines(record: Record, console: Console) -> list[Text]:
     measured = {name: None for _, metrics in columns[1:] for name, value in metrics.items() if value is not None}
     if not (measures := measures_of(measured)):
         return []
+    left_out = _least_different(measures, columns[1][1], base, record.objective.name)
+    measures = {name: measure for name, measure in measures.items() if name not in left_out}
     rows = [
-        (measure.label, [_cell(name, metrics.get(name), base.get(name), console) for _, metrics in columns])
+        (measure.label, [_cell(name, metrics, base, console) for _, metrics in columns])
         for name, measure in measures.items()
     ]
     heads = [head for head, _ in columns]
@@ -77,7 +83,12 @@ def _metric_lines(record: Record, console: Console) -> list[Text]:
     if not (lines := _table([*heads, ""], explained, console.width)):
         lines = _table(heads, rows, console.width) or _stacked(heads, rows)
         lines += [Text.assemble((f"  {label}: ", "dim"), text) for (label, _), text in zip(rows, meanings, strict=True)]
-    lines += [Text(f"  same: {MARGINS}", "dim")]
+    if any(f"{name}_delta_low" in columns[1][1] for name in measures):
+        lines += [Text("  [low, high]: of the difference to the base, 95% intervals over prompts and seeds", "dim")]
+    lines += [Text(f"  same: the interval holds 0; without one, {MARGINS}", "dim")]
+    if left_out:
+        others = ", ".join(measures_of(left_out)[name].label for name in left_out)
+        lines += [Text(f"  less different from the base: {others}", "dim")]
     return [Text(), *lines, *(Text(f"  {line}") for line in _by_noise(columns[1][1]))]
 
 
@@ -131,15 +142,53 @@ def _stacked(heads: list[str], rows: list[tuple[str, list[Text]]]) -> list[Text]
     return lines
 
 
-def _cell(name: str, value: float | None, base: float | None, console: Console) -> Text:
+def _least_different(
+    measures: Mapping[str, Measure],
+    metrics: Mapping[str, float | None],
+    base: Mapping[str, float | None],
+    objective: str,
+) -> list[str]:
+    """Return the metrics of images beyond the `MOST_IMAGE_METRICS` that differ most from the base.
+
+    Args:
+        measures: that were measured, by name.
+        metrics: of the selected epoch.
+        base: of the base.
+        objective: what the version was chosen by; what it is made of counts as different.
+    """
+    goal = find_goal(objective)
+    kept = goal.metrics if goal is not None else []
+
+    def difference(name: str) -> float:
+        """How many times its own uncertainty a difference is."""
+        value, bare = metrics.get(name), base.get(name)
+        low, high = (metrics.get(f"{name}_delta_{end}") for end in ("low", "high"))
+        if value is None or bare is None:
+            return 0.0
+        if low is not None and high is not None and high > low:
+            return abs(low + high) / (high - low)
+        scale = max(abs(value), abs(bare)) if measures[name].relative else 1.0
+        return abs(value - bare) / (measures[name].margin * scale or 1.0)
+
+    of_images = [name for name, measure in measures.items() if measure.cost in ("images", "many images")]
+    ordered = sorted(of_images, key=lambda name: (name not in kept, -difference(name)))
+    return [name for name in of_images if name in ordered[MOST_IMAGE_METRICS:] and name not in kept]
+
+
+def _cell(name: str, metrics: Mapping[str, float | None], known: Mapping[str, float | None], console: Console) -> Text:
+    value, base = metrics.get(name), known.get(name)
     if value is None:
         return Text()
     text = Text(f"{value:.{DECIMALS}f}")
-    word = "" if base is None or base is value else verdict(name, value, base)
+    word = "" if base is None or metrics is known else verdict(name, value, base)
+    low, high = (metrics.get(f"{name}_delta_{end}") for end in ("low", "high"))
+    if word and low is not None and high is not None and low <= 0 <= high:
+        word = "same"  # an interval that holds 0 leaves open which is better
     if not word:
         return text
     arrow = "" if word == "same" or not console.encoding.startswith("utf") else "↓ " if value < (base or 0) else "↑ "
-    return text.append(f" {arrow}{word}", style=VERDICT_COLOURS[word])
+    text.append(f" {arrow}{word}", style=VERDICT_COLOURS[word])
+    return text if low is None or high is None else text.append(f" [{low:+.3f}, {high:+.3f}]", "dim")
 
 
 def _padded(cell: Text, width: int) -> Text:
