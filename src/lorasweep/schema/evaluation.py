@@ -22,6 +22,14 @@ class EvaluationConfig:
         resume="free",
         kohya="validate_every_n_epochs",
     )
+    budget: float | None = option(
+        None,
+        "share of a training that its measuring may cost, counted in passes through the denoiser: the held-out loss is "
+        "measured all the same, images after as many epochs as the rest pays for, the last among them; null: no limit",
+        above=0,
+        resume="free",
+        needs="sampling.every_epochs",
+    )
     heldout_loss: bool = option(True, "measure the loss on held-out images, as a ratio to the base's", resume="free")
     timesteps: int = option(
         8,

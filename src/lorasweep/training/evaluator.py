@@ -14,6 +14,7 @@ from lorasweep.metrics.metric import Measured, Measuring
 from lorasweep.metrics.references import references_of
 from lorasweep.runs.stopwatch import Stopwatch
 from lorasweep.schema import Config
+from lorasweep.training.measuring_plan import epochs_with_images
 from lorasweep.training.samples import MAX_TRAINING_IMAGES, Samples
 from lorasweep.training.version import Version
 
@@ -27,6 +28,10 @@ class Evaluator:
         folder: where samples go.
         measuring: what measures it (`metrics.prepared.prepared`).
         stopwatch: gets the seconds of sampling and evaluating.
+
+    Attributes:
+        samples: its sample images.
+        sampled: the epochs after which they are drawn.
     """
 
     def __init__(
@@ -39,6 +44,8 @@ class Evaluator:
             count = max(MAX_TRAINING_IMAGES, len(self.samples.prompts))
             self.samples.keep_training_images(version.dataset.training_images(count))
         model, dataset = version.model, version.dataset
+        images = len(self.samples.prompts)
+        self.sampled = epochs_with_images(config, version.plan.epoch_ends, dataset.heldout_count, images)
         references = partial(references_of, dataset, config.dataset.trigger)
         measured = Measured(config, version.base, model.predict, model.embed, dataset.heldout, references)
         for each in measuring:

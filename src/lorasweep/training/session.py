@@ -123,7 +123,7 @@ class Session:
 
         return Due(
             save=due(config.training.save_every_epochs),
-            sample=due(config.sampling.every_epochs),
+            sample=due(config.sampling.every_epochs) and self._draws(),
             measure=due(config.evaluation.every_epochs),
         )
 
@@ -243,3 +243,7 @@ class Session:
 
     def _weights(self) -> Path:
         return paths.weights(self.folder, self.record.stem, self.version.epoch)
+
+    def _draws(self) -> bool:
+        """Whether the budget of measuring has images for the epoch that is over; without prompts nothing is drawn."""
+        return self.config.evaluation.budget is None or self.version.epoch in self.evaluator.sampled

@@ -13,6 +13,7 @@ from lorasweep.runs.record import Record, now
 from lorasweep.tracking.group import open_trackers
 from lorasweep.tracking.tracker import Tracked
 from lorasweep.training.evaluator import Evaluator
+from lorasweep.training.measuring_plan import explanation
 from lorasweep.training.memory.forecast import forecast
 from lorasweep.training.memory.spill import SpillWatch
 from lorasweep.training.reporting.advice import Advice
@@ -86,6 +87,8 @@ def _surround(prepared: Prepared, record: Record, start: Start, resources: ExitS
         echo(forecast(config, version.base, available))
     echo(prepared.disk)
     evaluator = Evaluator(config, version, folder, prepared.measuring, prepared.stopwatch)
+    if config.evaluation.budget is not None:
+        echo(explanation(config, evaluator.sampled))
     advice = Advice(config, version.base, record)
     tracked = Tracked(
         config,
