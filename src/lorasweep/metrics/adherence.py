@@ -82,8 +82,7 @@ def _plain(text: str, trigger: str) -> str:
 ADHERENCE = ImageMetric(
     direction="maximize",
     label="adherence",
-    meaning="how well samples of the concept show their prompts, the trigger left out; a subject that is learnt costs "
-    "some",
+    meaning="how well samples show their prompts, the trigger left out; a subject that is learnt costs some",
     unit="cosine similarity, -1 to 1",
     margin=0.027,
     relative=False,
