@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -71,7 +71,8 @@ def _metric_lines(record: Record, console: Console) -> list[Text]:
     measured = {name: None for _, metrics in columns[1:] for name, value in metrics.items() if value is not None}
     if not (measures := measures_of(measured)):
         return []
-    left_out = _least_different(measures, columns[1][1], base, record.objective.name)
+    chosen_by = [record.objective.name, str((record.config.get("evaluation") or {}).get("select_by") or "")]
+    left_out = _least_different(measures, columns[1][1], base, chosen_by)
     measures = {name: measure for name, measure in measures.items() if name not in left_out}
     rows = [
         (measure.label, [_cell(name, metrics, base, console) for _, metrics in columns])
@@ -146,7 +147,7 @@ def _least_different(
     measures: Mapping[str, Measure],
     metrics: Mapping[str, float | None],
     base: Mapping[str, float | None],
-    objective: str,
+    chosen_by: Sequence[str],
 ) -> list[str]:
     """Return the metrics of images beyond the `MOST_IMAGE_METRICS` that differ most from the base.
 
@@ -154,10 +155,9 @@ def _least_different(
         measures: that were measured, by name.
         metrics: of the selected epoch.
         base: of the base.
-        objective: what the version was chosen by; what it is made of counts as different.
+        chosen_by: what versions and epochs are chosen by; the metrics in it are never left out.
     """
-    goal = find_goal(objective)
-    kept = goal.metrics if goal is not None else []
+    kept = [name for text in chosen_by if (goal := find_goal(text)) is not None for name in goal.metrics]
 
     def difference(name: str) -> float:
         """How many times its own uncertainty a difference is."""
