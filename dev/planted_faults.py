@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lorasweep.toy.drawing import Drawing
+from lorasweep.toy.drawing import LabelledDrawing
 from lorasweep.toy.humanoids import draw_humanoid
 from lorasweep.toy.themes import THEMES, draw_theme
 
@@ -125,7 +125,7 @@ def write(data: Path, planted: Fault, theme: str) -> None:
     trigger = THEMES[theme].trigger
     drawings = draw_theme(theme, IMAGES)
     heldout = draw_theme(theme, IMAGES, start=THEMES[theme].images)
-    sets: dict[str, list[tuple[Drawing, str]]] = {
+    sets: dict[str, list[tuple[LabelledDrawing, str]]] = {
         "images": [(drawing, planted.caption(drawing.caption, trigger)) for drawing in drawings],
         "heldout": [(drawing, drawing.caption) for drawing in heldout],
     }
