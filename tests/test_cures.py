@@ -188,6 +188,7 @@ ELSEWHERE = {  # cures that need files, a device or a running training: where th
     "allow_code=[": "test_extending.py",
     "base_model.config_path=sdxl-configs": "families/test_hub.py",
     "base_model.zero_terminal_snr=true": "test_checks.py",
+    "base_model=CHOICE": "evaluation/test_configs.py",
     "features=none": "features/test_clip.py",
     "features.models=[": "features/test_sources.py",
     "hydra.sweep.dir=...": "search/test_location.py",
@@ -203,10 +204,10 @@ ELSEWHERE = {  # cures that need files, a device or a running training: where th
     "optimizer=adafactor": "training/memory/test_host.py",
     "output_root=FOLDER": "training/test_disk.py",
     "resume=latest": "compose/test_compose.py",
-    "training.deterministic=false": "training/hardware/test_device.py",
+    "training.deterministic=false": "families/test_device.py",
     "training.keep_epochs=1": "training/test_disk.py",
-    "training.mixed_precision=bf16": "training/hardware/test_device.py",
-    "training.mixed_precision=no": "training/hardware/test_device.py",
+    "training.mixed_precision=bf16": "families/test_device.py",
+    "training.mixed_precision=no": "families/test_device.py",
 }
 GIVEN = {  # no cures: what is said back to the user, or of what is set already
     "base_model.zero_terminal_snr=false", "dataset.alpha_mask=true", "dataset.folds=K", "dry_run=true",
