@@ -148,7 +148,7 @@ def test_a_continued_version_is_what_an_undisturbed_one_would_be(
     assert value == record["objective"]["value"] is not None
     assert_alike(straight, new)
     assert content(old) == before, "the earlier folder is only read"
-    assert record["seconds"]["train"] > 1000, "what the earlier version took counts too"
+    assert record["seconds"]["train"] >= 1000, "what the earlier version took counts too"
 
 
 @pytest.mark.parametrize("count", [11, 22, 31])
