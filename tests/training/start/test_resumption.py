@@ -288,7 +288,8 @@ def test_added_images_are_not_taken_up_by_a_version_that_has_begun(
 @pytest.fixture
 def sampled(config: Config) -> Config:
     """The same with sample images."""
-    config.sampling.prompts, config.sampling.every_epochs, config.sampling.steps = ["humanoid"], 1, 1
+    sampling = {"prompts": ["humanoid"], "seeds": [0], "every_epochs": 1, "steps": 1}
+    config.sampling = replace(config.sampling, **sampling)
     return config
 
 
