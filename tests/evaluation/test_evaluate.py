@@ -28,7 +28,7 @@ def test_the_result_joins_the_record_under_its_settings(
     (first,) = evaluated(capsys, "v6", *root)
     kept = Record.read(record.folder)
     assert kept.epochs == record.epochs and [e.finished for e in kept.evaluations] != [""]
-    assert first["measured_now"] and first["distance"] > 0 and len(first["cells"]) == 2
+    assert first["measured_now"] and first["distance"] > 0 and len(first["cells"]) == 4, "two prompts, two seeds"
     metrics, base = first["metrics"], first["base"]
     assert metrics["image/fidelity_delta"] == pytest.approx(metrics["image/fidelity"] - base["image/fidelity"])
     assert base["val/loss_ratio"] == 1 != metrics["val/loss_ratio"]
