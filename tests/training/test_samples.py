@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from lorasweep.evaluation.cell_keys import Applied, Place, requests_of
+from lorasweep.evaluation.cell_keys import Applied, BaseKey, requests_of
 from lorasweep.evaluation.cells import Cells
 from lorasweep.evaluation.weights import weights_digest
 from lorasweep.schema import Config
@@ -28,7 +28,7 @@ class Sampling(SimpleNamespace):
         return [Image.new("RGB", (64, 64), (10 * len(self.drawn), 0, 0)) for _ in prompts]
 
 
-PLACE = Place("base", ("euler",), "no", 225)
+BASE_KEY = BaseKey("base", ("euler",), "no", 225)
 
 
 def test_the_bases_samples_are_drawn_once_and_an_epochs_every_time(short_config: Config, tmp_path: Path) -> None:
@@ -39,7 +39,7 @@ def test_the_bases_samples_are_drawn_once_and_an_epochs_every_time(short_config:
 
     def samples(version: str, **changes: object) -> Samples:
         config = replace(short_config, sampling=replace(short_config.sampling, **changes))  # type: ignore[arg-type]
-        return Samples(config, 6, base, PLACE, tmp_path / version)  # type: ignore[arg-type]
+        return Samples(config, 6, base, BASE_KEY, tmp_path / version)  # type: ignore[arg-type]
 
     first, second = samples("v6").draw(0), samples("v7").draw(0)
     assert len(base.drawn) == 1 and [i.tobytes() for i in first] == [i.tobytes() for i in second]
@@ -57,11 +57,11 @@ def test_the_samples_of_a_saved_epoch_are_cells_of_its_file(short_config: Config
     base, file = Sampling(drawn=[]), tmp_path / "a.safetensors"
     save_file({"x": torch.ones(1)}, file)
     short_config.sampling = replace(short_config.sampling, prompts=["standing"], seeds=[1, 2], steps=4)
-    samples = Samples(short_config, 6, base, PLACE, tmp_path / "v6")  # type: ignore[arg-type]
+    samples = Samples(short_config, 6, base, BASE_KEY, tmp_path / "v6")  # type: ignore[arg-type]
     samples.draw(0)
     images = samples.draw(1, file)
     cells = Cells(short_config.output_root)
-    found = [cells.find(PLACE.key(r, [Applied(weights_digest(file))])) for r in requests_of(short_config)]
+    found = [cells.find(BASE_KEY.key(r, [Applied(weights_digest(file))])) for r in requests_of(short_config)]
     assert [cell.image().tobytes() for cell in found if cell] == [image.tobytes() for image in images]
     assert [cell.distance for cell in found if cell] == [10 / 255 / 3] * 2
     assert samples.path(1, 1).samefile(found[1].path)  # type: ignore[union-attr]

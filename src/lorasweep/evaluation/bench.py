@@ -13,7 +13,7 @@ from torch import Tensor
 from lorasweep.data.dataset import Dataset, HeldoutImage
 from lorasweep.data.providers import with_images
 from lorasweep.errors import UserError
-from lorasweep.evaluation.cell_keys import Place, Request
+from lorasweep.evaluation.cell_keys import BaseKey, Request
 from lorasweep.evaluation.cells import Cell
 from lorasweep.evaluation.drawing import Advance, Drawer
 from lorasweep.evaluation.weights import WeightsFile, all_on
@@ -137,9 +137,9 @@ class Bench:
         return self._drawer.missing(self._requests, weights)
 
     @property
-    def place(self) -> Place:
-        """Where it draws."""
-        return self._drawer.place
+    def base_key(self) -> BaseKey:
+        """What the base is to a key."""
+        return self._drawer.base_key
 
     @torch.no_grad()
     def _measure(

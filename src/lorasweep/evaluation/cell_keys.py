@@ -126,8 +126,8 @@ class CellKey:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where images are drawn: a base, in a precision.
+class BaseKey:
+    """The part of a key that is the same for all images of a base, in a precision.
 
     Attributes:
         base: as `CellKey` has it.
@@ -143,7 +143,7 @@ class Place:
 
     @classmethod
     def of(cls, base: Base, config: Config, precision: str) -> Self:
-        """Return what a loaded base is as a place to draw.
+        """Return the key of a loaded base.
 
         Args:
             base: loaded.

@@ -82,10 +82,10 @@ def paired_lines(found: Sequence[Compared]) -> list[Text]:
     first = found[0]
     rows = [[Text(""), Text(""), Text(f"against {first.candidate.label}", "dim"), Text("")]]
     for name in METRICS:
-        for place, other in enumerate(found[1:]):
+        for position, other in enumerate(found[1:]):
             apart = paired(other.by_strength[other.usual], first.by_strength[first.usual])
             if name in apart:
-                label = Text(METRICS[name].label if place == 0 else "", "bold")
+                label = Text(METRICS[name].label if position == 0 else "", "bold")
                 rows.append([label, Text(other.candidate.label), *_difference(name, apart[name])])
     return align(rows) if len(rows) > 1 else []
 
@@ -136,12 +136,12 @@ def write_sheets_of(found: Sequence[Compared], folder: Path) -> list[Path]:
     strengths = sorted({strength for each in found for strength in each.by_strength})
     if len(strengths) > 1:
         written.append(folder / "strengths.png")
-        place = next((n for n, request in enumerate(first.requests) if request.prompt.triggered), 0)
-        sheet = [grid.Column("base", [each.bench.base.cells[place].path for each in found], apart=True)]
+        index = next((n for n, request in enumerate(first.requests) if request.prompt.triggered), 0)
+        sheet = [grid.Column("base", [each.bench.base.cells[index].path for each in found], apart=True)]
         for strength in strengths:
-            pictures = [m.cells[place].path if (m := each.by_strength.get(strength)) else None for each in found]
+            pictures = [m.cells[index].path if (m := each.by_strength.get(strength)) else None for each in found]
             sheet.append(grid.Column(f"strength {strength:g}", pictures))
-        title = _row_label(first.requests[place], first.requests)
+        title = _row_label(first.requests[index], first.requests)
         grid.write_grid(sheet, [each.candidate.label for each in found], written[1], title=title)
     return written
 

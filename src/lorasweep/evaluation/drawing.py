@@ -11,7 +11,7 @@ import torch
 from accelerate import Accelerator
 from PIL import Image
 
-from lorasweep.evaluation.cell_keys import CellKey, Place, Request
+from lorasweep.evaluation.cell_keys import BaseKey, CellKey, Request
 from lorasweep.evaluation.cells import Cell, Cells
 from lorasweep.evaluation.weights import WeightsFile, all_on, applied
 from lorasweep.families.base import Base, Sampler
@@ -73,13 +73,13 @@ class Drawer:
     Attributes:
         base: the base that is drawn on.
         cells: where images are kept.
-        place: what the base is to a key.
+        base_key: what the base is to a key.
     """
 
     def __init__(self, base: Base, cells: Cells, accelerator: Accelerator, config: Config) -> None:
         self.base, self.cells = base, cells
         self._accelerator = accelerator
-        self.place = Place.of(base, config, accelerator.mixed_precision)
+        self.base_key = BaseKey.of(base, config, accelerator.mixed_precision)
 
     @classmethod
     def open(cls, config: Config, opened: OpenedBase) -> Drawer:
@@ -108,7 +108,7 @@ class Drawer:
             weights: files on the base, with their strengths.
         """
         named = [applied(each, strength) for each, strength in weights]
-        return [self.place.key(request, named) for request in requests]
+        return [self.base_key.key(request, named) for request in requests]
 
     def missing(self, requests: Sequence[Request], weights: Sequence[tuple[WeightsFile, float]] = ()) -> int:
         """Return how many images `draw` would draw of these, the bare base's among them."""
@@ -150,7 +150,7 @@ class Drawer:
     def _draw(self, base: Sampler, batch: list[Request], keys: dict[Request, CellKey], advance: Advance) -> None:
         started = time.perf_counter()
         with self.autocast():
-            images = denoise(base, batch, self.place.max_tokens)
+            images = denoise(base, batch, self.base_key.max_tokens)
         seconds = (time.perf_counter() - started) / len(batch)
         for request, image in zip(batch, images, strict=True):
             self.cells.add(keys[request], image, seconds)

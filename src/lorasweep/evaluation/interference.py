@@ -69,9 +69,9 @@ def interference(first: AdapterFile, second: AdapterFile, modules: Mapping[str, 
     common = [layer for layer in ours if layer in theirs]
     layers = [_layer(layer, ours[layer], theirs[layer], modules[layer]) for layer in common]
     squares = [0.0, 0.0]
-    for place, tensors in enumerate((ours, theirs)):
-        known = {each.layer: each.norms[place] for each in layers}
-        squares[place] = sum(
+    for index, tensors in enumerate((ours, theirs)):
+        known = {each.layer: each.norms[index] for each in layers}
+        squares[index] = sum(
             (known[layer] if layer in known else _norm(parts, modules[layer])) ** 2 for layer, parts in tensors.items()
         )
     products = [math.prod(each.norms) for each in layers]

@@ -21,13 +21,13 @@ def evaluation_settings(config: Config, requests: Sequence[Request], bench: Benc
         requests: what is drawn.
         bench: that measures it.
     """
-    place, evaluation = bench.place, config.evaluation
+    base_key, evaluation = bench.base_key, config.evaluation
     loss = {name: getattr(evaluation, name) for name in ("timesteps", "bins", "max_images", "seed")}
     return {
-        "base": place.base,
-        "sampler": list(place.sampler),
-        "precision": place.precision,
-        "max_tokens": place.max_tokens,
+        "base": base_key.base,
+        "sampler": list(base_key.sampler),
+        "precision": base_key.precision,
+        "max_tokens": base_key.max_tokens,
         "features": list(config.features.models),
         "loss": loss if evaluation.heldout_loss else None,
         "dataset": bench.data.sha256,

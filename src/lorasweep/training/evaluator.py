@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from lorasweep.evaluation.cell_keys import Place
+from lorasweep.evaluation.cell_keys import BaseKey
 from lorasweep.metrics.evidence import SampleImage
 from lorasweep.metrics.metric import Measured, Measuring
 from lorasweep.metrics.references import references_of
@@ -38,8 +38,8 @@ class Evaluator:
         self, config: Config, version: Version, folder: Path, measuring: Sequence[Measuring], stopwatch: Stopwatch
     ) -> None:
         self.config, self.version, self.measuring, self.stopwatch = config, version, measuring, stopwatch
-        place = Place.of(version.base, config, version.accelerator.mixed_precision)
-        self.samples = Samples(config, version.number, version.base, place, folder)
+        base_key = BaseKey.of(version.base, config, version.accelerator.mixed_precision)
+        self.samples = Samples(config, version.number, version.base, base_key, folder)
         if self.samples.prompts and config.sampling.every_epochs:
             count = max(MAX_TRAINING_IMAGES, len(self.samples.prompts))
             self.samples.keep_training_images(version.dataset.training_images(count))

@@ -41,7 +41,7 @@ def epochs_with_images(config: Config, epoch_ends: Sequence[int], heldout: int, 
     per_epoch = images * sampling.steps * (2 if sampling.guidance > 1 else 1)
     left = budget * trained - loss * (1 + len(epochs) // evaluation.every_epochs) - per_epoch  # the base's too
     count = min(len(due), max(1, int(left // per_epoch)))
-    return sorted({due[round((place + 1) * len(due) / count) - 1] for place in range(count)})
+    return sorted({due[round((index + 1) * len(due) / count) - 1] for index in range(count)})
 
 
 def explanation(config: Config, epochs: Sequence[int]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from lorasweep import files
-from lorasweep.evaluation.cell_keys import Applied, Place, Request, requests_of
+from lorasweep.evaluation.cell_keys import Applied, BaseKey, Request, requests_of
 from lorasweep.evaluation.cells import Cells
 from lorasweep.evaluation.drawing import batches, denoise
 from lorasweep.evaluation.weights import weights_digest
@@ -25,17 +25,17 @@ MAX_TRAINING_IMAGES = 2  # training images that the picture of before and after 
 class Samples:
     """The `samples/` folder of a version: one PNG per prompt and epoch, and `grid.png` over all of them."""
 
-    def __init__(self, config: Config, number: int, base: Sampler, place: Place, folder: Path) -> None:
+    def __init__(self, config: Config, number: int, base: Sampler, base_key: BaseKey, folder: Path) -> None:
         """Take what is sampled, and where its images go.
 
         Args:
             config: of the version.
             number: N of vN.
             base: with the version's adapter on it.
-            place: what that base is to a cell's key.
+            base_key: what that base is to a cell's key.
             folder: of the version.
         """
-        self.config, self.number, self.base, self.place, self.folder = config, number, base, place, folder
+        self.config, self.number, self.base, self.base_key, self.folder = config, number, base, base_key, folder
         self.requests = requests_of(config)
         self.prompts = [request.prompt for request in self.requests]
         self._cells = Cells(config.output_root)
@@ -70,7 +70,7 @@ class Samples:
             weights: the file that the epoch was saved to, if it was.
         """
         applied = (Applied(weights_digest(weights)),) if weights is not None else ()
-        keys = {request: self.place.key(request, applied) for request in self.requests}
+        keys = {request: self.base_key.key(request, applied) for request in self.requests}
         images: dict[Request, Image.Image] = {}
         if kept := epoch == 0 or weights is not None:
             images = {request: cell.image() for request, key in keys.items() if (cell := self._cells.find(key))}

@@ -122,12 +122,12 @@ def _references(data: Data) -> tuple[Sequence[RealImage], str]:
 
 def _settings(config: Config, drawer: Drawer, data: Data, kind: str, strengths: Sequence[float]) -> dict[str, Any]:
     """Return what beside the question and the weights decides the figures."""
-    place = drawer.place
+    base_key = drawer.base_key
     return {
-        "base": place.base,
-        "sampler": list(place.sampler),
-        "precision": place.precision,
-        "max_tokens": place.max_tokens,
+        "base": base_key.base,
+        "sampler": list(base_key.sampler),
+        "precision": base_key.precision,
+        "max_tokens": base_key.max_tokens,
         "features": config.features.models[0],
         "references": kind,
         "dataset": data.sha256,
