@@ -21,7 +21,7 @@ def candidate(tmp_path: Path) -> Candidate:
 
 
 def test_a_file_that_names_no_base_is_refused_and_the_cure_gives_it_one(candidate: Candidate) -> None:
-    with pytest.raises(UserError, match="which base it is for: give that with --set base_model=CHOICE, such as sdxl"):
+    with pytest.raises(UserError, match="which base it is for: give that with --set base_model=CHOICE"):
         like(candidate, [])
     config = like(candidate, ["base_model=sdxl"])
     assert config.name == "hat" and config.base_model.path == "stabilityai/stable-diffusion-xl-base-1.0"

@@ -27,6 +27,9 @@ OWN = re.compile(
 NUMBERS = {75, 77, 150, 225, 999, 1000}
 """Lengths of CLIP's captions, and the timesteps of its schedule."""
 
+COUNTS = {("fid.py", 1000), ("mmd.py", 999)}
+"""Numbers of images and of permutations, which are nobody's timesteps."""
+
 
 def named(path: Path) -> Iterator[tuple[int, str]]:
     """Yield every name and every text of a file but for its documentation, with the line that it is in."""
@@ -69,6 +72,6 @@ def test_no_other_room_counts_as_a_family_does(room: str) -> None:
         f"{path.relative_to(SOURCE)}:{line}: {text}"
         for path in files_of(room)
         for line, text in named(path)
-        if text.isdigit() and int(text) in NUMBERS
+        if text.isdigit() and int(text) in NUMBERS and (path.name, int(text)) not in COUNTS
     ]
     assert not found, "\n".join(found)

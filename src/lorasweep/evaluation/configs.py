@@ -136,9 +136,7 @@ def _choice(file: Path) -> str:
     for name in FAMILIES:
         if choice := FAMILIES[name].choice_of(metadata):
             return str(choice)
-    raise UserError(
-        f"{file} does not say which base it is for: give that with --set base_model=CHOICE, such as sdxl", title=TITLE
-    )
+    raise UserError(f"{file} does not say which base it is for: give that with --set base_model=CHOICE", title=TITLE)
 
 
 def _refused(given: str, name: str) -> Problem | None:
