@@ -72,7 +72,7 @@ def short_config(tmp_path: Path) -> Config:
     config.training.batch_size, config.training.epochs = 2, 3
     config.training.state_every_steps = 0
     config.evaluation.timesteps, config.evaluation.max_images = 4, 2
-    config.sampling.prompts, config.sampling.every_epochs = [], 0
+    config.sampling.prompts, config.sampling.seeds, config.sampling.every_epochs = [], [0], 0
     config.tracker.tensorboard = False
     config.tracker.wandb.mode = "disabled"
     return config

@@ -131,6 +131,6 @@ def test_of_a_study_the_best_keeps_its_state_and_so_does_what_has_not_ended(tmp_
 
 
 def test_the_best_is_the_highest_where_more_is_better(tmp_path: Path) -> None:
-    versions = study(tmp_path, metric="image/clip_image", v1=("complete", 0.5), v2=("complete", 0.7))
+    versions = study(tmp_path, metric="image/fidelity", v1=("complete", 0.5), v2=("complete", 0.7))
     retention.drop_beaten_states(tmp_path, "Bear", "bear")
     assert [name for name, folder in versions.items() if paths.states(folder)] == ["v2"]

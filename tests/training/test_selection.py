@@ -18,13 +18,13 @@ def record(tmp_path: Path) -> Record:
     for epoch, value in ((1, 0.2), (2, 0.9), (3, 0.5)):
         file = f"Bear_v6-{epoch:06d}.safetensors"
         (tmp_path / file).write_text(f"epoch {epoch}")
-        metrics = {"val/loss_ratio": value, "image/clip_image": value}
+        metrics = {"val/loss_ratio": value, "image/fidelity": value}
         epochs.append({"epoch": epoch, "step": epoch, "file": file, "metrics": metrics})
     return Record.parse({"name": "Bear", "version": 6, "status": "running", "epochs": epochs}, folder=tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("by", "epoch"), [("val/loss_ratio", 1), ("image/clip_image", 2), ("last", 3)], ids=["less", "more", "last"]
+    ("by", "epoch"), [("val/loss_ratio", 1), ("image/fidelity", 2), ("last", 3)], ids=["less", "more", "last"]
 )
 def test_the_best_so_far_gets_the_versions_name(record: Record, by: str, epoch: int) -> None:
     config = Config()

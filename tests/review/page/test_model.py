@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from lorasweep.commands.cli import main
-from lorasweep.evaluation.cell_keys import Applied, Place, Request
+from lorasweep.evaluation.cell_keys import Applied, BaseKey, Request
 from lorasweep.evaluation.cells import Cells
 from lorasweep.pictures.prompts import Prompt
 from lorasweep.review.page import thumbnails
@@ -122,7 +122,7 @@ def test_a_measure_has_its_interval_and_its_distance_from_the_base() -> None:
 
 def test_evaluations_bring_strengths_hashes_and_figures_that_compare(root: Path) -> None:
     cells = Cells(root)
-    place = Place(base="b1", sampler=(), precision="no", max_tokens=75)
+    place = BaseKey(base="b1", sampler=(), precision="no", max_tokens=75)
     request = Request(Prompt("a bear in snow", 5, True), "", 16, 16, 10, 3.0)
     bare = cells.add(place.key(request), Image.new("RGB", (16, 16), (0, 0, 0)))
     asked = [{"prompt": "a bear in snow", "seed": 5}]

@@ -20,7 +20,7 @@ class MetricInfo:
     """What the page says about a metric.
 
     Attributes:
-        name: such as `image/clip_text`.
+        name: such as `image/adherence`.
         label: what people read.
         meaning: what it says, in a line; "" of one that is not registered.
         direction: minimize or maximize; "" where neither is known to be better.
