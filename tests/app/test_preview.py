@@ -84,9 +84,10 @@ def test_a_run_tells_what_it_learns_from_before_it_loads_the_base(short_config: 
 
     monkeypatch.setattr("lorasweep.training.run", stop)
     from lorasweep.app.train import _run
+    from lorasweep.families.opened import OpenedBase
 
     with pytest.raises(UserError, match="the base would be loaded now"):
-        _run(short_config, [], {})
+        _run(short_config, [], {}, OpenedBase(), quiet=False)
     assert "learns from the drawn theme fuzzybear" in capsys.readouterr().out
 
 

@@ -82,7 +82,8 @@ def proxy(url: str) -> Iterator[str]:
     pytest.importorskip("grpc", reason="no gRPC: pip install grpcio protobuf")
     port = free_port()
     program = (
-        "import sys; from lorasweep.search.storage import serve; serve(sys.argv[1], 'localhost', int(sys.argv[2]))"
+        "import sys; from lorasweep.search.storage import serve_storage as serve; "
+        "serve(sys.argv[1], 'localhost', int(sys.argv[2]))"
     )
     server = subprocess.Popen([sys.executable, "-c", program, url, str(port)])
     try:
@@ -242,7 +243,7 @@ def test_a_port_that_another_proxy_has_is_said(tmp_path: Path) -> None:
     """gRPC by itself lets two servers share a port: clients would be dealt out between two studies."""
     with proxy(f"journal:///{tmp_path}/one.log") as url:
         program = (
-            "import sys; from lorasweep.search.storage import open_storage, serve\n"
+            "import sys; from lorasweep.search.storage import open_storage, serve_storage as serve\n"
             "open_storage(sys.argv[1])\n"
             "try: serve(sys.argv[2], port=int(sys.argv[1].rpartition(':')[2]))\n"
             "except Exception as error: print(type(error).__name__, error)"

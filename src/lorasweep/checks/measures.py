@@ -79,7 +79,8 @@ def _features(config: Config) -> Iterator[Problem]:
 
 def measured(config: Config) -> list[str]:
     """Return the names of what a run of this config measures: all that can be an objective, and its bins."""
-    found = [metric for metric in METRICS if metric != VOTED and not METRICS[metric].lacks(config)]
+    choosing = [metric for metric in METRICS if metric != VOTED and not METRICS[metric].descriptive]
+    found = [metric for metric in choosing if not METRICS[metric].lacks(config)]
     binned = [metric for metric in found if METRICS[metric].binned]
     return found + [f"{metric}_bin_{index}" for metric in binned for index in range(config.evaluation.bins)]
 
