@@ -107,7 +107,7 @@ def served(url: str) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    code = f"from lorasweep.search.storage import serve; serve({url!r}, '127.0.0.1', {port})"
+    code = f"from lorasweep.search.storage import serve_storage as serve; serve({url!r}, '127.0.0.1', {port})"
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         yield f"grpc://127.0.0.1:{port}"
