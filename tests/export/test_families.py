@@ -8,8 +8,8 @@ from typing import Any
 from lorasweep.export.layer_sizes import Size, rank_settings
 
 EXPORT = Path(__file__).resolve().parents[2] / "src" / "lorasweep" / "export"
-KOHYAS = ("sd_scripts", "metadata.py")
-"""Where the names of kohya's own keys stand, such as `ss_unet_lr`."""
+NAMED = ("sd_scripts", "metadata.py", "comfyui")
+"""Where the names of kohya's own keys stand, such as `ss_unet_lr`, and ComfyUI's graphs, which are of one family."""
 
 
 def test_layers_of_a_family_without_groups_are_taken_one_by_one() -> None:
@@ -24,7 +24,7 @@ def test_layers_of_a_family_without_groups_are_taken_one_by_one() -> None:
 
 def test_no_code_names_a_part_of_sdxl() -> None:
     for path in EXPORT.rglob("*.py"):
-        if any(place in path.parts for place in KOHYAS):
+        if any(place in path.parts for place in NAMED):
             continue
         code = re.sub(r'""".*?"""', "", path.read_text(), flags=re.DOTALL)
         assert not re.search(r"sdxl|unet|text_encoder|\bte[12]\b", code, re.IGNORECASE), path

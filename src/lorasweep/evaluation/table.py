@@ -10,6 +10,7 @@ from typing import Any
 from rich.text import Text
 
 from lorasweep.evaluation.evaluate import Evaluated
+from lorasweep.runs import paths
 from lorasweep.schema.measures import DECIMALS, MARGINS, METRICS, Measure, verdict
 
 COLOURS = {"better": "green", "worse": "red", "same": "dim"}
@@ -115,7 +116,7 @@ def results_as_json(found: Sequence[Evaluated], output_root: str) -> list[dict[s
             "candidate": each.candidate.text,
             "label": each.candidate.label,
             "file": str(each.candidate.file),
-            "record": str(each.candidate.record.folder / "record.json") if each.candidate.record else None,
+            "record": str(paths.record(each.candidate.record.folder)) if each.candidate.record else None,
             "epoch": each.evaluation.epoch,
             "weights": each.evaluation.weights,
             "strength": each.evaluation.strength,

@@ -16,7 +16,7 @@ from lorasweep.evaluation.trigger.analysis import HELDOUT, TriggerResult
 from lorasweep.evaluation.trigger.positions import TITLES
 from lorasweep.pictures.grid import Column, write_grid
 from lorasweep.runs import command_lines as commands
-from lorasweep.runs import ledger
+from lorasweep.runs import ledger, paths
 from lorasweep.runs.trigger_record import TriggerAnalysis
 from lorasweep.text.shell import shell_quoted
 from lorasweep.text.values import counted
@@ -180,7 +180,7 @@ def analysis_as_json(result: TriggerResult, found: Sequence[TriggerFinding], pic
         "candidate": candidate.text,
         "label": candidate.label,
         "file": str(candidate.file),
-        "record": str(candidate.record.folder / "record.json") if candidate.record else None,
+        "record": str(paths.record(candidate.record.folder)) if candidate.record else None,
         **result.analysis.plain(),
         "figures": figures,
         "trigger_findings": [asdict(finding) for finding in found],
