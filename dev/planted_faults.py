@@ -14,7 +14,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -136,13 +136,6 @@ def write(data: Path, planted: Fault, theme: str) -> None:
         for index, (drawing, caption) in enumerate(rows):
             drawing.image.save(data / name / f"{index:03d}.png")
             (data / name / f"{index:03d}.txt").write_text(caption)
-
-
-def versions(folder: Path) -> Iterator[tuple[str, str, int, Path]]:
-    """Yield fault, theme, seed and folder of each version that is there."""
-    for path in sorted((folder / "outputs").glob("*/v*")):
-        fault, theme, seed = path.parent.name.rsplit("-", 2)
-        yield fault, theme, int(seed[1:]), path
 
 
 if __name__ == "__main__":

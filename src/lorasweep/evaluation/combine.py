@@ -42,8 +42,8 @@ class Combined:
         weights: of it, read for the base.
         strength: that it is put on with, alone and together.
         config: of its version; None of a helper, a file of no version, which has no theme to be measured.
-        bench: measures its theme; None likewise.
-        alone: its theme, by itself; None likewise.
+        bench: measures its theme; None of a helper.
+        alone: its theme, by itself; None of a helper.
     """
 
     candidate: Candidate

@@ -62,7 +62,7 @@ def interference(first: AdapterFile, second: AdapterFile, modules: Mapping[str, 
 
     Args:
         first: read for a base.
-        second: likewise.
+        second: read for the same base.
         modules: of that base (`weights.modules_of`).
     """
     ours, theirs = first.layers.tensors, second.layers.tensors

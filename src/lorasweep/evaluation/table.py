@@ -27,7 +27,7 @@ class BaseDifference:
     Attributes:
         value: of the candidate.
         base: of the base; None where it has none.
-        delta: value less base; None likewise.
+        delta: value less base; None where the base has none.
         low: lower end of the delta's interval; None where it has none.
         high: upper end.
     """

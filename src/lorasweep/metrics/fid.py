@@ -35,7 +35,7 @@ def frechet_distance(first: Tensor, second: Tensor) -> float:
 
     Args:
         first: (M, dim) features, M of at least 2.
-        second: (N, dim) likewise.
+        second: (N, dim) features, N of at least 2.
     """
     import torch
 

@@ -34,7 +34,7 @@ def kernel_distance(first: Tensor, second: Tensor) -> float:
 
     Args:
         first: (M, dim) unit length, M of at least 2.
-        second: (N, dim) likewise.
+        second: (N, dim) unit length, N of at least 2.
     """
 
     def within(features: Tensor) -> Tensor:

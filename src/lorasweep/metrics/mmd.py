@@ -59,7 +59,7 @@ def mmd_with_p(first: Tensor, second: Tensor) -> tuple[float, float]:
 
     Args:
         first: (M, dim) unit length, M of at least 2.
-        second: (N, dim) likewise.
+        second: (N, dim) unit length, N of at least 2.
     """
     import torch
     from scipy.stats import permutation_test

@@ -58,7 +58,7 @@ def dashboard(title: str, versions: Sequence[RecordedVersion], entity: str | Non
         title: what it is called.
         versions: at least one, the latest last; of what the latest says, the others are supposed to be alike.
         entity: the team or user; None takes the latest version's.
-        project: likewise.
+        project: W&B's; None takes the latest version's.
     """
     record = versions[-1].record
     setting = {key: record.setting(schema_keys()[key]) for key in schema_keys()}

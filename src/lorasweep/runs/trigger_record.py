@@ -15,7 +15,7 @@ class Interval(Stored):
     Attributes:
         value: the figure.
         low: lower end; None where there is too little to have one.
-        high: upper end; None likewise.
+        high: upper end; None where the lower one is.
     """
 
     value: float = 0.0
@@ -91,7 +91,7 @@ class TriggerAnalysis(Stored):
 
         Args:
             position: as `TriggerFigure` has it.
-            strength: likewise.
+            strength: that the weights were put on with.
         """
         return next((each for each in self.figures if (each.position, each.strength) == (position, strength)), None)
 

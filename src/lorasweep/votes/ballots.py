@@ -27,7 +27,7 @@ class Pair:
     Attributes:
         left: whose picture stands on the left, as `contenders.Contender.key` names it.
         right: whose stands on the right.
-        cell: which prompt and seed, likewise.
+        cell: which prompt and seed, as `contenders` names them.
     """
 
     left: str

@@ -19,7 +19,7 @@ class Scores:
 
     Attributes:
         model: of the version's pictures: (prompts, seeds), as `table_of` gives them.
-        base: of the base's at the same prompts and seeds, likewise.
+        base: of the base's at the same prompts and seeds, as a table of the same shape.
     """
 
     model: Table
